@@ -212,11 +212,11 @@ def test_invalid_uid_range_is_refused(text):
 def test_supervisors_have_the_same_defaults():
     assert Settings().uid_range == identity.DEFAULT_RANGE
     assert Settings().pids_max == identity.MOST_PROCESSES
-    assert variable("workspace_network") == network.VARIABLE
+    assert variable("workspace_network") == network.MODE_VARIABLE
     assert local_compute(Settings()).environ.keys() == {
-        identity.VARIABLE,
+        identity.RANGE_VARIABLE,
         identity.PROCESSES_VARIABLE,
-        network.VARIABLE,
+        network.MODE_VARIABLE,
         network.ALLOWED_VARIABLE,
     }
     assert mode_of("") == Settings().workspace_network

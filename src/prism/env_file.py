@@ -9,7 +9,7 @@ import re
 from prism.annotations import Mapping
 from prism.home import lines_of, settings_file
 
-PLAIN = re.compile(r"[\w@%+=:,./-]*", re.ASCII)  # what needs no quotes in a shell either
+UNQUOTED_VALUE = re.compile(r"[\w@%+=:,./-]*", re.ASCII)  # what needs no quotes in a shell either
 
 
 def read_env_file(home: str) -> dict[str, str]:
@@ -47,7 +47,7 @@ def with_changes(text: str, changes: Mapping[str, str]) -> str:
 
 
 def _line(name: str, value: str) -> str:
-    return f"{name}={value}" if PLAIN.fullmatch(value) else f"{name}='{value}'"
+    return f"{name}={value}" if UNQUOTED_VALUE.fullmatch(value) else f"{name}='{value}'"
 
 
 def _text(home: str) -> str:

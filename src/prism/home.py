@@ -11,10 +11,10 @@ import os
 from prism.annotations import Iterator, Mapping
 from prism.errors import Conflict
 
-DEFAULT = "~/.prism"
+DEFAULT_HOME = "~/.prism"
 SHARED = "/tmp"  # anybody may write there, so what is found in it is looked at twice
 RUNTIME = "/run/user"  # where most systems make a folder for each user who has signed in
-LONGEST = 100  # bytes; a Unix socket's path may have 107, a terminating NUL included
+MAX_HOME_BYTES = 100  # bytes; a Unix socket's path may have 107, a terminating NUL included
 PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 # The variables that the home's file may set for the daemon, and for what the daemon starts.
 NETWORK_VARIABLES = frozenset(
@@ -103,7 +103,7 @@ def find_socket(folder: str) -> str:
 def _sockets_of(folder: str) -> list[str]:
     """The possible paths of the socket, best first: folders of this user, then the shared one."""
     path = os.path.join(folder, "prism.sock")
-    if len(os.fsencode(path)) <= LONGEST:
+    if len(os.fsencode(path)) <= MAX_HOME_BYTES:
         return [path]
     from hashlib import sha256  # noqa: PLC0415  cold start: few homes are that deep
 
@@ -112,7 +112,7 @@ def _sockets_of(folder: str) -> list[str]:
     own = dict.fromkeys([os.environ.get("XDG_RUNTIME_DIR", ""), f"{RUNTIME}/{uid}"])
     bases = [*own, *([os.path.dirname(RUNTIME)] if uid == 0 else [])]
     paths = [f"{base}/prism/{name}" for base in bases if os.path.isabs(base) and _is_ours(base)]
-    paths = [candidate for candidate in paths if len(os.fsencode(candidate)) <= LONGEST]
+    paths = [candidate for candidate in paths if len(os.fsencode(candidate)) <= MAX_HOME_BYTES]
     ends = ["", *(f"-{end}" for end in _chosen_end(folder))]
     return [*paths, *(f"{SHARED}/prism-{uid}{end}/{name}" for end in ends)]
 
@@ -162,7 +162,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment, and what the home's file adds to it; the environment wins."""
     known = dict(environ)
     try:
-        path = settings_file(folder_of(known.get("PRISM_HOME") or DEFAULT))
+        path = settings_file(folder_of(known.get("PRISM_HOME") or DEFAULT_HOME))
         with open(path, encoding="utf-8") as file:
             text = file.read()
     except (OSError, UnicodeError):  # most homes have none; `prism doctor` tells of a bad one

@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from prism.errors import Invalid
 from prism.home import (
-    DEFAULT,
+    DEFAULT_HOME,
     NETWORK_VARIABLES,
     environment,
     folder_of,
@@ -32,8 +32,8 @@ from prism.home import (
 LONGEST_HOME_BYTES = 450
 """SQLite opens no file whose path has more than 512 bytes."""
 NOT_IN_HOMES = '"\\:'
-"""OpenSSH's files cannot quote the first two, and `PATH` cannot contain the third."""
-PATH = (
+"""OpenSSH's files cannot quote the first two, and `HOME_PATH_RULE` cannot contain the third."""
+HOME_PATH_RULE = (
     f'a path in UTF-8 of at most {LONGEST_HOME_BYTES} bytes without quotation marks ("), '
     "backslashes, colons and control characters, such as line breaks"
 )
@@ -107,7 +107,7 @@ class SettingInvalid(Invalid, code="SETTING_INVALID"):
 class Settings(Struct, frozen=True, kw_only=True):
     """Prism's settings."""
 
-    home: str = DEFAULT
+    home: str = DEFAULT_HOME
     """The folder of the state, the Unix socket, your own templates and local workspaces."""
 
     host: str = "127.0.0.1"
@@ -204,7 +204,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Each from `environ`, else the home's file, which must be valid, else the default."""
-        path = settings_file(folder_of(environ.get(variable("home")) or DEFAULT))
+        path = settings_file(folder_of(environ.get(variable("home")) or DEFAULT_HOME))
         if os.path.lexists(path):  # a broken link is an error, too: the file may ask for tokens
             _check_file(path)
         settings = cls.read(environment(environ))
@@ -225,7 +225,7 @@ class Settings(Struct, frozen=True, kw_only=True):
                 fields[name] = _convert(variable(name), value, kind)
         settings = cls(**fields)
         if not (_is_path(settings.home) and _is_usable(settings.folder)):
-            raise SettingInvalid.of(variable("home"), settings.home, PATH)
+            raise SettingInvalid.of(variable("home"), settings.home, HOME_PATH_RULE)
         if settings.caller_cidr and not _is_range(settings.caller_cidr):
             raise SettingInvalid.of(variable("caller_cidr"), settings.caller_cidr, _allowed(Range))
         allow = settings.workspace_network_allow

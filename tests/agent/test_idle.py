@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from prism.agent.idle import (
     ACTIVE,
     GAP,
-    IDLE,
-    UNKNOWN,
+    IDLE_STATE,
+    UNKNOWN_STATE,
     Sample,
     Verdict,
     is_due,
@@ -57,7 +57,7 @@ def quiet_samples(began, ended):
 
 def test_verdict_is_idle_since_the_first_quiet_sample():
     judgement = verdict(quiet_samples(0, 300), LIMITS)
-    assert judgement == Verdict(IDLE, 0, 300, ("nothing is going on",))
+    assert judgement == Verdict(IDLE_STATE, 0, 300, ("nothing is going on",))
 
 
 def test_verdict_is_none_without_samples():
@@ -69,31 +69,31 @@ def test_verdict_is_active_and_names_the_measurement_above_its_limit():
     judgement = verdict_of([*quiet_samples(0, 300), sample(300, cpu=6.0)], LIMITS)
     assert (judgement.state, judgement.since) == (ACTIVE, 330)
     assert judgement.because == ("the processor was busy: 6.0 % of a core, above 5",)
-    assert verdict_of([*quiet_samples(0, 300), sample(300, cpu=5.0)], LIMITS).state == IDLE
+    assert verdict_of([*quiet_samples(0, 300), sample(300, cpu=5.0)], LIMITS).state == IDLE_STATE
 
 
 def test_verdict_ignores_measurements_without_a_limit():
     judgement = verdict_of([sample(0, disk=10**6, cpu=1.0)], {"cpu": 5.0})
-    assert judgement.state == IDLE
+    assert judgement.state == IDLE_STATE
 
 
 def test_verdict_is_unknown_when_a_measurement_is_missing():
     judgement = verdict_of([*quiet_samples(0, 300), sample(300, network=None)], LIMITS)
     assert (judgement.state, judgement.because) == (
-        UNKNOWN,
+        UNKNOWN_STATE,
         ("network cannot be measured here, so it stays awake",),
     )
     silent = verdict_of([sample(0, doubts=("Jupyter does not say",))], LIMITS)
-    assert (silent.state, silent.because) == (UNKNOWN, ("Jupyter does not say",))
+    assert (silent.state, silent.because) == (UNKNOWN_STATE, ("Jupyter does not say",))
 
 
 def test_unknown_time_does_not_count_as_idle_time():
     blind = [sample(at, gpu=None) for at in range(300, 3900, 30)]
     limits = {**LIMITS, "gpu": 5.0}
     judgement = verdict_of([*quiet_samples(0, 300), *blind], limits)
-    assert (judgement.state, judgement.since, judgement.until) == (UNKNOWN, 330, 3900)
+    assert (judgement.state, judgement.since, judgement.until) == (UNKNOWN_STATE, 330, 3900)
     after = verdict_of([*quiet_samples(0, 300), *blind, *quiet_samples(3900, 4200)], limits)
-    assert (after.state, after.since) == (IDLE, 3900)
+    assert (after.state, after.since) == (IDLE_STATE, 3900)
     after_gap = verdict_of([*blind, sample(20_000, gpu=None)], limits)
     assert after_gap.since == after_gap.until, "a gap without samples restarts the count"
 
@@ -101,13 +101,13 @@ def test_unknown_time_does_not_count_as_idle_time():
 def test_idle_time_begins_after_the_last_activity():
     busy = sample(300, work=("the kernel of a is busy",))
     judgement = verdict_of([*quiet_samples(0, 300), busy, *quiet_samples(330, 600)], LIMITS)
-    assert (judgement.state, judgement.since) == (IDLE, 330)
+    assert (judgement.state, judgement.since) == (IDLE_STATE, 330)
 
 
 def test_idle_time_begins_at_the_last_input():
     typed = sample(300, touches=((310.0, "somebody typed into a terminal"),))
     judgement = verdict_of([*quiet_samples(0, 300), typed, *quiet_samples(330, 600)], LIMITS)
-    assert (judgement.state, judgement.since) == (IDLE, 310)
+    assert (judgement.state, judgement.since) == (IDLE_STATE, 310)
     assert judgement.because == ("somebody typed into a terminal",)
 
 
@@ -127,17 +127,17 @@ def test_time_without_samples_does_not_count_as_idle_time():
 
 
 def test_idle_action_is_due_after_the_idle_period_of_an_enabled_profile():
-    idle = Verdict(IDLE, 0, 600, ())
+    idle = Verdict(IDLE_STATE, 0, 600, ())
     assert is_due(idle, RULE, 600)
     assert not is_due(idle, RULE, 599)
     assert not is_due(idle, RULE | {"enabled": False}, 600)
     assert not is_due(idle._replace(state=ACTIVE), RULE, 600)
-    assert not is_due(idle._replace(state=UNKNOWN), RULE, 600)
+    assert not is_due(idle._replace(state=UNKNOWN_STATE), RULE, 600)
     assert not is_due(idle, RULE, 600 + GAP + 1), "the last sample is too old"
 
 
 def test_idle_action_is_not_due_before_awake_until():
-    idle, awake = Verdict(IDLE, 0, 900, ()), RULE | {"awake_until": 900.0}
+    idle, awake = Verdict(IDLE_STATE, 0, 900, ()), RULE | {"awake_until": 900.0}
     assert not is_due(idle, awake, 899)
     assert is_due(idle, awake, 900)
 
@@ -146,7 +146,7 @@ def test_idle_action_is_not_due_before_awake_until():
 def test_verdict_is_never_idle_when_the_last_sample_is_unknown(history):
     last, judgement = history[-1], verdict_of(history, LIMITS)
     blind = last.doubts or any(last.figures[name] is None for name in LIMITS)
-    assert judgement.state != IDLE or not blind
+    assert judgement.state != IDLE_STATE or not blind
     assert judgement.until == last.ended
 
 
@@ -179,8 +179,8 @@ def test_missing_sample_never_makes_the_verdict_more_idle(history, at):
 
 
 def assert_not_more_idle(before, after):
-    if after.state == IDLE:
-        assert before.state == IDLE
+    if after.state == IDLE_STATE:
+        assert before.state == IDLE_STATE
         assert after.since >= before.since
 
 

@@ -12,13 +12,13 @@ import pytest
 
 from prism.agent import samples
 from prism.agent.idle import Sample, is_due, judge
-from prism.agent.idle_watch import SELDOM, SHARE
+from prism.agent.idle_watch import MAX_INTERVAL, SHARE
 from prism.agent.protocol import IdleSettings
 
 TICK, THRESHOLD = 0.01, 60.0
 LIMITS = {"cpu": 5.0}
 RULE = IdleSettings(profile="test", seconds=THRESHOLD, action="stop", limits=LIMITS)
-EVERY = min(THRESHOLD / SHARE, SELDOM)
+EVERY = min(THRESHOLD / SHARE, MAX_INTERVAL)
 
 
 class SimulatedProcess:

@@ -116,7 +116,7 @@ def test_kernels_are_unknown_when_the_port_is_closed(tmp_path):
 def test_kernels_are_unknown_when_the_server_does_not_answer_in_time(
     ask_kernels, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(jupyter, "PATIENCE", 0.1)
+    monkeypatch.setattr(jupyter, "JUPYTER_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         asking = jupyter.kernels(listener.getsockname()[1], "", tmp_path)
         with pytest.raises(StopIteration) as done:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prism.agent import sandbox_layers as module
-from prism.agent.sandbox import SYSTEM, bubblewrap, bubblewrap_command, refresh_etc
+from prism.agent.sandbox import SYSTEM_FOLDERS, bubblewrap, bubblewrap_command, refresh_etc
 from prism.agent.sandbox_layers import Layer, faces, layers
 
 MINOR = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -89,9 +89,11 @@ def test_layers_hide_a_system_folder_that_is_a_link_into_a_home(tmp_path):
 
 
 def test_layers_never_hide_system_folders_except_opt():
-    assert layers(SYSTEM, ["/usr"], ["/", "/usr", "/usr/bin", "/etc", "/nonexistent"]) == []
+    assert (
+        layers(SYSTEM_FOLDERS, ["/usr"], ["/", "/usr", "/usr/bin", "/etc", "/nonexistent"]) == []
+    )
     if Path("/opt").is_dir():
-        assert layers(SYSTEM, [], ["/opt"]) == [Layer("/opt", shown=False)]
+        assert layers(SYSTEM_FOLDERS, [], ["/opt"]) == [Layer("/opt", shown=False)]
 
 
 def test_homes_contain_the_home_variable_and_the_entry_of_the_user_database(monkeypatch, tmp_path):
@@ -119,7 +121,7 @@ def test_bubblewrap_command_mounts_the_machines_folders_after_hidden_folders(
     tmp_path, monkeypatch
 ):
     create_files(tmp_path / "ada", f"bin/{MINOR}", ".prism/prism.sock")
-    monkeypatch.setattr("prism.agent.sandbox.SYSTEM", (str(tmp_path),))
+    monkeypatch.setattr("prism.agent.sandbox.SYSTEM_FOLDERS", (str(tmp_path),))
     command = " ".join(command_of_machine(tmp_path, monkeypatch, ""))
     home = tmp_path / "ada"
     own = f"{home}/.prism/workspaces/local-1/home"

@@ -74,7 +74,7 @@ def test_probe_fails_and_prints_the_reason_when_bubblewrap_cannot_run(capsys, ho
     assert (code, output) == (1, [])
     code, output = run_probe(capsys, home, bwrap="/nonexistent/bwrap")
     assert (code, "file" in output) == (1, True)
-    assert layers(sandbox.SYSTEM, [], [home])[0].path == home
+    assert layers(sandbox.SYSTEM_FOLDERS, [], [home])[0].path == home
 
 
 def test_trial_uses_the_copy_of_a_home_or_makes_one_that_is_removed(tmp_path):

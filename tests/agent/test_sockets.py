@@ -125,7 +125,7 @@ def test_unix_sockets_do_not_cause_a_table_read(table_reads):
 
 
 def test_connections_that_do_not_fit_into_one_message_are_all_measured(connect_pair):
-    many = [connect_pair()[:2] for _ in range(sockets.AT_ONCE)]
+    many = [connect_pair()[:2] for _ in range(sockets.MAX_QUESTIONS_AT_ONCE)]
     us = OwnConnections()
     flat = [end for both in many for end in both]
     assert us.carried(*flat) == us.carried(*flat)

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from prism.agent import packet_filter
-from prism.agent.network import ALLOWED_VARIABLE, VARIABLE
+from prism.agent.network import ALLOWED_VARIABLE, MODE_VARIABLE
 from prism.templates.model import Template
 from tests.attacks.networking import WEB
 from tests.providers.local.test_sandbox import run
@@ -159,9 +159,9 @@ def _answers(host, port):
 def _findings(home, cache):
     modes = {
         "lan": {},
-        "internet": {VARIABLE: "internet"},
-        "isolated": {VARIABLE: "isolated"},
-        "named": {VARIABLE: "internet", ALLOWED_VARIABLE: f"{DATABASE}:5432"},
+        "internet": {MODE_VARIABLE: "internet"},
+        "isolated": {MODE_VARIABLE: "isolated"},
+        "named": {MODE_VARIABLE: "internet", ALLOWED_VARIABLE: f"{DATABASE}:5432"},
     }
     return {mode: _reached(home / mode, cache, environ) for mode, environ in modes.items()}
 

@@ -398,7 +398,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_client_aborts_an_endless_or_invalid_answer(wire, server, kind, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("prism.client.wire.LARGEST", 1 << 20)
+    monkeypatch.setattr("prism.client.wire.MAX_ANSWER_BYTES", 1 << 20)
     server.on("GET /x", ENDLESS[kind])
     with pytest.raises(DaemonUnreachable):
         wire.ask("GET", "/x")

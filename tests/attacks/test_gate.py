@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from prism.daemon.logs import AT_MOST, RepeatFilter
+from prism.daemon.logs import MAX_REPEATS, RepeatFilter
 from prism.kit.http_protocol import LimitedProtocol
 from prism.kit.limits import PATIENT, ConnectionCounter, RequestLimits, peer_of
 from prism.kit.peer_credentials import SocketDiagnostics
@@ -353,7 +353,7 @@ def test_connection_limit_follows_the_limit_of_open_files(monkeypatch):
 
 
 def test_request_with_a_missing_body_is_answered_408(daemon, monkeypatch):
-    monkeypatch.setattr("prism.kit.http.PAUSE", 0.05)
+    monkeypatch.setattr("prism.kit.http.BODY_TIMEOUT", 0.05)
     head = [(b"host", b"localhost:8947"), (b"content-length", b"9")]
     scope = {
         **{"type": "http", "method": "POST", "path": "/api/v1/projects", "scheme": "http"},
@@ -381,9 +381,9 @@ def test_repeated_warnings_of_the_server_are_counted_not_logged(capsys):
         record.created = second / 2
         lines += [record.getMessage()] if repeats.filter(record) else []
     assert lines == [
-        *["Invalid request 1"] * AT_MOST,
+        *["Invalid request 1"] * MAX_REPEATS,
         "Invalid request 1 (and 115 more since the last of these)",
-        *["Invalid request 1"] * (AT_MOST - 1),
+        *["Invalid request 1"] * (MAX_REPEATS - 1),
     ]
     own = logging.LogRecord("prism.workspaces", 30, "", 0, "Invalid request %s", (1,), None)
     assert all(repeats.filter(own) for _ in range(100))
@@ -394,7 +394,7 @@ def test_repeated_errors_of_asyncio_are_counted_although_each_names_other_object
     for number in range(100):
         text = f"Fatal read error on socket transport\nprotocol: <Protocol at {number:#x}>"
         passed += repeats.filter(logging.LogRecord("asyncio", 40, "", 0, text, (), None))
-    assert passed == AT_MOST
+    assert passed == MAX_REPEATS
 
 
 def test_daemon_applies_the_connection_limit_of_its_settings(tmp_path):

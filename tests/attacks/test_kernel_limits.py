@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prism.agent.identity import is_privileged
-from prism.agent.kernel_limits import FILES, QUEUES, SIGNALS, parts_of
+from prism.agent.kernel_limits import OPEN_FILES, QUEUES, SIGNALS, parts_of
 from tests.attacks import hoarding
 from tests.attacks.ordinary import can_be_ordinary, ordinary_home
 from tests.providers.local.test_sandbox import run
@@ -104,10 +104,10 @@ def test_hoarding_workspace_leaves_most_to_its_ordinary_user():
 
 
 def test_workspaces_with_a_common_user_get_parts():
-    outer = {FILES: (1024, 1_048_576), SIGNALS: (8000, 8000), QUEUES: (819_200, 819_200)}
+    outer = {OPEN_FILES: (1024, 1_048_576), SIGNALS: (8000, 8000), QUEUES: (819_200, 819_200)}
     limits = parts_of(outer, {"max_inotify_instances": 128, "max_inotify_watches": 65_536})
     assert limits.programs == {
-        FILES: (1024, 524_288),
+        OPEN_FILES: (1024, 524_288),
         SIGNALS: (2000, 2000),
         QUEUES: (204_800, 204_800),
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error, sync_playwright
 
-from prism.kit.gui_origin import PREFIX, new_gui_label
+from prism.kit.gui_origin import ORIGIN_PREFIX, new_gui_label
 from tests.conftest import free_port
 from tests.connections.test_browser import CHROMIUM, FLAGS
 from tests.kit.test_gate import CROSS, HOST, LINK, OWN, SITE, answering, gate, send_request
@@ -138,7 +138,7 @@ def test_label_of_the_gui_is_new_and_no_workspace_has_it():
     labels = {new_gui_label() for _ in range(100)}
     assert len(labels) == 100
     for label in labels:
-        assert label.startswith(PREFIX)
+        assert label.startswith(ORIGIN_PREFIX)
         assert "--" in label, "which names of workspaces do not contain"
         assert len(label) <= 63
 

@@ -84,7 +84,7 @@ def test_listener_of_all_addresses_counts():
 
 def test_connection_without_a_known_listener_gets_no_token(monkeypatch):
     """A program that stopped listening, whatever the table says of its sockets."""
-    monkeypatch.setattr(listener, "TABLES", ("/nowhere",))
+    monkeypatch.setattr(listener, "SOCKET_TABLES", ("/nowhere",))
     with collecting(os.geteuid()) as (process, port):
         with pytest.raises(DaemonNotTrusted, match="may not be your daemon"):
             ask(port)

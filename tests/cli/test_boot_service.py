@@ -27,7 +27,7 @@ from prism.cli.boot_service import (
 from prism.cli.checks.context import CheckContext
 from prism.cli.checks.service import start_at_boot
 from prism.client.address import DaemonAddress
-from prism.home import DEFAULT, folder_of
+from prism.home import DEFAULT_HOME, folder_of
 from tests.optional import not_none
 
 ODD = 'a home of "100 %h" for $USER\'s \\work'
@@ -150,7 +150,7 @@ def test_settings_of_the_daemon_are_told_from_those_of_a_client():
 
 
 def test_each_home_has_a_unit_of_its_own():
-    assert unit_name(folder_of(DEFAULT)) == "prism.service"
+    assert unit_name(folder_of(DEFAULT_HOME)) == "prism.service"
     assert unit_name("/a") != unit_name("/b")
 
 

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from prism import __version__
 from prism.cli.checks import aws, folder, machine, rounds, sandbox, service, variables
 from prism.cli.checks.context import CheckContext, ok, parse_date, run_check
-from prism.cli.checks.rounds import AROUND, EVERYWHERE, HERE
+from prism.cli.checks.rounds import AROUND, EVERYWHERE, LOCAL_CHECKS
 from prism.cli.checks.trials import ProgramResult, start_trials
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
@@ -71,7 +71,9 @@ def root_with(root, **files):
     return root
 
 
-@pytest.mark.parametrize("check", [*EVERYWHERE, *HERE, *AROUND], ids=lambda it: it.__name__)
+@pytest.mark.parametrize(
+    "check", [*EVERYWHERE, *LOCAL_CHECKS, *AROUND], ids=lambda it: it.__name__
+)
 def test_check_finds_no_fault_in_a_working_setup(make_context, check):
     daemon = {"status": STATUS, "ask": answers({Workspaces.list: [], Profiles.list: []})}
     environ = {"PRISM_USER": "ada@example.org", "HOME": "/nonexistent"}
@@ -947,7 +949,7 @@ def test_checks_without_the_daemon_run_while_it_is_queried(make_context, monkeyp
         return ok(context.status["status"])
 
     monkeypatch.setattr(CheckContext, "asked", asked)
-    monkeypatch.setattr(rounds, "WAITING", (trial,))
+    monkeypatch.setattr(rounds, "SLOW_CHECKS", (trial,))
     for name, checks in (("EVERYWHERE", (status,)), ("HERE", (trial,)), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
     assert [check.message for check in rounds.run_checks(make_context())] == ["healthy", "tried"]

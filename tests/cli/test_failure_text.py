@@ -2,7 +2,7 @@
 
 import pytest
 
-from prism.cli.failure_text import LONGEST, WHOLE, brief
+from prism.cli.failure_text import MAX_MESSAGE_LENGTH, WHOLE, brief
 from tests.cli.shown import launched, workspace
 
 SAID = " ".join(f"Traceback line {n} of a long story" for n in range(40))
@@ -25,13 +25,13 @@ def test_long_failure_contains_the_end_of_the_output():
     assert message == "mine is failed: service lab: it ended with exit code 1."
     assert details.startswith("…")
     assert details.endswith("ModuleNotFoundError: foo")
-    assert len(details) <= LONGEST + 1
+    assert len(details) <= MAX_MESSAGE_LENGTH + 1
     assert hint == f"Try again; {WHOLE}"
 
 
 def test_long_message_is_cut_with_a_hint():
     message, _, hint = brief("x" * 1000, "", "")
-    assert len(message) == LONGEST
+    assert len(message) == MAX_MESSAGE_LENGTH
     assert hint == WHOLE.capitalize()
 
 

@@ -3,7 +3,15 @@
 import pytest
 
 from prism.cli.parser import Help, UsageError, build_parser, find
-from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, overview, verbs_of
+from prism.cli.registry import (
+    ALONE,
+    COMMANDS,
+    COMMON_OPTIONS,
+    NOUNS,
+    SHORTCUTS,
+    overview,
+    verbs_of,
+)
 
 EVERY = [*COMMANDS, *((word,) for word in ALONE)]
 
@@ -15,11 +23,11 @@ def test_every_command_has_a_help_text(command, capsys):
     assert done.value.code == 0
     output = capsys.readouterr().out
     assert output.startswith(f"usage: prism {' '.join(command)} ")
-    assert all(option in output for option in OPTIONS)
+    assert all(option in output for option in COMMON_OPTIONS)
 
 
 def test_overview_lists_every_noun_shortcut_option_and_verb():
-    for word in (*NOUNS, *ALONE, *SHORTCUTS, *OPTIONS):
+    for word in (*NOUNS, *ALONE, *SHORTCUTS, *COMMON_OPTIONS):
         assert f"\n  {word} " in overview()
     for noun, verb in COMMANDS:
         assert f"\n  {verb} " in verbs_of(noun)

@@ -7,7 +7,7 @@ import pytest
 
 from prism.cli import standstill
 from prism.cli.run import EXIT
-from prism.cli.standstill import ASK_EVERY, GIVE_UP, QUIET, Standstill, reason
+from prism.cli.standstill import ASK_EVERY, GIVE_UP, STANDSTILL_SECONDS, Standstill, reason
 from prism.client.daemon import Daemon
 from prism.client.waiting import StillUnderWay
 from prism.client.wire import Wire
@@ -64,16 +64,16 @@ def test_wait_shows_the_reason_and_ends_after_the_limit(monkeypatch):
     watcher = Standstill(wire)
     seen = workspace(state="stopping", **IN_OHIO)
     assert (watcher.look(seen), wire.asked) == (None, 0)
-    now[0] += QUIET
+    now[0] += STANDSTILL_SECONDS
     assert watcher.look(seen) == WHY
     wire.places = []
-    now[0] += QUIET
+    now[0] += STANDSTILL_SECONDS
     assert watcher.look(seen) is None
     wire.places = [place("aws:lab")]
     while now[0] < 100 + GIVE_UP:
-        now[0] += QUIET
+        now[0] += STANDSTILL_SECONDS
         assert watcher.look(seen) == WHY
-    now[0] += 3 * QUIET
+    now[0] += 3 * STANDSTILL_SECONDS
     with pytest.raises(StillUnderWay, match=f"mine is still stopping: {WHY}") as ended:
         watcher.look(seen)
     assert "waited for 60 s; Prism keeps trying, and does it when" in ended.value.details
@@ -85,7 +85,7 @@ def test_wait_shows_the_reason_and_ends_after_the_limit(monkeypatch):
 
 def test_reason_is_requested_within_five_seconds():
     """The time until the request, and the time until the daemon reports a slow AWS call."""
-    assert QUIET + ASK_EVERY < 5
+    assert STANDSTILL_SECONDS + ASK_EVERY < 5
     assert SLOW_CALL.total_seconds() < 5
 
 
@@ -95,7 +95,7 @@ def test_reason_is_not_requested_during_progress(monkeypatch):
     wire = StatusWire()
     watcher = Standstill(wire)
     for percent in range(0, 100, 5):
-        now[0] += QUIET - 0.1
+        now[0] += STANDSTILL_SECONDS - 0.1
         watcher.look(workspace(state="launching", progress=percent, stage="packages"))
     assert wire.asked == 0
 
@@ -147,7 +147,7 @@ def test_slow_boot_is_reported_and_does_not_end_the_wait(monkeypatch):
     seen = workspace(state="launching", stage="packages", waiting=SLOW, **IN_OHIO)
     while now[0] < 100 + 3 * GIVE_UP:
         assert watcher.look(seen) == SLOW
-        now[0] += QUIET
+        now[0] += STANDSTILL_SECONDS
     assert standstill.waiting_reason(SLOW) == SLOW, "the reason already names a command"
 
 

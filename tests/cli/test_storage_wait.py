@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prism.cli.storage_wait import FAILING, PATIENCE, wait_until_settled
+from prism.cli.storage_wait import FAILING, WAIT_SECONDS, wait_until_settled
 from prism.client.storage import Volumes
 from prism.client.waiting import StillUnderWay
 from prism.client.wire import Wire
@@ -110,7 +110,7 @@ class StuckVolumeWire(Wire):
 @pytest.mark.parametrize(
     ("fields", "reason", "limit"),
     [
-        ({}, "", PATIENCE),
+        ({}, "", WAIT_SECONDS),
         (
             {"failure": {"code": "IN_USE", "message": "`python` writes"}},
             "`python` writes",
@@ -123,7 +123,7 @@ def test_wait_for_a_stuck_volume_ends_with_an_error(monkeypatch, fields, reason,
     stuck = StuckVolumeWire(monkeypatch, **fields)
     show = "prism volume show data"
     with pytest.raises(StillUnderWay) as caught:
-        wait_until_settled(stuck, Volumes.get, "data", show, silent=True, patience=PATIENCE)
+        wait_until_settled(stuck, Volumes.get, "data", show, silent=True, patience=WAIT_SECONDS)
     assert limit < stuck.now < limit + 2
     assert "data is still detaching" in caught.value.message
     assert reason in caught.value.message

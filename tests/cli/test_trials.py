@@ -50,7 +50,7 @@ def test_trial_returns_output_and_exit_code(main, argument, ran):
 
 
 def test_trial_is_killed_after_the_time_limit(monkeypatch):
-    monkeypatch.setattr(trials, "PATIENCE", 0.0)
+    monkeypatch.setattr(trials, "TRIAL_TIMEOUT", 0.0)
     trial = ForkedTrial(never_ends, None)
     ran = trial.result()
     assert (ran.code, "did not end" in ran.output) == (None, True)

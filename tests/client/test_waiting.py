@@ -91,25 +91,29 @@ def test_lasting_failure_ends_the_wait_for_termination_after_a_while(wire, serve
     server.on("GET /instances/mine", workspace_in("terminating", failure=NO))
     with pytest.raises(WorkspaceFailed, match="ec2:TerminateInstances"):
         list(follow(wire, "mine", "terminated", seconds=60))
-    assert waiting.PATIENCE <= stopped_time.now < waiting.PATIENCE + waiting.LONGEST_PAUSE
+    assert (
+        waiting.FAILURE_SECONDS
+        <= stopped_time.now
+        < waiting.FAILURE_SECONDS + waiting.MAX_POLL_DELAY
+    )
 
 
 def test_follow_raises_still_under_way_after_the_time_limit(wire, server, stopped_time):
     server.on("GET /instances/mine", workspace_in("launching"))
     with pytest.raises(StillUnderWay, match="mine is still launching"):
         list(follow(wire, "mine", "running", seconds=5))
-    assert 5 <= stopped_time.now < 5 + waiting.LONGEST_PAUSE
+    assert 5 <= stopped_time.now < 5 + waiting.MAX_POLL_DELAY
 
 
 def test_follow_continues_after_a_restart_of_the_daemon(wire, server, monkeypatch):
-    monkeypatch.setattr(waiting, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(waiting, "MAX_POLL_DELAY", 0.01)
     server.on("GET /instances/mine", workspace_in("launching"), b"", b"", workspace_in("running"))
     states = [workspace["state"] for workspace in follow(wire, "mine", "running")]
     assert states == ["launching", "running"]
 
 
 def test_follow_raises_if_the_daemon_does_not_return(wire, server, monkeypatch):
-    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
+    monkeypatch.setattr(waiting, "FAILURE_SECONDS", 0.0)
     server.on("GET /instances/mine", workspace_in("launching"))
     looks = follow(wire, "mine", "running")
     assert next(looks)["state"] == "launching"

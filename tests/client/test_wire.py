@@ -9,7 +9,7 @@ import pytest
 
 from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
-from prism.client.transfer import PIECE, upload
+from prism.client.transfer import UPLOAD_CHUNK, upload
 from prism.client.wire import Wire, query, quoted
 from prism.errors import Conflict, Denied, Invalid, NotFound, Problem, Unavailable
 from prism.workspaces.model import WorkspaceNotFound
@@ -198,14 +198,14 @@ def test_names_are_quoted_and_header_injection_is_rejected(wire):
 
 def test_upload_of_a_file_that_becomes_shorter_fails(wire, server, tmp_path):
     file = tmp_path / "data"
-    file.write_bytes(b"x" * (PIECE + 2))
+    file.write_bytes(b"x" * (UPLOAD_CHUNK + 2))
 
     def receive_and_truncate(request, _):
         file.write_bytes(b"x")
-        return {"received": PIECE, "complete": False}
+        return {"received": UPLOAD_CHUNK, "complete": False}
 
     path = "PUT /instances/mine/files/content?path=data"
-    server.on(f"{path}&offset=0&size={PIECE + 2}", receive_and_truncate)
+    server.on(f"{path}&offset=0&size={UPLOAD_CHUNK + 2}", receive_and_truncate)
     with file.open("rb") as source, pytest.raises(Conflict, match="became shorter"):
         upload(wire, "mine", source, "data")
     assert len(server.asked) == 1

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from prism.access.rules import TABLE
-from prism.daemon.disk_reserve import FREES_SPACE, TRIES, HomeDisk, frees_space, size_text
+from prism.daemon.disk_reserve import FREES_SPACE, MAX_ATTEMPTS, HomeDisk, frees_space, size_text
 from prism.kit.database_faults import DatabaseFull
 from prism.kit.disk_reserve import HomeDiskFull, Reserve
 from tests.disks import loop_disk
@@ -113,4 +113,4 @@ def test_disk_that_stays_full_answers_the_problem(make_daemon, http_of, monkeypa
     monkeypatch.setattr(type(daemon.db), "write", write)
     answer = http_of(daemon)("DELETE", "/api/v1/storage/volumes/none")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "DATABASE_FULL")
-    assert len(calls) == TRIES
+    assert len(calls) == MAX_ATTEMPTS

@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, event, text
 
-from prism.daemon.migrations import FOLDER
+from prism.daemon.migrations import MIGRATIONS_FOLDER
 from prism.kit.migrate import upgrade
 from prism.kit.tables import metadata
 
@@ -46,7 +46,7 @@ def statements_of_upgrade(url):
 
     event.listen(Engine, "before_cursor_execute", count)
     try:
-        upgrade(url, FOLDER)
+        upgrade(url, MIGRATIONS_FOLDER)
     finally:
         event.remove(Engine, "before_cursor_execute", count)
     return len(numbers)
@@ -82,7 +82,7 @@ def test_migrations_killed_midway_are_completed_at_the_next_start(
         url = copied("template1") if copied else f"sqlite:///{tmp_path / f'{at}.db'}"
         killed = killed_before(url, at)
         assert killed.returncode == -signal.SIGKILL, (at, killed.stderr)
-        upgrade(url, FOLDER)
+        upgrade(url, MIGRATIONS_FOLDER)
         assert differs(url) == [], f"killed before statement {at} of {many}"
         engine = create_engine(url)
         with engine.begin() as sql:

@@ -11,7 +11,7 @@ import pytest
 
 from prism.errors import AlreadyExists, InvalidState, ValidationFailed
 from prism.files.model import FileMissing, FolderNotEmpty, WrongFileKind
-from prism.files.transfer import PIECE
+from prism.files.transfer import FILE_CHUNK
 from tests.project.home import Home
 from tests.waiting import eventually
 
@@ -183,7 +183,7 @@ def test_upload_in_pieces_requires_the_next_offset_and_respects_the_size(files_h
         assert files_http.put("content", params=query, content=b"").status_code == 422
 
 
-@pytest.mark.parametrize("size", [None, PIECE + 4])
+@pytest.mark.parametrize("size", [None, FILE_CHUNK + 4])
 def test_interrupted_upload_creates_no_file_and_can_continue_if_it_has_a_size(
     files_http, files, size
 ):
@@ -193,13 +193,15 @@ def test_interrupted_upload_creates_no_file_and_can_continue_if_it_has_a_size(
         entries = files.list("mine").entries
         return [entry.size for entry in entries if entry.name.startswith(".prism-part")]
 
-    with begun(files_http, "path=cut" + (f"&size={size}" if size else ""), PIECE + 4) as upload:
-        upload.send(b"0" * PIECE)
-        eventually(lambda: parts() == [PIECE])
-    eventually(lambda: parts() == ([PIECE] if size else []))
+    with begun(
+        files_http, "path=cut" + (f"&size={size}" if size else ""), FILE_CHUNK + 4
+    ) as upload:
+        upload.send(b"0" * FILE_CHUNK)
+        eventually(lambda: parts() == [FILE_CHUNK])
+    eventually(lambda: parts() == ([FILE_CHUNK] if size else []))
     assert "cut" not in [entry.name for entry in files.list("mine").entries]
     if size:
-        query = {"path": "cut", "offset": PIECE, "size": size}
+        query = {"path": "cut", "offset": FILE_CHUNK, "size": size}
         # The continuation is refused until the daemon has given up the interrupted upload.
         sent = lambda: files_http.put("content", params=query, content=b"5678").json()  # noqa: E731
         assert eventually(lambda: sent().get("complete")) is True

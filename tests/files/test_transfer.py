@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from prism.files.transfer import PIECE, incoming
+from prism.files.transfer import FILE_CHUNK, incoming
 from prism.kit.envelope import InvalidRequest
 
 
@@ -45,15 +45,15 @@ GONE = {"type": "http.disconnect"}
 
 
 def test_body_is_written_in_pieces():
-    assert received(part(b"a" * PIECE), part(b"b"), part(b"", more=False)) == (
-        [b"a" * PIECE, b"b"],
-        PIECE + 1,
+    assert received(part(b"a" * FILE_CHUNK), part(b"b"), part(b"", more=False)) == (
+        [b"a" * FILE_CHUNK, b"b"],
+        FILE_CHUNK + 1,
     )
 
 
-@pytest.mark.parametrize("most", [None, PIECE * 2])
+@pytest.mark.parametrize("most", [None, FILE_CHUNK * 2])
 def test_content_before_an_interrupted_body_is_written(most):
-    whole = b"a" * PIECE
+    whole = b"a" * FILE_CHUNK
     assert received(part(whole), part(b"bc"), GONE, most=most) == (
         [whole, b"bc"],
         "The request ended before its body was complete",

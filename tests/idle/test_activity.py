@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from prism.idle.activity import steps_between
-from prism.idle.model import STEP
+from prism.idle.model import STEP_SECONDS
 from prism.workspaces.idleness import IdleAct, Idleness
 from tests.money import ClockedDaemon
 
@@ -26,8 +26,8 @@ def report_samples(clocked_daemon, cloud):
     clocked_daemon.project("lab")
     clocked_daemon.running("mine", project="lab", size="L", idle_profile="standard")
     id = clocked_daemon.workspace().machine_id
-    past = int(clocked_daemon.clock.now().timestamp()) % STEP
-    clocked_daemon.clock.advance(seconds=STEP - past)
+    past = int(clocked_daemon.clock.now().timestamp()) % STEP_SECONDS
+    clocked_daemon.clock.advance(seconds=STEP_SECONDS - past)
 
     def report(minutes, *daemons, **fields):
         fields = {"figures": FIGURES} | fields
@@ -101,7 +101,7 @@ def test_activity_seen_by_two_daemons_is_counted_once(make_daemon, clocked_daemo
     clocked_daemon.daemon.activity.write()
     other.activity.write()
     points = activity(clocked_daemon)["points"]
-    assert all(point["active_seconds"] + point["idle_seconds"] <= STEP for point in points)
+    assert all(point["active_seconds"] + point["idle_seconds"] <= STEP_SECONDS for point in points)
     assert sum(point["active_seconds"] for point in points) >= 50 * 60
 
 

@@ -11,7 +11,7 @@ from prism.errors import Unavailable
 from prism.idle import store
 from prism.idle.reconciler import IdleReconciler
 from prism.kit import journal
-from prism.kit.reconcile import NEVER
+from prism.kit.reconcile import NEVER_DUE
 from prism.workspaces.events import WorkspaceProgressed, about
 from prism.workspaces.idleness import IdleAct, Idleness, IdleRule
 from prism.workspaces.model import LaunchRequest, Observed, WorkspaceState
@@ -679,7 +679,7 @@ def test_idle_rule_is_due_only_after_the_machine_exists(daemon):
     daemon.workspaces.launch(LaunchRequest(name="mine", template=ML))
     due = select(store.watches.c.due_at)
     with daemon.db.read() as sql:
-        assert sql.execute(due).scalars().all() == [NEVER]
+        assert sql.execute(due).scalars().all() == [NEVER_DUE]
     daemon.settle()
     with daemon.db.read() as sql:
         assert sql.execute(select(store.watches.c.told)).scalar() is not None

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from prism.kit.events import RESYNC
-from prism.kit.journal import KEPT_FOR, PAGE, newest, prune
+from prism.kit.journal import EVENTS_AT_ONCE, KEPT_FOR, newest, prune
 from tests.kit.notes_app import Noted, noted
 
 
@@ -16,12 +16,12 @@ def pruned(db, clock, **more):
 
 def test_page_contains_the_next_events_in_order(db):
     with db.write() as tx:
-        for number in range(PAGE + 3):
+        for number in range(EVENTS_AT_ONCE + 3):
             tx.happened(Noted(actor="ada", subject="n", number=number))
     page = db.events_after(0)
     rest = db.events_after(page[-1].id)
-    assert (len(page), len(rest)) == (PAGE, 3)
-    assert [fact.data["number"] for fact in (*page, *rest)] == list(range(PAGE + 3))
+    assert (len(page), len(rest)) == (EVENTS_AT_ONCE, 3)
+    assert [fact.data["number"] for fact in (*page, *rest)] == list(range(EVENTS_AT_ONCE + 3))
     assert db.events_after(rest[-1].id) == []
     with db.read() as sql:
         assert newest(sql) == rest[-1].id

@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 
-from prism.daemon.migrations import FOLDER
+from prism.daemon.migrations import MIGRATIONS_FOLDER
 from prism.kit.migrate import DatabaseNewer, revisions, upgrade
 from prism.kit.tables import metadata
 
@@ -42,8 +42,8 @@ def steps(tmp_path):
     """Adds migrations to a history of the test."""
     folder = tmp_path / "migrations"
     (folder / "versions").mkdir(parents=True)
-    shutil.copy(FOLDER / "env.py", folder)
-    shutil.copy(FOLDER / "script.py.mako", folder)
+    shutil.copy(MIGRATIONS_FOLDER / "env.py", folder)
+    shutil.copy(MIGRATIONS_FOLDER / "script.py.mako", folder)
 
     def add(*statements):
         known = revisions(folder)
@@ -73,7 +73,7 @@ def tables(url):
 
 
 def test_migrated_schema_equals_the_declared_tables(url):
-    upgrade(url, FOLDER)
+    upgrade(url, MIGRATIONS_FOLDER)
     engine = create_engine(url)
     with engine.connect() as sql:
         # Other tests create tables of their own.
@@ -82,7 +82,7 @@ def test_migrated_schema_equals_the_declared_tables(url):
         versions = sql.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
     engine.dispose()
     assert differences == []
-    assert versions == revisions(FOLDER)[-1:]
+    assert versions == revisions(MIGRATIONS_FOLDER)[-1:]
 
 
 def test_migrated_sqlite_has_the_declared_indexes_and_autoincrement(tmp_path):
@@ -92,7 +92,7 @@ def test_migrated_sqlite_has_the_declared_indexes_and_autoincrement(tmp_path):
     metadata.create_all(engine)
     engine.dispose()
     migrated = f"sqlite:///{tmp_path / 'migrated.db'}"
-    upgrade(migrated, FOLDER)
+    upgrade(migrated, MIGRATIONS_FOLDER)
     words = "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
     assert sorted(ask(migrated, words)) == sorted(ask(new_url, words))
     counted = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"
@@ -200,11 +200,11 @@ def test_concurrent_upgrades_run_each_migration_once(url, steps):
 
 def test_start_without_a_pending_migration_does_not_import_alembic(tmp_path):
     url = f"sqlite:///{tmp_path / 'state.db'}"
-    upgrade(url, FOLDER)
+    upgrade(url, MIGRATIONS_FOLDER)
     program = (
-        "import sys; from prism.daemon.migrations import FOLDER; "
+        "import sys; from prism.daemon.migrations import MIGRATIONS_FOLDER; "
         "from prism.kit.migrate import upgrade; "
-        f"upgrade({url!r}, FOLDER); print('alembic' in sys.modules)"
+        f"upgrade({url!r}, MIGRATIONS_FOLDER); print('alembic' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.stdout == "False\n", run.stderr
@@ -213,7 +213,7 @@ def test_start_without_a_pending_migration_does_not_import_alembic(tmp_path):
 def test_segments_of_earlier_versions_know_which_are_the_rest_of_a_minimum(url, tmp_path):
     """Until 0029 only the end of a text said so."""
     older = tmp_path / "older"
-    shutil.copytree(FOLDER, older)
+    shutil.copytree(MIGRATIONS_FOLDER, older)
     for step in (older / "versions").glob("*.py"):
         if step.stem[:4] > "0029":
             step.unlink()
@@ -227,7 +227,7 @@ def test_segments_of_earlier_versions_know_which_are_the_rest_of_a_minimum(url, 
         for detail in ("m7i.large", "m7i.large, to 60 s for a start"):
             sql.execute(text(f"INSERT INTO segments ({columns}) VALUES ({values}, '{detail}')"))
     engine.dispose()
-    upgrade(url, FOLDER)
+    upgrade(url, MIGRATIONS_FOLDER)
     filled = "SELECT detail FROM segments WHERE is_minimum"
     assert ask(url, filled) == ["m7i.large, to 60 s for a start"]
 
@@ -235,7 +235,7 @@ def test_segments_of_earlier_versions_know_which_are_the_rest_of_a_minimum(url, 
 def older_than(revision, tmp_path):
     """The migrations before a revision."""
     older = tmp_path / "older"
-    shutil.copytree(FOLDER, older)
+    shutil.copytree(MIGRATIONS_FOLDER, older)
     for step in (older / "versions").glob("*.py"):
         if step.stem[:4] >= revision:
             step.unlink()
@@ -271,7 +271,7 @@ def test_names_of_earlier_versions_stay_and_their_owners_get_handles(url, tmp_pa
         insert_row(sql, "snapshots", {"id": "snapshot_1", "name": "s", "owner": "eve@x.org"})
         with pytest.raises(Exception, match=r"(?i)unique"), sql.begin_nested():
             insert_row(sql, "volumes", {"id": "volume_2", "name": "data", "owner": "eve@x.org"})
-    upgrade(url, FOLDER)
+    upgrade(url, MIGRATIONS_FOLDER)
     handles = "SELECT person || ' ' || handle FROM handles ORDER BY person"
     assert ask(url, handles) == ["ada@x.org ada", "ada@y.org ada2", "eve@x.org eve"]
     for table, id, name in (

@@ -18,7 +18,7 @@ from prism.kit.db import Database
 from prism.kit.events import Bus, Event
 from prism.kit.reconcile import (
     LEASE,
-    NEVER,
+    NEVER_DUE,
     RETRY,
     LeaseLost,
     Loop,
@@ -56,7 +56,7 @@ class BlockingWork:
     def reconcile(self, claim, view):
         self.let_go.wait(120)
         self.done.append(claim.id)
-        return ReconcileResult(NEVER - NOW, lambda tx: None)
+        return ReconcileResult(NEVER_DUE - NOW, lambda tx: None)
 
 
 @pytest.fixture
@@ -327,7 +327,7 @@ def test_database_errors_do_not_lengthen_the_retry_delay(db):
 def test_leases_are_inherited_once_the_database_can_be_written(tmp_path, db):
     db = Database(db.url, StoppedClock(NOW), Bus(), patience=0.1)
     with db.write() as tx:
-        held = {"lease": "dead", "lease_until": NOW + timedelta(hours=1), "due_at": NEVER}
+        held = {"lease": "dead", "lease_until": NOW + timedelta(hours=1), "due_at": NEVER_DUE}
         tx.sql.execute(rows.insert().values(id="r", attempts=0, **held))
     other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -362,7 +362,7 @@ class Recording(BlockingWork):
             if claim.id in self.broken:
                 raise ValueError(claim.id)
 
-        return ReconcileResult(NEVER - NOW, record)
+        return ReconcileResult(NEVER_DUE - NOW, record)
 
 
 class RowReconciled(Event, frozen=True, kw_only=True):
@@ -523,7 +523,7 @@ def test_row_whose_result_the_database_refuses_is_rolled_back_alone(daemons, mon
         def record(tx):
             result.record(tx)
             other = "row05" if claim.id == "row03" else f"{claim.id} more"
-            tx.sql.execute(rows.insert().values(id=other, due_at=NEVER, attempts=0))
+            tx.sql.execute(rows.insert().values(id=other, due_at=NEVER_DUE, attempts=0))
 
         return ReconcileResult(result.look_again, record)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from prism.agent.output_logs import OutputLog
 from prism.providers.local import logs
-from prism.providers.local.logs import LOST, LocalLogs
+from prism.providers.local.logs import LINES_LOST, LocalLogs
 
 ID = "local-" + "0" * 17
 
@@ -86,7 +86,7 @@ def test_lines_that_are_not_text_or_too_long_are_shown_in_part(machine):
     broken, empty, long = machine.tail()
     assert broken.endswith(" broken")
     assert empty == ""
-    assert len(long) == logs.LONGEST + 1
+    assert len(long) == logs.MAX_LINE_LENGTH + 1
 
 
 def test_log_file_that_is_a_link_is_not_read(machine, tmp_path):
@@ -119,7 +119,7 @@ def test_follower_behind_rotated_files_gets_a_gap_line_and_the_kept_lines(machin
     for number in range(100):
         log.write(f"line {number}\n".encode())
     lines, _ = follow(machine, mark)
-    assert lines[0] == LOST
+    assert lines[0] == LINES_LOST
     assert lines[-1] == "line 99"
     assert lines[1:] == [f"line {n}" for n in range(100 - len(lines) + 1, 100)]
 
@@ -128,11 +128,11 @@ def test_truncated_log_is_read_from_its_start_after_a_gap_line(machine):
     machine.write("page", "long ago", "and long")
     mark = machine.logs.tail(ID, "application", 5).mark
     (machine.folder / "logs" / "page.log").write_text("new\n")
-    assert follow(machine, mark)[0] == [LOST, "new"]
+    assert follow(machine, mark)[0] == [LINES_LOST, "new"]
 
 
 def test_follow_returns_limited_pieces_without_gaps(machine, monkeypatch):
-    monkeypatch.setattr(logs, "PIECE", 64)
+    monkeypatch.setattr(logs, "LOG_CHUNK", 64)
     mark = machine.logs.tail(ID, "application", 5).mark
     machine.write("page", *(f"line {n}" for n in range(50)), "x" * 500, "end")
     lines, _ = follow(machine, mark)
@@ -154,6 +154,6 @@ def test_follower_gets_each_line_once(tmp_path_factory, sizes, every):
             received += lines
     lines, _ = follow(machine, mark)
     received += lines
-    if LOST not in received:
+    if LINES_LOST not in received:
         assert received == written
     assert received[-1] == written[-1]

@@ -2,7 +2,14 @@
 
 import pytest
 
-from prism.profiles.providers import PROVIDERS, TRAITS, UNKNOWN, provider_of, region_of, traits_of
+from prism.profiles.providers import (
+    PROVIDERS,
+    TRAITS,
+    UNKNOWN_TRAITS,
+    provider_of,
+    region_of,
+    traits_of,
+)
 
 
 def test_every_provider_has_traits():
@@ -24,5 +31,5 @@ def test_location_contains_its_provider_and_region(location, provider, region):
 
 def test_location_of_an_unknown_provider_has_the_traits_of_rented_machines():
     traits = traits_of("slurm:cluster:queue")
-    assert traits is UNKNOWN
+    assert traits is UNKNOWN_TRAITS
     assert traits.charges_addresses and traits.shared and not traits.sleeps_with_host

@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from prism.cli.parser import build_parser
-from prism.cli.registry import ALONE, COMMANDS, OPTIONS
+from prism.cli.registry import ALONE, COMMANDS, COMMON_OPTIONS
 from prism.client.client import Client
 from prism.client.launch_options import LaunchOptions
 from prism.lifecycle import VERBS
@@ -214,7 +214,7 @@ def of_command(command):
             if string.startswith("--")
         ]
         if action.help != SUPPRESS and not {f"--{option}" for option in options} & {
-            *OPTIONS,
+            *COMMON_OPTIONS,
             "--help",
         }:
             names.add((options[0] if options else action.dest).replace("-", "_"))

@@ -5,7 +5,7 @@ import json
 import re
 import tokenize
 import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 
@@ -149,6 +149,57 @@ def test_public_class_names_are_unique():
     ]
     repeated = (name for name, count in Counter(class_names).items() if count > 1)
     refuse(repeated, "Rename all but one of the classes that have the same name")
+
+
+# Constants that each module of a kind exports, and the kind: a folder, or the name of a file.
+CONVENTIONAL = {
+    "VERBS": ("cli", "lifecycle.py"),
+    "PATH": ("client",),
+    "SELECT": ("store.py",),
+}
+
+
+def test_constants_are_named_after_what_they_hold():
+    """A name with three values says too little: `PATIENCE` was 14 different numbers of seconds."""
+    values = defaultdict[str, dict[str, str]](dict)
+    for file in FILES:
+        for name, value in constants(file).items():
+            if not {*CONVENTIONAL.get(name, ())} & {*file.relative_to(PACKAGE).parts}:
+                values[name][short(file)] = value
+    vague = (
+        f"{file}: {name} = {by_file[file]:.60}"
+        for name, by_file in values.items()
+        if len({*by_file.values()}) >= 3
+        for file in by_file
+    )
+    refuse(vague, "Name the constant after its thing and unit, as MAX_HEADER_BYTES")
+
+
+def constants(file):
+    """The constants of a module, with the text of their last value; no type variables."""
+    if file.parent.name == "versions":
+        return {}  # migrations are not changed any more
+    named: dict[str, str] = {}
+    for node in parsed(file).body:
+        if isinstance(node, ast.AnnAssign) and node.value:
+            named |= assigned(node.target, node.value)
+        elif isinstance(node, ast.Assign):
+            named |= assigned(node.targets[0], node.value)
+    return {
+        name: value
+        for name, value in named.items()
+        if name.isupper() and not value.startswith("TypeVar(")
+    }
+
+
+def assigned(target, value):
+    """The names that a statement assigns to, with the texts of their values."""
+    if isinstance(target, ast.Name):
+        return {target.id: ast.unparse(value)}
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        pairs = zip(target.elts, value.elts, strict=False)
+        return {name: text for pair in pairs for name, text in assigned(*pair).items()}
+    return {}
 
 
 SKIPS = {"check_untyped_defs", "disable_error_code", "follow_imports", "ignore_errors"}

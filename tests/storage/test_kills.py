@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from prism.errors import Problem
-from prism.providers.local.mounted_folders import MARKER
+from prism.providers.local.mounted_folders import DISK_MARKER
 from tests.daemons import started
 from tests.proofs import record
 from tests.storage.killable_storage import MACHINES, KillableStorage
@@ -65,7 +65,7 @@ def every(storage):
 
 def listed(folder):
     """The entries of a folder without the mark by which Prism knows that its disk is there."""
-    return [name for name in os.listdir(folder) if name != MARKER]
+    return [name for name in os.listdir(folder) if name != DISK_MARKER]
 
 
 def mounts(home, machine):

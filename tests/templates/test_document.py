@@ -2,7 +2,7 @@
 
 import pytest
 
-from prism.templates.document import LIMIT, TemplateUnreadable, read
+from prism.templates.document import MAX_DOCUMENT_BYTES, TemplateUnreadable, read
 
 NESTED = b"""\
 name: it
@@ -70,7 +70,7 @@ def test_yaml_scalars_are_converted():
         (b"name: a\x00b\n", 1, "", "not YAML"),
         (b"a: " + b"[" * 5000, 1, "", "not YAML"),
         (b"n: " + b"1" * 5000, 1, "n", "not YAML"),
-        (b"#" * (LIMIT + 1), 1, "", "larger than 256 KiB"),
+        (b"#" * (MAX_DOCUMENT_BYTES + 1), 1, "", "larger than 256 KiB"),
     ],
 )
 def test_unreadable_template_raises_an_error_with_line_field_and_reason(text, line, field, why):

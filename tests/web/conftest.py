@@ -16,7 +16,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
 from prism.daemon.gui_settings import FILE
 from prism.daemon.website import BUILT, read_site
-from prism.idle.model import STEP, ActivityStep, FigureSum
+from prism.idle.model import STEP_SECONDS, ActivityStep, FigureSum
 from tests.connections.test_browser import CHROMIUM, FLAGS
 from tests.needs import require, skip_outside_ci
 from tests.project.home import Home
@@ -29,21 +29,23 @@ FORGET = "() => { localStorage.clear(); sessionStorage.clear(); }"
 
 def seed_activity(home: Home, name: str) -> None:
     """Gives a workspace some hours of activity; the daemon writes such rows every ten minutes."""
-    now = int(time.time()) // STEP
+    now = int(time.time()) // STEP_SECONDS
     parts = [(12, "idle", "nothing is going on"), (30, "active", "a kernel is busy: train.ipynb")]
     parts += [(6, "unknown", "Jupyter does not answer")]
     steps, number = [], now - 100
     for length, verdict, why in parts:
         for _ in range(length):
             number += 1
-            cpu = FigureSum(STEP, STEP * (80.0 if verdict == "active" else 1.0), 90.0)
+            cpu = FigureSum(
+                STEP_SECONDS, STEP_SECONDS * (80.0 if verdict == "active" else 1.0), 90.0
+            )
             step = ActivityStep(
                 number=number,
-                began=number * STEP,
-                until=(number + 1) * STEP,
-                seconds={verdict: STEP},
+                began=number * STEP_SECONDS,
+                until=(number + 1) * STEP_SECONDS,
+                seconds={verdict: STEP_SECONDS},
                 reasons={verdict: (why,)},
-                figures={"cpu": cpu, "memory": FigureSum(STEP, STEP * 40.0, 41.0)},
+                figures={"cpu": cpu, "memory": FigureSum(STEP_SECONDS, STEP_SECONDS * 40.0, 41.0)},
             )
             steps.append((number, msgspec.json.encode(step).decode()))
     with closing(sqlite3.connect(home.folder / "state.db")) as db, db:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, update
 
 from prism.errors import Denied, InvalidState
-from prism.kit.reconcile import LEASE, NEVER
+from prism.kit.reconcile import LEASE, NEVER_DUE
 from prism.workspaces import reconciler
 from prism.workspaces.model import (
     ExtendRequest,
@@ -114,7 +114,7 @@ def test_request_during_a_launch_is_not_lost(
 ):
     run_before(monkeypatch, cloud, "launch", lambda: daemon.workspaces.ask("mine", verb))
     daemon.loop.once()
-    assert row(daemon, "due_at")[0] < NEVER, (
+    assert row(daemon, "due_at")[0] < NEVER_DUE, (
         "the request made the row due, and the release of the lease kept it due"
     )
     settle(daemon, clock)

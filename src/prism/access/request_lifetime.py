@@ -25,7 +25,7 @@ from prism.kit.db import Database
 from prism.kit.envelope import Unauthenticated
 from prism.kit.events import RESYNC, RecordedEvent
 from prism.kit.http import refuse
-from prism.kit.journal import PAGE
+from prism.kit.journal import EVENTS_AT_ONCE
 
 log = logging.getLogger(__name__)
 LASTS = "lasts"  # the `opt` of a route whose answers may last
@@ -121,7 +121,7 @@ class LongRequests:
             if problem is not None:
                 log.info("ended a connection of %s: %s", request.caller.name, problem.code)
                 request.end()
-        return len(page) == PAGE
+        return len(page) == EVENTS_AT_ONCE
 
     def _affected(self, events: Iterable[RecordedEvent]) -> set[LongRequest]:
         """The requests whose rights may have changed."""

@@ -42,7 +42,7 @@ ROLL_BACK = RouteRule(
 ENTER = _workspace(AccessVerb.MANAGE, "instance", AccessVerb.MANAGE_OWN)
 INVITATION = RouteRule(AccessVerb.INVITE, "invitation", "invitation_id")
 SEEN_INVITATION = RouteRule(AccessVerb.INVITE, "invitation", "invitation_id", AccessVerb.LOOK)
-ANSWER = RouteRule(AccessVerb.SERVE, "invitation", "invitation_id", AccessVerb.USE)
+ANSWER_INVITATION = RouteRule(AccessVerb.SERVE, "invitation", "invitation_id", AccessVerb.USE)
 VOLUME = RouteRule(AccessVerb.STORE, "volume")
 ATTACH = RouteRule(
     AccessVerb.STORE,
@@ -160,8 +160,8 @@ TABLE: Mapping[str, RouteRule] = {
     "GET {}/invitations/{invitation_id}": SEEN_INVITATION,
     "DELETE {}/invitations/{invitation_id}": INVITATION,
     "POST {}/invitations/{invitation_id}/resend": INVITATION,
-    "POST {}/invitations/{invitation_id}/accept": ANSWER,
-    "POST {}/invitations/{invitation_id}/decline": ANSWER,
+    "POST {}/invitations/{invitation_id}/accept": ANSWER_INVITATION,
+    "POST {}/invitations/{invitation_id}/decline": ANSWER_INVITATION,
     # storage
     "GET {}/storage/volumes": LOOK,
     "POST {}/storage/volumes/create": RouteRule(AccessVerb.STORE, "project", "body.project"),

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
-VERSION = 2
-OWNER, USER, OWN_GROUP, GROUP, MASK, OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-ORDER = {OWNER: 0, USER: 1, OWN_GROUP: 2, GROUP: 3, MASK: 4, OTHER: 5}
+ACCESS, DEFAULT_ACL = "system.posix_acl_access", "system.posix_acl_default"
+ACL_VERSION = 2
+OWNER, USER_TAG, OWN_GROUP, GROUP_TAG, MASK, OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+ORDER = {OWNER: 0, USER_TAG: 1, OWN_GROUP: 2, GROUP_TAG: 3, MASK: 4, OTHER: 5}
 NO_ID = 0xFFFFFFFF
-READ, WRITE, SEARCH = 4, 2, 1
-ENTRY = struct.Struct("<HHI")
-HEAD = struct.Struct("<I")
+READ_PERMISSION, WRITE_PERMISSION, SEARCH = 4, 2, 1
+ACL_ENTRY = struct.Struct("<HHI")
+ACL_HEADER = struct.Struct("<I")
 NO_LIST = {errno.ENODATA, errno.EOPNOTSUPP}
 
 
@@ -38,7 +38,7 @@ AccessEntries = tuple[AccessEntry, ...]
 
 def with_user(entries: AccessEntries, uid: int, permissions: int) -> AccessEntries:
     """The list with an entry for a uid; all other users can do what they could before."""
-    return _with(entries, AccessEntry(USER, permissions, uid))
+    return _with(entries, AccessEntry(USER_TAG, permissions, uid))
 
 
 def _with(entries: AccessEntries, new: AccessEntry) -> AccessEntries:
@@ -47,7 +47,8 @@ def _with(entries: AccessEntries, new: AccessEntry) -> AccessEntries:
     remaining = [
         entry if mask is None else entry._replace(permissions=entry.permissions & mask)
         for entry in entries
-        if entry.tag in {USER, OWN_GROUP, GROUP} and (entry.tag, entry.id) != (new.tag, new.id)
+        if entry.tag in {USER_TAG, OWN_GROUP, GROUP_TAG}
+        and (entry.tag, entry.id) != (new.tag, new.id)
     ]
     remaining.append(new)
     wide = 0
@@ -59,8 +60,8 @@ def _with(entries: AccessEntries, new: AccessEntry) -> AccessEntries:
 
 def without_users(entries: AccessEntries, is_gone: Callable[[int], bool]) -> AccessEntries:
     """The list without the entries of these uids; a list of the three modes has no mask."""
-    remaining = [entry for entry in entries if not (entry.tag == USER and is_gone(entry.id))]
-    if any(entry.tag in {USER, GROUP} for entry in remaining):
+    remaining = [entry for entry in entries if not (entry.tag == USER_TAG and is_gone(entry.id))]
+    if any(entry.tag in {USER_TAG, GROUP_TAG} for entry in remaining):
         return _ordered(remaining)
     mask = _permissions(entries, MASK)
     return _ordered(
@@ -93,17 +94,21 @@ def share(file: int, uid: int, is_stale: Callable[[int], bool]) -> None:
     """Let a uid read and write an open file or folder, and what is made in the folder later."""
     mode = os.fstat(file).st_mode
     is_folder = stat.S_ISDIR(mode)
-    permissions = READ | WRITE | (SEARCH if is_folder or mode & stat.S_IXUSR else 0)
+    permissions = (
+        READ_PERMISSION | WRITE_PERMISSION | (SEARCH if is_folder or mode & stat.S_IXUSR else 0)
+    )
     before = read(file)
     remaining = without_users(before, lambda known: known != uid and is_stale(known))
     if (after := with_user(remaining, uid, permissions)) != before:
         _write(file, ACCESS, after)
     if not is_folder:
         return
-    default = _entries(file, DEFAULT) or _of_mode(0o700)
+    default = _entries(file, DEFAULT_ACL) or _of_mode(0o700)
     remaining = without_users(default, lambda known: known != uid and is_stale(known))
-    if (after := with_user(remaining, uid, READ | WRITE | SEARCH)) != default:
-        _write(file, DEFAULT, after)
+    if (
+        after := with_user(remaining, uid, READ_PERMISSION | WRITE_PERMISSION | SEARCH)
+    ) != default:
+        _write(file, DEFAULT_ACL, after)
 
 
 def let_read(file: int, gid: int) -> None:
@@ -111,7 +116,7 @@ def let_read(file: int, gid: int) -> None:
     mode = os.fstat(file).st_mode
     runs = SEARCH if stat.S_ISDIR(mode) or mode & stat.S_IXUSR else 0
     before = read(file)
-    if (after := _with(before, AccessEntry(GROUP, READ | runs, gid))) != before:
+    if (after := _with(before, AccessEntry(GROUP_TAG, READ_PERMISSION | runs, gid))) != before:
         _write(file, ACCESS, after)
 
 
@@ -126,8 +131,8 @@ def admits_others(path: str, is_workspace: Callable[[int], bool]) -> bool:
     return any(
         entry.permissions & (7 if mask is None or entry.tag == OTHER else mask)
         for entry in entries
-        if entry.tag in {OWN_GROUP, GROUP, OTHER}
-        or (entry.tag == USER and not is_workspace(entry.id))
+        if entry.tag in {OWN_GROUP, GROUP_TAG, OTHER}
+        or (entry.tag == USER_TAG and not is_workspace(entry.id))
     )
 
 
@@ -143,7 +148,9 @@ def _entries(file: int, name: str) -> AccessEntries:
         if error.errno in NO_LIST:
             return ()
         raise
-    return tuple(AccessEntry(*fields) for fields in ENTRY.iter_unpack(content[HEAD.size :]))
+    return tuple(
+        AccessEntry(*fields) for fields in ACL_ENTRY.iter_unpack(content[ACL_HEADER.size :])
+    )
 
 
 def _of_mode(mode: int) -> AccessEntries:
@@ -155,7 +162,7 @@ def _of_mode(mode: int) -> AccessEntries:
 
 
 def _write(file: int, name: str, entries: AccessEntries) -> None:
-    content = HEAD.pack(VERSION) + b"".join(ENTRY.pack(*entry) for entry in entries)
+    content = ACL_HEADER.pack(ACL_VERSION) + b"".join(ACL_ENTRY.pack(*entry) for entry in entries)
     os.setxattr(_name_of(file), name, content)
 
 

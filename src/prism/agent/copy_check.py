@@ -10,7 +10,7 @@ from io import BufferedReader
 from prism.agent.file_copy import StopRequest, TreeCopyFailed, TreeCopyStopped, set_attribute
 from prism.agent.manifest import ManifestEntry, kind_of, paths, visit
 from prism.agent.safe_paths import Directory
-from prism.agent.tree_copier import READ
+from prism.agent.tree_copier import OPEN_TO_READ
 
 
 class CopyCheck:
@@ -108,6 +108,6 @@ def hash_files(
         if stop.requested:
             raise TreeCopyStopped
         if entry.kind == "file" and not entry.extra and (expected is None or hashes.get(path)):
-            with os.fdopen(tree.open(path, READ), "rb") as file:
+            with os.fdopen(tree.open(path, OPEN_TO_READ), "rb") as file:
                 content = StoppableFile(file, stop)
                 entry.extra = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]

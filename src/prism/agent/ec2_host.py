@@ -19,8 +19,8 @@ from prism.agent.ssh_sessions import Observed, at_work, words
 
 HOST = "127.0.0.1"
 SSHD = {"sshd", "sshd-session"}
-FIRST = 1  # the ancestor of all processes
-TOKEN = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
+INIT_PID = 1  # the ancestor of all processes
+SERVICE_TOKEN = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
 
 
 class ListeningService(NamedTuple):
@@ -44,7 +44,7 @@ class HostView(MachineConfig):
     def secret(self, service: str) -> str:
         """The token in a service's environment, which only root can read."""
         try:
-            match = TOKEN.search((self._etc / f"{service}.env").read_text())
+            match = SERVICE_TOKEN.search((self._etc / f"{service}.env").read_text())
         except (OSError, UnicodeError):
             return ""
         return match[0] if match else ""
@@ -59,7 +59,7 @@ class HostView(MachineConfig):
 class HostProcesses:
     """Samples all processes of a machine, except our own."""
 
-    def __init__(self, of: int = FIRST) -> None:
+    def __init__(self, of: int = INIT_PID) -> None:
         self._of = of
 
     def __call__(self, figure_names: Iterable[str], connections: TcpConnections) -> SystemSample:

@@ -18,13 +18,19 @@ from prism.agent.safe_paths import Directory, remove_tree
 from prism.agent.sandbox_layers import within
 
 ETC = "/etc"
-SECRETS = ("shadow", "shadow-", "gshadow", "gshadow-", "sudoers")
+SECRET_FILES = ("shadow", "shadow-", "gshadow", "gshadow-", "sudoers")
 SECRET_FOLDERS = ("ssh", "ssl/private", "sudoers.d")
-ACCOUNTS, NAMES = ("passwd", "group"), ("hosts", "resolv.conf")
-OWN_FILES = (*ACCOUNTS, *NAMES)
+ACCOUNTS, NAME_FILES = ("passwd", "group"), ("hosts", "resolv.conf")
+OWN_FILES = (*ACCOUNTS, *NAME_FILES)
 OWN_ETC = "/run/prism/etc"
 """Where a sandbox shows the folder with its own files."""
-FOLDER, TREE, INDEX, LOCK, DRAFT = "etc-copy", "tree", "index.json", "lock", "draft"
+COPY_FOLDER, COPY_TREE, INDEX, LOCK, DRAFT_FOLDER = (
+    "etc-copy",
+    "tree",
+    "index.json",
+    "lock",
+    "draft",
+)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 COPIED_BYTES = 1 << 20  # at once
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -37,14 +43,14 @@ Index = dict[str, Entry]
 
 def tree_of(home: Path) -> Path:
     """The folder that the sandboxes of this home show as `/etc`."""
-    return home / FOLDER / TREE
+    return home / COPY_FOLDER / COPY_TREE
 
 
 class EtcCopy:
     """The copy in one home; the folders in `hidden` are empty in it."""
 
     def __init__(self, home: Path, hidden: Iterable[str], source: str = ETC) -> None:
-        self._folder, self._source = home / FOLDER, source
+        self._folder, self._source = home / COPY_FOLDER, source
         real = map(os.path.realpath, hidden)
         self._hidden = sorted({path for path in real if within(path, source) and path != source})
         self.tree = tree_of(home)
@@ -56,7 +62,7 @@ class EtcCopy:
             return
         with _locked(self._folder / LOCK):
             self._update(entries := self._scanned())
-            draft = self._folder / DRAFT
+            draft = self._folder / DRAFT_FOLDER
             draft.write_text(json.dumps(self._expected(entries)))
             draft.rename(self._folder / INDEX)
 
@@ -128,13 +134,13 @@ class EtcCopy:
                 target.mkdir()
             target.chmod(0o755 if path in SECRET_FOLDERS else mode & 0o777 | 0o700)
             return
-        draft = self._folder / DRAFT
+        draft = self._folder / DRAFT_FOLDER
         draft.unlink(missing_ok=True)
         if path in OWN_FILES:
             draft.symlink_to(f"{OWN_ETC}/{path}")
         elif stat.S_ISLNK(mode):
             draft.symlink_to(source.readlink(path) or "")
-        elif path in SECRETS or not self._is_copied(source, path, draft):
+        elif path in SECRET_FILES or not self._is_copied(source, path, draft):
             draft.touch(0o400)  # whoever copies the home reads it
         if _is_folder(target):
             remove_tree(target)
@@ -196,7 +202,7 @@ class OwnEtc:
 
     def refresh(self) -> None:
         """Write the names of computers and of name servers, if they have changed here."""
-        self._update(NAMES)
+        self._update(NAME_FILES)
 
     def _update(self, names: Iterable[str]) -> None:
         for name in names:

@@ -19,7 +19,7 @@ from prism.agent.process_group import ProcessGroup, Program, ProgramFailed
 from prism.agent.protocol import EXEC_SOCKET, LENGTH, ExecAnswer, ExecRequest
 from prism.agent.ssh_sessions import SshSession, SshSessions
 
-PATIENCE = 2.0
+ANSWER_TIMEOUT = 2.0
 LONGEST_REQUEST, LONGEST_LINE = 4 << 20, 4096  # bytes
 NOT_STARTED = (
     "it was not started: there are too many processes in this workspace or terminals on this "
@@ -67,7 +67,7 @@ class ExecSocket:
     def _accept(self) -> bool:
         assert self._socket, "a socket that accepts has been opened"
         client, _ = self._socket.accept()
-        client.settimeout(PATIENCE)
+        client.settimeout(ANSWER_TIMEOUT)
         fds: list[int] = []
         try:
             request, fds = _read(client)
@@ -177,13 +177,13 @@ def _read(client: socket.socket) -> tuple[ExecRequest, list[int]]:
         (length,) = LENGTH.unpack(head)
         if length > LONGEST_REQUEST:
             raise ValueError("the request is too long")
-        body, until = b"", time.monotonic() + PATIENCE
+        body, until = b"", time.monotonic() + ANSWER_TIMEOUT
         while len(body) < length:
             client.settimeout(max(until - time.monotonic(), 0.001))
             if not (more := client.recv(length - len(body))):
                 raise ValueError("the request is incomplete")
             body += more
-        client.settimeout(PATIENCE)
+        client.settimeout(ANSWER_TIMEOUT)
         request = json.loads(body)
     except BaseException:
         for descriptor in descriptors:

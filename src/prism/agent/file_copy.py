@@ -17,7 +17,7 @@ from prism.agent.manifest import NO_ATTRIBUTES, ManifestEntry
 
 FICLONE = 0x40049409
 SMALL = 1 << 18  # a file up to this size is read at once, and hashed
-PIECE = 1 << 26
+FILE_COPY_CHUNK = 1 << 26
 NO_CLONES = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS}
 NOT_ALLOWED = (errno.EPERM, errno.EACCES, errno.ENOENT)
 LISTED_ATTRIBUTES = ("user.", "system.posix_acl_")
@@ -151,7 +151,7 @@ class FileCopier:
             while begin < until:
                 if self._stop.requested:
                     raise TreeCopyStopped
-                count = _copy_range(source, target, begin, min(until - begin, PIECE))
+                count = _copy_range(source, target, begin, min(until - begin, FILE_COPY_CHUNK))
                 if not count:
                     break  # the file became shorter, which the next pass notices
                 begin += count

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from prism.agent.protocol import (
-    FULL,
+    DISK_FULL_ERRORS,
     INTENT,
     LOCK,
     OBSERVED,
     SPEC,
-    TOKEN,
+    TOKEN_FILE,
     LocalMachineSpec,
     MachineIntent,
     ObservedMachine,
@@ -28,7 +28,7 @@ from prism.agent.protocol import (
 from prism.agent.safe_paths import remove_tree
 
 FICLONE = 0x40049409
-KEPT = {SPEC, INTENT, OBSERVED, LOCK, "trash"}
+KEPT_NAMES = {SPEC, INTENT, OBSERVED, LOCK, "trash"}
 
 
 class Folder:
@@ -88,7 +88,7 @@ class Folder:
 
     def token(self, make: bool = True) -> str:
         """The secret of the services, 256 bits; made if missing, or with `make=False` empty."""
-        path = self.path / TOKEN
+        path = self.path / TOKEN_FILE
         if path.exists() and (known := path.read_text()):
             return known
         if not make:
@@ -109,7 +109,7 @@ class Folder:
         try:
             trash.mkdir(exist_ok=True)
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in DISK_FULL_ERRORS:
                 raise
             for name in self._own():  # on a full disk, no folder for them can be made
                 remove_tree(self.path / name)
@@ -121,7 +121,7 @@ class Folder:
         (self.path / SPEC).unlink(missing_ok=True)
 
     def _own(self) -> list[str]:
-        return [name for name in os.listdir(self.path) if name not in KEPT]
+        return [name for name in os.listdir(self.path) if name not in KEPT_NAMES]
 
 
 def read(path: Path) -> dict[str, Any]:

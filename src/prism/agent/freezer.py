@@ -17,7 +17,7 @@ from typing import Protocol
 
 from prism.agent.processes import DEAD, LINUX, STOPPED, Process, descendants, process, send
 
-PATIENCE, FORGOTTEN = 5.0, 3600.0
+FREEZE_TIMEOUT, FORGOTTEN = 5.0, 3600.0
 GUARD = 'read -r _ || echo 1 >"$1"'  # the end of its input without a line: nobody thawed the group
 
 
@@ -59,7 +59,7 @@ class Signals:
 
     def freeze(self) -> None:
         """Stop parents before children, until a pass finds no running process."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + FREEZE_TIMEOUT
         ours = descendants(os.getpid())
         self._spared = {_identity(member) for member in ours if member.state in STOPPED}
         while running := {member.pid for member in ours if member.state not in STOPPED | DEAD}:
@@ -101,7 +101,7 @@ class Cgroup:
     def freeze(self) -> None:
         """Freeze the group, and wait until the kernel confirms that."""
         (self.path / "cgroup.freeze").write_text("1")
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + FREEZE_TIMEOUT
         while "frozen 1" not in (self.path / "cgroup.events").read_text():
             if time.monotonic() > until:
                 self.thaw()
@@ -138,7 +138,7 @@ class Cgroup:
 
     def close(self) -> None:
         """Remove the group and those below, which must be empty by now."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + FREEZE_TIMEOUT
         while self.path.exists():
             try:
                 for path in self._all():

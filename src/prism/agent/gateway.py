@@ -28,11 +28,11 @@ from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET
 from prism.agent.sockets import NETLINK_SOCK_DIAG, owner_of
 
 DIAGNOSIS = b"d"  # a request that only its supervisor sends
-PATIENCE, DIAL, REQUEST = 20.0, 5.0, 1.0
-LONGEST, PIECE, CALLERS, WAITING = 16, 1 << 18, 512, 128
+SUPERVISOR_TIMEOUT, DIAL, KERNEL_TIMEOUT = 20.0, 5.0, 1.0
+MAX_MESSAGE_BYTES, COPY_CHUNK, CALLERS, LISTEN_BACKLOG = 16, 1 << 18, 512, 128
 PR_SET_DUMPABLE = 4
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
-LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+LOOPBACK_ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 TITLE = "prism-network"
 # The fields of `/proc/self/stat`, after the name, with the start and end of the command line.
 ARGUMENTS = slice(45, 47)
@@ -80,7 +80,7 @@ class Gateway:
 
     def _map_user(self, user: int, is_ours: bool) -> None:
         group = os.getgid() if is_ours else user
-        self._supervisor.settimeout(PATIENCE)
+        self._supervisor.settimeout(SUPERVISOR_TIMEOUT)
         self._expect_ok()
         Path(f"/proc/{self.pid}/uid_map").write_text(f"{user} {user} 1")
         Path(f"/proc/{self.pid}/gid_map").write_text(f"{group} {group} 1")
@@ -100,7 +100,7 @@ class Gateway:
         """A new socket of the namespace."""
         self._supervisor.settimeout(seconds)
         self._supervisor.send(request)
-        _, fds, _, _ = socket.recv_fds(self._supervisor, LONGEST, 1)
+        _, fds, _, _ = socket.recv_fds(self._supervisor, MAX_MESSAGE_BYTES, 1)
         if not fds:
             raise OSError("the workspace's network has ended")
         os.set_inheritable(fds[0], False)
@@ -110,7 +110,7 @@ class Gateway:
         """Pass a socket with a request, and wait until it is received."""
         self._supervisor.settimeout(seconds)
         socket.send_fds(self._supervisor, [request], [socket_given.fileno()])
-        if not self._supervisor.recv(LONGEST):
+        if not self._supervisor.recv(MAX_MESSAGE_BYTES):
             raise OSError("the workspace's network has ended")
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ class _Relays:
         self._free = threading.Semaphore(CALLERS)
         self.ports: set[int] = set()
         """The published ports of this computer."""
-        kernel.settimeout(REQUEST)
+        kernel.settimeout(KERNEL_TIMEOUT)
 
     def accept(self, listener: socket.socket, port: int) -> None:
         """Accept a connection, or refuse it."""
@@ -193,7 +193,7 @@ class _Relays:
         """
         sent = b""
         while (head := head_of(sent)) is None or not sent:
-            if not (piece := caller.recv(PIECE)):
+            if not (piece := caller.recv(COPY_CHUNK)):
                 break
             sent += piece
         if head and is_foreign(head, self.ports):
@@ -225,7 +225,7 @@ def _main(ends: _Sockets, network: _Network, admitted: set[int], title: str) -> 
             _make_namespaces(network.user)
             limit_this_namespace(network.counters)
             ends.supervisor.send(b"ok")
-            if ends.supervisor.recv(LONGEST) == b"named":
+            if ends.supervisor.recv(MAX_MESSAGE_BYTES) == b"named":
                 _raise_loopback()
                 ends.supervisor.send(b"ok")
                 ends.supervisor.send(_filter_packets(network.filter).encode() or b" ")
@@ -277,7 +277,7 @@ def _set_title(title: bytes) -> None:
 def _serve(ends: _Sockets, relays: _Relays) -> None:
     published: dict[int, tuple[socket.socket, int]] = {}
     watch = select.poll()
-    ends.supervisor.settimeout(REQUEST)
+    ends.supervisor.settimeout(KERNEL_TIMEOUT)
     for end in (ends.supervisor, ends.listener):
         watch.register(end, select.POLLIN)
 
@@ -295,7 +295,7 @@ def _serve(ends: _Sockets, relays: _Relays) -> None:
                 with suppress(OSError):
                     client, _ = ends.listener.accept()
                     with client:
-                        client.settimeout(REQUEST)
+                        client.settimeout(KERNEL_TIMEOUT)
                         _answer(client, publish)
             else:
                 relays.accept(*published[number])
@@ -303,7 +303,7 @@ def _serve(ends: _Sockets, relays: _Relays) -> None:
 
 def _answer(client: socket.socket, publish: Callable[[socket.socket, int], None]) -> bool:
     """Answer a request; returns False if there will be no more."""
-    request, fds, _, _ = socket.recv_fds(client, LONGEST, 1)
+    request, fds, _, _ = socket.recv_fds(client, MAX_MESSAGE_BYTES, 1)
     if request[:1] == PUBLISH and fds and request[1:].isdigit():
         listener = socket.socket(fileno=fds.pop())
         listener.setblocking(False)
@@ -346,7 +346,7 @@ def _listen(folder: Path, name: str) -> socket.socket:
     try:
         listener.bind(f"/proc/self/fd/{descriptor}/{name}")
         path.chmod(0o600)
-        listener.listen(WAITING)
+        listener.listen(LISTEN_BACKLOG)
     except OSError:
         listener.close()
         raise
@@ -356,7 +356,7 @@ def _listen(folder: Path, name: str) -> socket.socket:
 
 
 def _connect(port: int) -> socket.socket:
-    for family, host in LOOPBACK:
+    for family, host in LOOPBACK_ADDRESSES:
         service = socket.socket(family)
         service.settimeout(DIAL)
         with suppress(OSError):
@@ -370,7 +370,7 @@ def _connect(port: int) -> socket.socket:
 def _forward(source: socket.socket, target: socket.socket) -> None:
     """Forward bytes until the end, and then forward the end."""
     try:
-        while piece := source.recv(PIECE):
+        while piece := source.recv(COPY_CHUNK):
             target.sendall(piece)
         target.shutdown(socket.SHUT_WR)
     except OSError:  # one side is gone: end the other too

@@ -6,11 +6,11 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-from prism.agent.machine_config import SYSTEM
+from prism.agent.machine_config import SYSTEM_PATH
 from prism.agent.processes import Start, spawn, which
 
 QUERY = ("--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
-PATIENCE = 10.0
+QUERY_TIMEOUT = 10.0
 
 
 PCI = Path("/sys/bus/pci/devices")
@@ -18,7 +18,7 @@ NVIDIA, DISPLAY = "0x10de", "0x03"  # a vendor; the prefix of the class of displ
 
 
 def used(
-    path: str = SYSTEM, device: str = "/dev/nvidia0", pci: Path = PCI
+    path: str = SYSTEM_PATH, device: str = "/dev/nvidia0", pci: Path = PCI
 ) -> Generator[None, None, float | None]:
     """How busy the busiest GPU is, in percent; 0 without a GPU, None if unknown.
 
@@ -31,7 +31,7 @@ def used(
         pid, pipe = spawn(Start([program, *QUERY], {"PATH": path}, Path("/")))
     except OSError:
         return None
-    output, until = b"", time.monotonic() + PATIENCE
+    output, until = b"", time.monotonic() + QUERY_TIMEOUT
     try:
         while True:
             try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from prism.agent import access_lists, own_files
 from prism.agent.identity import (
     LEASES,
-    VARIABLE,
+    RANGE_VARIABLE,
     Leases,
     NoIdentity,
     UidRange,
@@ -72,7 +72,9 @@ class HostUser:
             )
         if not uids_exist_here(self._range):
             ids = f"{self._range.first}-{self._range.last}"
-            raise NoIdentity(f"{VARIABLE} is {ids}, and these ids do not exist in this container")
+            raise NoIdentity(
+                f"{RANGE_VARIABLE} is {ids}, and these ids do not exist in this container"
+            )
         try:
             self.uid = leases.take(self._range.own, preferred)
         except OSError as error:

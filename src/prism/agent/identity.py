@@ -26,11 +26,11 @@ from prism.agent.kernel_limits import NO_LIMITS, limit_this_namespace, limits_of
 from prism.agent.processes import LINUX
 from prism.agent.sandbox import accelerators, is_of_the_system
 
-VARIABLE, PROCESSES_VARIABLE = "PRISM_UID_RANGE", "PRISM_PIDS_MAX"
+RANGE_VARIABLE, PROCESSES_VARIABLE = "PRISM_UID_RANGE", "PRISM_PIDS_MAX"
 MOST_PROCESSES = 4096
 DEFAULT_RANGE = "1879048192-1879113727"
 """Ids that neither Debian nor systemd assigns."""
-USED = Path("/run/prism/uids")
+USED_RANGES = Path("/run/prism/uids")
 """A file with one locked byte for each uid in use, shared by all daemons of this computer."""
 LOGIN = "researcher"
 """The name of the user inside the sandbox."""
@@ -67,7 +67,7 @@ class UidRange(NamedTuple):
     @classmethod
     def configured(cls) -> "UidRange":
         """The range that the daemon has passed on."""
-        return cls.parse(os.environ.get(VARIABLE) or DEFAULT_RANGE)
+        return cls.parse(os.environ.get(RANGE_VARIABLE) or DEFAULT_RANGE)
 
 
 def is_privileged() -> bool:
@@ -100,7 +100,7 @@ def login() -> str:
 class Leases:
     """The uids that this process has reserved; the kernel frees them when the process ends."""
 
-    def __init__(self, path: Path = USED) -> None:
+    def __init__(self, path: Path = USED_RANGES) -> None:
         self._path, self._file = path, -1
 
     def take(self, among: UidRange, preferred: int) -> int:
@@ -110,7 +110,7 @@ class Leases:
             uid = among.first + (preferred + n) % size
             if self._lock(uid, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 return uid
-        raise NoIdentity(f"all {size} ids of {VARIABLE} are in use; give it a larger range")
+        raise NoIdentity(f"all {size} ids of {RANGE_VARIABLE} are in use; give it a larger range")
 
     def give_back(self, uid: int) -> None:
         """Free the uid."""
@@ -168,11 +168,13 @@ class SandboxUser:
         among = UidRange.configured()
         if not uids_exist_here(among):
             ids = f"{among.first}-{among.last}"
-            raise NoIdentity(f"{VARIABLE} is {ids}, and these ids do not exist in this container")
+            raise NoIdentity(
+                f"{RANGE_VARIABLE} is {ids}, and these ids do not exist in this container"
+            )
         try:
             self.uid = among.first if shared else leases.take(among.own, preferred)
         except OSError as error:
-            raise NoIdentity(f"{USED} cannot be used: {error.strerror}") from error
+            raise NoIdentity(f"{USED_RANGES} cannot be used: {error.strerror}") from error
         try:
             self.limits = limits_of_a_workspace() if shared else NO_LIMITS
             own, counters = TreeOwner(self.uid, self.uid), self.limits.counters

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from prism.agent.protocol import IdleSettings, IdleState
 
 ACTIVE: Final = "active"
-IDLE: Final = "idle"
-UNKNOWN: Final = "unknown"
+IDLE_STATE: Final = "idle"
+UNKNOWN_STATE: Final = "unknown"
 GAP = 90.0  # seconds between two samples; a longer gap counts as unknown
 FIGURES = {
     "cpu": ("the processor was busy", "% of a core"),
@@ -63,19 +63,19 @@ def judge(before: Verdict | None, sample: Sample, limits: Limits) -> Verdict:
     if work := (*sample.work, *_exceeded(sample, limits)):
         return Verdict(ACTIVE, now, now, work)
     if doubts := (*sample.doubts, *_unmeasured(sample, limits)):
-        return Verdict(UNKNOWN, _unknown_since(before, sample), now, doubts)
+        return Verdict(UNKNOWN_STATE, _unknown_since(before, sample), now, doubts)
     since, because = _quiet_since(before, sample), ""
     for at, reason in sample.touches:
         if min(at, now) > since:
             since, because = min(at, now), reason
-    if not because and before is not None and before.state == IDLE and before.since == since:
-        return Verdict(IDLE, since, now, before.because)
-    return Verdict(IDLE, since, now, (because or "nothing is going on",))
+    if not because and before is not None and before.state == IDLE_STATE and before.since == since:
+        return Verdict(IDLE_STATE, since, now, before.because)
+    return Verdict(IDLE_STATE, since, now, (because or "nothing is going on",))
 
 
 def is_due(known: Verdict | None, rule: IdleSettings, now: float) -> bool:
     """Whether the machine has been idle for long enough to act."""
-    if known is None or known.state != IDLE or not rule.get("enabled", True):
+    if known is None or known.state != IDLE_STATE or not rule.get("enabled", True):
         return False
     awake_until = rule.get("awake_until")
     if now - known.until > GAP or (awake_until is not None and now < awake_until):
@@ -85,7 +85,7 @@ def is_due(known: Verdict | None, rule: IdleSettings, now: float) -> bool:
 
 def _unknown_since(before: Verdict | None, sample: Sample) -> float:
     """Since when the verdict is unknown; a gap between samples starts the time again."""
-    if before is None or before.state != UNKNOWN:
+    if before is None or before.state != UNKNOWN_STATE:
         return sample.ended
     return before.since if 0 <= sample.began - before.until <= GAP else sample.ended
 
@@ -96,7 +96,7 @@ def _quiet_since(before: Verdict | None, sample: Sample) -> float:
         return sample.ended
     if before is None or not 0 <= sample.began - before.until <= GAP:
         return sample.began
-    return before.until if before.state == UNKNOWN else before.since
+    return before.until if before.state == UNKNOWN_STATE else before.since
 
 
 def _exceeded(sample: Sample, limits: Limits) -> tuple[str, ...]:

@@ -17,14 +17,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-from prism.agent.ec2_host import FIRST, HostProcesses, HostView, Logins
+from prism.agent.ec2_host import INIT_PID, HostProcesses, HostView, Logins
 from prism.agent.folder import read, write
 from prism.agent.idle_watch import IdleWatch
-from prism.agent.metadata import ADDRESS, Metadata
+from prism.agent.metadata import METADATA_ADDRESS, Metadata
 from prism.agent.power import CannotSleep, PowerControl
 from prism.agent.protocol import IDLE_ACT, OBSERVED, IdleReport, ReportedIdleAct
 
-PAUSE, SOON = 2.0, 0.05  # seconds between two steps, and while an answer is awaited
+SAMPLE_INTERVAL, ASKED_INTERVAL = (
+    2.0,
+    0.05,
+)  # seconds between two steps, and while an answer is awaited
 SLEEPS_WITHIN = 900.0  # seconds that EC2 may take to hibernate a machine
 JUMP = 30.0  # a jump of the clock, in seconds, that shows a hibernation
 
@@ -47,7 +50,7 @@ class IdleDaemon:
         self._watch.notice("on")
         while True:
             self.step()
-            time.sleep(SOON if self._watch.asking else PAUSE)
+            time.sleep(ASKED_INTERVAL if self._watch.asking else SAMPLE_INTERVAL)
 
     def step(self) -> None:
         """Measure if that is due, and act."""
@@ -146,9 +149,9 @@ def main() -> None:
     parser.add_argument("--build", default="")
     parser.add_argument("--etc", type=Path, default=Path("/etc/prism"))
     parser.add_argument("--console", type=Path, default=Path("/dev/console"))
-    parser.add_argument("--metadata", default=ADDRESS)
+    parser.add_argument("--metadata", default=METADATA_ADDRESS)
     parser.add_argument("--endpoint", default="")
-    parser.add_argument("--of", type=int, default=FIRST, help="the process to watch")
+    parser.add_argument("--of", type=int, default=INIT_PID, help="the process to watch")
     options = parser.parse_args()
     os.umask(0o022)
     options.folder.mkdir(parents=True, exist_ok=True)

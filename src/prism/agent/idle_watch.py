@@ -32,9 +32,9 @@ from prism.agent.sockets import TcpConnections, diagnosis
 from prism.agent.ssh_sessions import SessionReader, SshSessions
 from prism.agent.terminals import observed
 
-SELDOM = 30.0  # seconds between two samples, at most
+MAX_INTERVAL = 30.0  # seconds between two samples, at most
 SHARE = 4  # the fewest samples within the time until it counts as idle
-ON, DOWN = "on", {"asleep", "off"}
+ON, DOWN_PHASES = "on", {"asleep", "off"}
 GOALS: dict[SleepAction, State] = {"hibernate": "asleep", "stop": "off"}
 TakeSample = Callable[[Iterable[str], TcpConnections], SystemSample]
 
@@ -102,7 +102,7 @@ class IdleWatch:
             self._start_over()
             return
         if self._looking is None and time.monotonic() >= self._next:
-            self._next = time.monotonic() + max(min(rule["seconds"] / SHARE, SELDOM), 0.2)
+            self._next = time.monotonic() + max(min(rule["seconds"] / SHARE, MAX_INTERVAL), 0.2)
             self._looking = self._look(rule, [service for service in services if service.answered])
         if self._looking is not None:
             try:
@@ -138,7 +138,7 @@ class IdleWatch:
             self._going["note"] = "it could not be put to sleep, so it was stopped"
         elif phase == ON:
             self._start_over()
-        elif phase in DOWN and self._going:
+        elif phase in DOWN_PHASES and self._going:
             self._acted, self._going = self._going, None
 
     def report(self) -> IdleReport | None:

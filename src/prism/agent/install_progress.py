@@ -3,10 +3,10 @@
 import re
 
 ANNOUNCED = re.compile(r"Downloading (\S+) \((\d{1,9}(?:\.\d{1,9})?)(KiB|MiB|GiB)\)")
-COUNTED = re.compile(r"(Resolved|Prepared|Installed) (\d{1,9}) packages?\b")
+PACKAGE_COUNT = re.compile(r"(Resolved|Prepared|Installed) (\d{1,9}) packages?\b")
 MEBIBYTES = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
-DONE = " Downloaded "
-MOST = 1000  # files; other programs may print such lines too
+DOWNLOADED = " Downloaded "
+MAX_PACKAGES = 1000  # files; other programs may print such lines too
 
 
 class InstallProgress:
@@ -24,14 +24,14 @@ class InstallProgress:
     def add_line(self, line: str) -> bool:
         """Read one line; whether it changed anything."""
         if match := ANNOUNCED.match(line):
-            if len(self._sizes) < MOST:
+            if len(self._sizes) < MAX_PACKAGES:
                 self._sizes[match[1]] = float(match[2]) * MEBIBYTES[match[3]]
             return True
-        if line.startswith(DONE):
-            self._downloaded.add(line.removeprefix(DONE).strip())
+        if line.startswith(DOWNLOADED):
+            self._downloaded.add(line.removeprefix(DOWNLOADED).strip())
             self._downloaded &= self._sizes.keys()
             return True
-        if match := COUNTED.match(line):
+        if match := PACKAGE_COUNT.match(line):
             self._step, self._packages = match[1], int(match[2])
             return True
         return False

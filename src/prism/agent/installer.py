@@ -18,7 +18,7 @@ from zlib import crc32
 from prism.agent.bind_mounts import attach_mounts
 from prism.agent.etc_copy import ETC, OwnEtc
 from prism.agent.identity import CannotMap, SandboxUser, is_privileged
-from prism.agent.machine_config import SYSTEM as SYSTEM_PATH
+from prism.agent.machine_config import SYSTEM_PATH
 from prism.agent.named_servers import names_of_this_computer, servers_on_this_computer
 from prism.agent.network import (
     NetworkUnavailable,
@@ -27,14 +27,14 @@ from prism.agent.network import (
     pasta,
     resolver_file,
 )
-from prism.agent.processes import MARK, succeeds
+from prism.agent.processes import MACHINE_VARIABLE, succeeds
 from prism.agent.protocol import framed
-from prism.agent.reachable_addresses import HOST, LAN, addresses_of_this_computer
+from prism.agent.reachable_addresses import HOST_MODE, LAN, addresses_of_this_computer
 from prism.agent.safe_paths import remove_tree
 from prism.agent.sandbox import (
     KERNEL,
     NETWORKED,
-    SYSTEM,
+    SYSTEM_FOLDERS,
     TIME_ZONE,
     TO_BECOME,
     closed_to_others,
@@ -48,11 +48,11 @@ from prism.agent.seccomp import filter_for
 
 WORKPLACE = "/tmp"  # empty: uv reads `uv.toml` in its working folder and the folders above
 # The user's variables with paths of files that uv may need; some contain several paths.
-FILES = (
+FILE_VARIABLES = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT", "NETRC", "UV_CONFIG_FILE"),
     *("UV_FIND_LINKS", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_BUILD_CONSTRAINT"),
 )
-PROGRAM = Path(__file__).resolve().with_name("init.py")
+INIT_PROGRAM = Path(__file__).resolve().with_name("init.py")
 NO_PROGRAMS = "/nonexistent"
 """The `PATH` of the installer: uv starts Python by its path, and nothing else."""
 WHEELS = "wheels"  # the folder of uv's cache, beside the trees
@@ -113,14 +113,14 @@ class InstallerSandbox:
 
         If it `dials`, it gets a network without this computer's loopback, where that is possible.
         """
-        own = [str(PROGRAM), *view.reachable, *named_files()]
+        own = [str(INIT_PROGRAM), *view.reachable, *named_files()]
         readable = [path for path in map(os.path.realpath, own) if os.path.exists(path)]
         mounts = self._mounts(readable, view) if is_privileged() else []
         if dials and not self._has_tried_network:
             self._open_network()
         network = self._network
         number = self._confinement()
-        first = [sys.executable, "-I", "-S", str(PROGRAM), str(number), *argv]
+        first = [sys.executable, "-I", "-S", str(INIT_PROGRAM), str(number), *argv]
         is_another = self._identity is not None
         refresh_etc(view.home)
         own_etc = self._folder / ETC_FOLDER
@@ -184,10 +184,10 @@ class InstallerSandbox:
         text = "\n".join(path.read_text(errors="replace") for path in settings)
         addresses = addresses_of_this_computer()
         named = servers_on_this_computer(os.environ, text, names_of_this_computer(), addresses)
-        if configured_mode() == HOST or named.uses_other_addresses:
+        if configured_mode() == HOST_MODE or named.uses_other_addresses:
             return
         user = self._identity.uid if self._identity else None
-        environment = {"PATH": SYSTEM_PATH, MARK: str(self._folder)}
+        environment = {"PATH": SYSTEM_PATH, MACHINE_VARIABLE: str(self._folder)}
         try:
             self._network = WorkspaceNetwork(
                 *(self._folder, user, environment, LAN),
@@ -248,17 +248,17 @@ def installer_command(
     words += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
     words += ["--perms", "1777", "--tmpfs", "/dev/shm"]
     kernel = KERNEL if os.geteuid() == 0 else ()  # root can write there without capabilities
-    for path in (*filter(os.path.exists, kernel), *SYSTEM):
+    for path in (*filter(os.path.exists, kernel), *SYSTEM_FOLDERS):
         words += ["--ro-bind-try", path, path] if path != ETC else []
     # Package metadata can make uv start git; then the package is installed in the workspace.
     for path in filter(os.path.isfile, FETCHERS):
         words += ["--ro-bind", os.devnull, os.path.realpath(path)]
-    readable = [os.path.realpath(TIME_ZONE), *view.reachable, *named_files(), str(PROGRAM)]
+    readable = [os.path.realpath(TIME_ZONE), *view.reachable, *named_files(), str(INIT_PROGRAM)]
     hidden = [str(view.home), *homes()]
     words += etc_words(view.home, own_etc, readable)
     if another_user:
         hidden += closed_to_others([*map(str, view.writable), *readable])
-    for path, is_shown in layers(SYSTEM, readable, hidden):
+    for path, is_shown in layers(SYSTEM_FOLDERS, readable, hidden):
         words += [*parents(path), "--ro-bind-try", path, path] if is_shown else ["--tmpfs", path]
     for own in map(str, view.writable):
         words += [*parents(own), "--bind", own, own]
@@ -269,7 +269,7 @@ def installer_command(
 
 def named_files() -> list[str]:
     """The files that the user's variables and uv settings name."""
-    values = [os.environ[name] for name in FILES if name in os.environ]
+    values = [os.environ[name] for name in FILE_VARIABLES if name in os.environ]
     named = [path for text in values for path in re.split(r"[,\s]+", text) if path.startswith("/")]
     home = os.path.expanduser("~")
     named += [os.path.join(home, path) for path in OWN_FILES]

@@ -20,12 +20,12 @@ from prism.agent.protocol import IsolationProbe, IsolationReport, LocalMachineSp
 from prism.agent.sandbox_probe import etc_for_trial
 from prism.agent.sandbox_process import SHARED_ID, SandboxProcess
 
-PASSED = (
-    *(identity.VARIABLE, identity.PROCESSES_VARIABLE),
-    *(network.VARIABLE, network.ALLOWED_VARIABLE),
+ISOLATION_VARIABLES = (
+    *(identity.RANGE_VARIABLE, identity.PROCESSES_VARIABLE),
+    *(network.MODE_VARIABLE, network.ALLOWED_VARIABLE),
 )
 FACTS = 5
-ASK = """
+PROBE_PROGRAM = """
 import os, resource
 said = dict(line.split(":", 1) for line in open("/proc/self/status"))
 def unshare(flags):
@@ -59,7 +59,9 @@ def main(probe: IsolationProbe) -> int:
         for own in ("home", "venv", "logs"):
             (folder / own).mkdir(parents=True)
         variables = probe.get("told", {})
-        os.environ.update({name: value for name in PASSED if (value := variables.get(name))})
+        os.environ.update(
+            {name: value for name in ISOLATION_VARIABLES if (value := variables.get(name))}
+        )
         try:
             with etc_for_trial(parent, folder.parents[1]):
                 report = _probe_inside(folder, probe["reachable"])
@@ -75,7 +77,7 @@ def _probe_inside(folder: Path, reachable: list[str]) -> IsolationReport:
     sandbox = SandboxProcess(folder, spec, [], lambda: None)
     read_end, write_end = os.pipe()
     environment = {"PATH": os.defpath}
-    argv = [sys.executable, "-I", "-S", "-c", ASK]
+    argv = [sys.executable, "-I", "-S", "-c", PROBE_PROGRAM]
     request = {"id": 1, "argv": argv, "environment": environment, "folder": "/"}
     with open(os.devnull, "rb") as nothing:
         sandbox.ask(request, [nothing.fileno(), write_end, write_end])

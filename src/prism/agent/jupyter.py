@@ -19,10 +19,10 @@ from prism.agent.mounts import is_a_volume
 from prism.agent.ports import HOST, connects
 from prism.agent.safe_paths import Directory
 
-PATIENCE = 5.0
+JUPYTER_TIMEOUT = 5.0
 MOMENT = 0.02  # seconds; waiting so long for an answer costs less than a round of the supervisor
-LARGEST = 1 << 20
-MOST, LONGEST = 100, 200  # kernels that are read, and characters of a name
+MAX_JUPYTER_BYTES = 1 << 20
+MAX_SESSIONS, MAX_TEXT_LENGTH = 100, 200  # kernels that are read, and characters of a name
 LENGTH = re.compile(rb"[0-9]{1,7}")
 RESTING = {"idle", "dead", "terminating"}
 Asking = Generator[None, None, list[Any]]
@@ -56,9 +56,10 @@ def kernels(
         state_of_kernels.doubts.append("Jupyter does not say what its kernels do")
         return state_of_kernels
     names = {
-        _text(_field(session, "kernel"), "id"): _text(session, "path") for session in opened[:MOST]
+        _text(_field(session, "kernel"), "id"): _text(session, "path")
+        for session in opened[:MAX_SESSIONS]
     }
-    for kernel in running[:MOST]:
+    for kernel in running[:MAX_SESSIONS]:
         name = _clean(names.get(_text(kernel, "id")) or _text(kernel, "name"))
         if (state := _text(kernel, "execution_state")) not in RESTING:
             state_of_kernels.work.append(f"the kernel of {name} is {_clean(state)}")
@@ -89,7 +90,7 @@ def _get_all(
     tcp_socket: Callable[[], socket.socket],
 ) -> Asking:
     """The answer of each GET; None if it is late or not JSON."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + JUPYTER_TIMEOUT
     with tcp_socket() as client:
         client.settimeout(MOMENT)
         try:
@@ -119,7 +120,7 @@ def _requests(port: int, paths: Sequence[str], token: str) -> bytes:
 
 def _until_closed(client: socket.socket, until: float) -> Generator[None, None, bytes]:
     received = b""
-    while time.monotonic() < until and len(received) < LARGEST:
+    while time.monotonic() < until and len(received) < MAX_JUPYTER_BYTES:
         try:
             chunk = client.recv(65536)  # waits for at most `MOMENT`
         except TimeoutError:
@@ -157,7 +158,9 @@ def _text(thing: Any, name: str) -> str:
 
 def _clean(text: str) -> str:
     """A name from a server, made short and printable."""
-    return "".join(character if character.isprintable() else "?" for character in text[:LONGEST])
+    return "".join(
+        character if character.isprintable() else "?" for character in text[:MAX_TEXT_LENGTH]
+    )
 
 
 def _timestamp(text: Any) -> float | None:

@@ -21,7 +21,11 @@ SHARE = 4  # workspaces that together may use up what their user has
 # limit than the processes outside.
 FILES_SHARE = 2
 LEAST_INOTIFY = 16  # instances; a JupyterLab with an editor needs fewer
-FILES, QUEUES, SIGNALS = 7, 12, 11  # Linux's RLIMIT_NOFILE, RLIMIT_MSGQUEUE, RLIMIT_SIGPENDING
+OPEN_FILES, QUEUES, SIGNALS = (
+    7,
+    12,
+    11,
+)  # Linux's RLIMIT_NOFILE, RLIMIT_MSGQUEUE, RLIMIT_SIGPENDING
 COUNTERS = Path("/proc/sys/user")
 INOTIFY = {
     "max_inotify_instances": Path("/proc/sys/fs/inotify/max_user_instances"),
@@ -51,7 +55,7 @@ def limits_of_a_workspace() -> KernelLimits:
     if not LINUX:
         return NO_LIMITS
     outer = {kind: resource.getrlimit(kind) for kind in (QUEUES, SIGNALS)}
-    outer[FILES] = FILES_AT_START
+    outer[OPEN_FILES] = FILES_AT_START
     counters = {}
     for name, path in INOTIFY.items():
         with suppress(OSError, ValueError):
@@ -64,7 +68,7 @@ def parts_of(outer: Mapping[int, tuple[int, int]], counters: Mapping[str, int]) 
     programs = {}
     for kind, (soft, hard) in outer.items():
         if hard != resource.RLIM_INFINITY:
-            most = hard // (FILES_SHARE if kind == FILES else SHARE)
+            most = hard // (FILES_SHARE if kind == OPEN_FILES else SHARE)
             programs[kind] = (most if soft < 0 else min(soft, most), most)
     parts = {name: max(most // SHARE, LEAST_INOTIFY) for name, most in counters.items()}
     return KernelLimits(programs, parts)

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prism.agent.protocol import FileRules
-from prism.agent.sandbox import SYSTEM, TIME_ZONE, own_folders, targets_of, volumes_of
+from prism.agent.sandbox import SYSTEM_FOLDERS, TIME_ZONE, own_folders, targets_of, volumes_of
 from prism.agent.sandbox_layers import homes, layers, within
 
-READ = ("/sys", "/run", "/var/cache/fontconfig", "/var/lib")
+READABLE_TREES = ("/sys", "/run", "/var/cache/fontconfig", "/var/lib")
 DEVICES = ("/dev", "/proc")
 TEMPORARY = ("/tmp", "/var/tmp")
-NAMES = ("/etc/resolv.conf", "/etc/hosts", TIME_ZONE)  # often symlinks to elsewhere
+NAME_FILES = ("/etc/resolv.conf", "/etc/hosts", TIME_ZONE)  # often symlinks to elsewhere
 
 
 def file_rules(folder: Path, reachable: Iterable[str], *, sandboxed: bool) -> FileRules:
@@ -32,9 +32,9 @@ def file_rules(folder: Path, reachable: Iterable[str], *, sandboxed: bool) -> Fi
         return {"read": ["/"], "change": [*change, *TEMPORARY]}
     Path(volumes_of(folder)).mkdir(mode=0o700, parents=True, exist_ok=True)
     hidden = [os.path.realpath(path) for path in (str(folder.parent.parent), *homes())]
-    needed = [*map(os.path.realpath, NAMES), *reachable]
-    visible = [layer.path for layer in layers(SYSTEM, needed, hidden) if layer.shown]
-    read = [part for tree in (*SYSTEM, *READ) for part in _around(tree, hidden)]
+    needed = [*map(os.path.realpath, NAME_FILES), *reachable]
+    visible = [layer.path for layer in layers(SYSTEM_FOLDERS, needed, hidden) if layer.shown]
+    read = [part for tree in (*SYSTEM_FOLDERS, *READABLE_TREES) for part in _around(tree, hidden)]
     change += [tree for tree in TEMPORARY if _around(tree, hidden) == [tree]]
     return {"read": [*read, *visible], "change": change}
 

@@ -10,21 +10,21 @@ from prism.agent.folder import Folder
 from prism.agent.identity import login
 from prism.agent.overlay import UPPER
 from prism.agent.package_trees import lower_of
-from prism.agent.processes import MARK, which
+from prism.agent.processes import MACHINE_VARIABLE, which
 from prism.agent.protocol import LocalMachineSpec
 from prism.agent.safe_paths import Directory
 
 BLANK = re.compile(r"(?<!\$)\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z0-9_-]*)\}")
-SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The only variables that a workspace's programs get from the daemon's environment.
-PASSED = (
+PASSED_VARIABLES = (
     *("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("REQUESTS_CA_BUNDLE", "UV_SYSTEM_CERTS"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
 )
 # The variables that our own tools get too, as well as all of uv.
 FOR_TOOLS = {
-    *PASSED,
+    *PASSED_VARIABLES,
     "ALL_PROXY",
     "all_proxy",
     "NETRC",
@@ -45,7 +45,7 @@ INDEXES = (
 )
 # An address with a password, or one on loopback, where a workspace reaches only itself.
 NOT_FOR_WORKSPACES = re.compile(r"@|//(localhost|127\.|\[::1\])")
-QUIET = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+QUIET_VARIABLES = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
 
 
 def index_variables(environ: Mapping[str, str]) -> dict[str, str]:
@@ -76,7 +76,7 @@ class MachineConfig:
         """The `PATH` of programs: the machine's own folder first."""
         brew = ":/opt/homebrew/bin" if sys.platform == "darwin" else ""
         own = f"{self.folder.venv}/bin:{self.folder.home}/.local/bin"
-        return f"{own}:{SYSTEM}{brew}"
+        return f"{own}:{SYSTEM_PATH}{brew}"
 
     def find_program(self, program: str, path: str | None = None) -> str | None:
         """The path of a program on the machine's `PATH`."""
@@ -132,7 +132,7 @@ class MachineConfig:
     ) -> dict[str, str]:
         """The complete environment of a program of this machine."""
         home, venv = self.folder.home, self.folder.venv
-        passed = {name: os.environ[name] for name in PASSED if name in os.environ}
+        passed = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
         variables = {**self.spec.get("environment", {}), **(own or {})}
         filled = {name: self.fill(text, port, token) for name, text in variables.items()}
         return {
@@ -152,7 +152,7 @@ class MachineConfig:
             **filled,
             "HOME": str(home),
             "PATH": self.path,
-            MARK: str(self.folder.path),
+            MACHINE_VARIABLE: str(self.folder.path),
         }
 
     def tool_environment(self) -> dict[str, str]:
@@ -169,11 +169,11 @@ class MachineConfig:
         return {
             "LANG": "C.UTF-8",
             **passed,
-            "PATH": SYSTEM,
+            "PATH": SYSTEM_PATH,
             "HOME": os.path.expanduser("~"),
             "UV_CACHE_DIR": self.spec["cache"],
-            **QUIET,
-            MARK: str(self.folder.path),
+            **QUIET_VARIABLES,
+            MACHINE_VARIABLE: str(self.folder.path),
         }
 
     def build_environment(self) -> dict[str, str]:
@@ -183,7 +183,7 @@ class MachineConfig:
         """
         home = self.folder.home
         names = (
-            *PASSED,
+            *PASSED_VARIABLES,
             *(variable for variable in MIRRORS if "@" not in os.environ.get(variable, "")),
         )
         return {
@@ -193,6 +193,6 @@ class MachineConfig:
             "PATH": self.path,
             "VIRTUAL_ENV": str(self.folder.venv),
             "UV_CACHE_DIR": f"{home}/.cache/uv",
-            **QUIET,
-            MARK: str(self.folder.path),
+            **QUIET_VARIABLES,
+            MACHINE_VARIABLE: str(self.folder.path),
         }

@@ -10,24 +10,24 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-VERSION = 2  # 1 did not list extended attributes
-KINDS = (
+MANIFEST_VERSION = 2  # 1 did not list extended attributes
+KINDS_BY_MODE = (
     (stat.S_ISREG, "file"),
     (stat.S_ISDIR, "folder"),
     (stat.S_ISLNK, "link"),
     (stat.S_ISFIFO, "fifo"),
     (stat.S_ISSOCK, "socket"),
 )
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 DIFFERENCES = 5  # the most that are reported
 PACKED = struct.Struct("=4Q2q2Q")
 CHANGED = -1  # stands for the time of a changed file
-UNKNOWN = PACKED.pack(0, 0, 0, 0, 0, CHANGED, 0, 0)
+UNKNOWN_STATUS = PACKED.pack(0, 0, 0, 0, 0, CHANGED, 0, 0)
 NONE_BELOW: dict[
     str, ManifestEntry
 ] = {}  # shared by all entries that are not folders, and always empty
 NO_ATTRIBUTES: Mapping[str, bytes] = {}  # shared too
-AT_ONCE = 1000  # entries that are written together
+ROWS_AT_ONCE = 1000  # entries that are written together
 
 
 class FileFacts(NamedTuple):
@@ -61,7 +61,7 @@ class ManifestEntry:
         self.attributes: Mapping[str, bytes] | None = None
         self.below: dict[str, ManifestEntry] = {} if kind == "folder" else NONE_BELOW
         self.blocks = self.copied_inode = 0
-        self._packed = UNKNOWN if status is None else _pack(status)
+        self._packed = UNKNOWN_STATUS if status is None else _pack(status)
 
     @classmethod
     def listed(cls, kind: str, extra: str | None, facts: FileFacts) -> ManifestEntry:
@@ -106,7 +106,7 @@ class ManifestEntry:
 
 def kind_of(mode: int) -> str:
     """The name of a file type."""
-    return next((word for test, word in KINDS if test(mode)), "device")
+    return next((word for test, word in KINDS_BY_MODE if test(mode)), "device")
 
 
 def entries(root: ManifestEntry) -> Iterator[tuple[int, str, ManifestEntry]]:
@@ -132,11 +132,13 @@ def paths(root: ManifestEntry) -> Iterator[tuple[str, ManifestEntry]]:
 
 def save(path: str, root: ManifestEntry, **more: Any) -> None:
     """Write a manifest."""
-    head = json.dumps({"version": VERSION, **more, "entries": None}, separators=(",", ":"))
+    head = json.dumps(
+        {"version": MANIFEST_VERSION, **more, "entries": None}, separators=(",", ":")
+    )
     every, separator = chain([(0, "", root)], entries(root)), "["
     with open(f"{path}.new", "w", encoding="ascii") as file:
         file.write(head.removesuffix("null}"))
-        while listed := [_row_of(*entry) for entry in islice(every, AT_ONCE)]:
+        while listed := [_row_of(*entry) for entry in islice(every, ROWS_AT_ONCE)]:
             file.write(separator + json.dumps(listed, separators=(",", ":"))[1:-1])
             separator = ","
         file.write("]}")
@@ -155,7 +157,7 @@ def load_with_moment(path: str) -> tuple[ManifestEntry, bool | None]:
     with open(path, encoding="ascii") as file:
         saved = json.load(file)
     version = saved.get("version") if isinstance(saved, dict) else None
-    if version not in range(1, VERSION + 1) or not saved["entries"]:
+    if version not in range(1, MANIFEST_VERSION + 1) or not saved["entries"]:
         raise ValueError("this version cannot read the manifest")
     branch: list[ManifestEntry] = []
     unlisted: dict[str, str] | None = None if version == 1 else {}
@@ -211,7 +213,9 @@ def visit(
 
     `enter` gets each open folder before the folders in it, and `leave` after them.
     """
-    current = os.open(".", FOLDER, dir_fd=root)  # again: btrfs lists what existed at the opening
+    current = os.open(
+        ".", OPEN_FOLDER, dir_fd=root
+    )  # again: btrfs lists what existed at the opening
     stack: list[tuple[ManifestEntry, list[tuple[str, ManifestEntry]]]] = []
     try:
         enter(current, entry)
@@ -240,7 +244,7 @@ def _folders(entry: ManifestEntry) -> list[tuple[str, ManifestEntry]]:
 
 
 def _reopen(folder: int, name: str) -> int:
-    opened = os.open(name, FOLDER, dir_fd=folder)
+    opened = os.open(name, OPEN_FOLDER, dir_fd=folder)
     os.close(folder)
     return opened
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from prism.agent.sigv4 import Credentials
 
-ADDRESS = "http://169.254.169.254"
-PATIENCE = 5.0
-LARGEST = 1 << 16
+METADATA_ADDRESS = "http://169.254.169.254"
+METADATA_TIMEOUT = 5.0
+MAX_METADATA_BYTES = 1 << 16
 # Only the machine itself can reach the service, so no proxy is used.
 WEB = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -19,7 +19,7 @@ WEB = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class Metadata:
     """Reads from the service each time: a role's keys expire after hours."""
 
-    def __init__(self, address: str = ADDRESS) -> None:
+    def __init__(self, address: str = METADATA_ADDRESS) -> None:
         self._address = address
 
     def itself(self) -> tuple[str, str]:
@@ -54,8 +54,8 @@ class Metadata:
         request = urllib.request.Request(f"{self._address}/latest/{path}", method=method)
         request.add_header(f"X-aws-ec2-metadata-{header}", value)
         try:
-            with WEB.open(request, timeout=PATIENCE) as answer:
-                return str(answer.read(LARGEST).decode())
+            with WEB.open(request, timeout=METADATA_TIMEOUT) as answer:
+                return str(answer.read(MAX_METADATA_BYTES).decode())
         except urllib.error.HTTPError as error:
             error.close()
             raise

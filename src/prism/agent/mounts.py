@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from prism.agent.folder import Folder, read
-from prism.agent.protocol import MOUNTS, Stamp, stamp
+from prism.agent.protocol import MOUNTS_FILE, Stamp, stamp
 from prism.agent.safe_paths import LINK, Directory
 from prism.agent.sandbox import volumes_of
 
@@ -26,7 +26,7 @@ class VolumeLinks:
     """Keeps the links of one machine up to date."""
 
     def __init__(self, folder: Folder) -> None:
-        self._file, self._home = Path(f"{folder.path}{MOUNTS}"), folder.home
+        self._file, self._home = Path(f"{folder.path}{MOUNTS_FILE}"), folder.home
         self._read: Stamp | None = None
         self._made = False
         self.trouble = ""

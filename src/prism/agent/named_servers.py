@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 from prism.agent.reachable_addresses import Address
 
 PROXIES = {"http_proxy", "https_proxy", "all_proxy"}
-ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'<>,]+", re.IGNORECASE)
+SERVER_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'<>,]+", re.IGNORECASE)
 PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080, "socks4": 1080}
 LOCAL_NAMES = re.compile(r"localhost|.+\.localhost|ip6-localhost")
-LOOPBACK = ip_address("127.0.0.1")
+LOOPBACK_ADDRESS = ip_address("127.0.0.1")
 HOSTS = Path("/etc/hosts")
 
 
@@ -54,7 +54,7 @@ def _endpoints(variables: Mapping[str, str], settings: str) -> Iterable[tuple[st
     proxies = [value for name, value in variables.items() if name.lower() in PROXIES]
     texts += [value if "://" in value else f"http://{value}" for value in proxies if value]
     for text in (*texts, settings):
-        for address in ADDRESS.findall(text):
+        for address in SERVER_ADDRESS.findall(text):
             with suppress(ValueError):
                 parts = urlsplit(address)
                 port = parts.port or PORTS.get(parts.scheme.lower())
@@ -65,7 +65,7 @@ def _endpoints(variables: Mapping[str, str], settings: str) -> Iterable[tuple[st
 def _addresses(host: str, known_names: Mapping[str, Iterable[Address]]) -> Iterable[Address]:
     with suppress(ValueError):
         return [ip_address(host)]
-    return known_names.get(host) or ([LOOPBACK] if LOCAL_NAMES.fullmatch(host) else [])
+    return known_names.get(host) or ([LOOPBACK_ADDRESS] if LOCAL_NAMES.fullmatch(host) else [])
 
 
 def names_in(hosts: str) -> dict[str, list[Address]]:

@@ -36,11 +36,11 @@ from prism.agent.reachable_addresses import (
 )
 from prism.agent.sandbox import PROGRAMS
 
-VARIABLE, ALLOWED_VARIABLE = "PRISM_WORKSPACE_NETWORK", "PRISM_WORKSPACE_NETWORK_ALLOW"
-HOST, WAITING = "127.0.0.1", 128
-PATIENCE, ANSWER = 20.0, 5.0
+MODE_VARIABLE, ALLOWED_VARIABLE = "PRISM_WORKSPACE_NETWORK", "PRISM_WORKSPACE_NETWORK_ALLOW"
+HOST, LISTEN_BACKLOG = "127.0.0.1", 128
+START_TIMEOUT, GATEWAY_TIMEOUT = 20.0, 5.0
 EVERYBODY = 0o666
-AGAIN = 1.0  # seconds until `pasta` is started again, if it has ended
+RESTART_DELAY = 1.0  # seconds until `pasta` is started again, if it has ended
 RESOLVER, TUN, TUN_FOLDER = "/etc/resolv.conf", "/dev/net/tun", "/dev/net"
 TUN_DEVICE = os.makedev(10, 200)
 IPV6_ADDRESSES = "/proc/net/if_inet6"  # absent if the kernel has no IPv6
@@ -77,7 +77,7 @@ def resolver_file(text: str) -> str | None:
 
 def configured_mode() -> str:
     """The mode of workspaces' networks, as passed on by the daemon."""
-    return mode_of(os.environ.get(VARIABLE, ""))
+    return mode_of(os.environ.get(MODE_VARIABLE, ""))
 
 
 def configured_filter(mode: str) -> bytes:
@@ -167,10 +167,10 @@ class WorkspaceNetwork:
 
     def wait(self) -> None:
         """Wait until `pasta` is ready; raises `NetworkUnavailable` if it fails."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + START_TIMEOUT
         while not self._is_ready:
             if not select.select([self.output_pipe], [], [], max(until - time.monotonic(), 0))[0]:
-                raise NetworkUnavailable(f"`pasta` is not ready after {PATIENCE:.0f} s")
+                raise NetworkUnavailable(f"`pasta` is not ready after {START_TIMEOUT:.0f} s")
             output = os.read(self.output_pipe, 4096)
             self._output += output
             self._is_ready = any(line.isdigit() for line in self._output.split(b"\n")[:-1])
@@ -180,11 +180,11 @@ class WorkspaceNetwork:
 
     def tcp_socket(self, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
         """A new TCP socket of the namespace."""
-        return self._gateway.ask(TCP_SOCKET[family], ANSWER)
+        return self._gateway.ask(TCP_SOCKET[family], GATEWAY_TIMEOUT)
 
     def diagnosis(self) -> socket.socket:
         """A netlink socket for questions about the connections of the namespace."""
-        return self._gateway.ask(DIAGNOSIS, ANSWER)
+        return self._gateway.ask(DIAGNOSIS, GATEWAY_TIMEOUT)
 
     def publish(self, preferred: int | None) -> int:
         """Forward a port of this computer to a port inside, for our user and root.
@@ -197,13 +197,13 @@ class WorkspaceNetwork:
                     return port
                 continue
             try:
-                listener = socket.create_server((HOST, port or 0), backlog=WAITING)
+                listener = socket.create_server((HOST, port or 0), backlog=LISTEN_BACKLOG)
             except OSError:
                 continue
             with listener:
                 number: int = listener.getsockname()[1]
                 if self._is_free(number):
-                    self._gateway.give(PUBLISH + str(number).encode(), listener, ANSWER)
+                    self._gateway.give(PUBLISH + str(number).encode(), listener, GATEWAY_TIMEOUT)
                     self._published.add(number)
                     return number
         raise OSError(errno.EADDRINUSE, "no free port")
@@ -225,7 +225,7 @@ class WorkspaceNetwork:
 
     def restart_ended(self) -> bool:
         """Start `pasta` again if it has ended; returns whether it had."""
-        if self._pasta or time.monotonic() < self._ended_at + AGAIN:
+        if self._pasta or time.monotonic() < self._ended_at + RESTART_DELAY:
             return False
         self._start_pasta()
         return True

@@ -6,7 +6,7 @@ import select
 from collections.abc import Callable
 from pathlib import Path
 
-SIZE, FILES, LAST = 5_000_000, 3, 2000
+MAX_LOG_BYTES, MAX_LOG_FILES, LAST = 5_000_000, 3, 2000
 JUPYTER_RECORD = re.compile(r"\[([DIWCE]) \d{4}-\d\d-\d\d [^\]]*\](.*)")
 
 
@@ -14,7 +14,10 @@ class OutputLog:
     """A file that is rotated when it is full; `last` is the end of the output."""
 
     def __init__(
-        self, path: Path, on_line: Callable[[str], None] = lambda line: None, size: int = SIZE
+        self,
+        path: Path,
+        on_line: Callable[[str], None] = lambda line: None,
+        size: int = MAX_LOG_BYTES,
     ) -> None:
         self._path, self._on_line, self._size = path, on_line, size
         self._last, self._rest = _tail(path), b""
@@ -41,7 +44,7 @@ class OutputLog:
             return
 
     def _rotate(self) -> None:
-        names = [self._path] + [Path(f"{self._path}.{n}") for n in range(1, FILES)]
+        names = [self._path] + [Path(f"{self._path}.{n}") for n in range(1, MAX_LOG_FILES)]
         for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
             if newer.exists():
                 newer.replace(older)

@@ -22,13 +22,13 @@ from pathlib import Path
 
 from prism.agent import overlay
 from prism.agent.folder import read, write
-from prism.agent.protocol import TREE, LocalMachineSpec, PackageTree
+from prism.agent.protocol import TREE_FILE, LocalMachineSpec, PackageTree
 from prism.agent.safe_paths import remove_tree
 
-KEY = re.compile(r"[0-9a-f]{64}")
+TREE_KEY = re.compile(r"[0-9a-f]{64}")
 # A name with extras and versions. A requirements file could contain more: options, paths of files
 # to read, and environment variables, which may be secret.
-PLAIN = re.compile(
+PLAIN_PACKAGE = re.compile(
     r"[A-Za-z0-9][\w.-]*(\[[\w., -]*\])?[ ]*([<>=!~]=?=?[\w.*+!<>=~, -]+)?", re.ASCII
 )
 # The packages' own tests are rarely imported, and take a quarter of the time.
@@ -39,9 +39,9 @@ Run = Callable[[list[str], Path], Generator[None, None, int]]
 
 def recorded(folder: Path) -> PackageTree | None:
     """The tree of a workspace; None if it has its own packages."""
-    record = read(folder / TREE)
+    record = read(folder / TREE_FILE)
     key, pins = record.get("tree"), record.get("pins")
-    known = isinstance(key, str) and isinstance(pins, str) and KEY.fullmatch(key)
+    known = isinstance(key, str) and isinstance(pins, str) and TREE_KEY.fullmatch(key)
     return {"tree": str(key), "pins": str(pins)} if known else None
 
 
@@ -59,7 +59,7 @@ def lower_of(folder: Path, spec: LocalMachineSpec) -> str | None:
 
 def are_plain(packages: list[str]) -> bool:
     """Whether all packages can be written into a requirements file."""
-    return all(PLAIN.fullmatch(package) for package in packages)
+    return all(PLAIN_PACKAGE.fullmatch(package) for package in packages)
 
 
 class TreeBuilder:
@@ -131,7 +131,7 @@ class TreeBuilder:
     def assign(self, record: PackageTree) -> None:
         """Record the tree in the workspace, whose environment has to be empty."""
         overlay.make_layers(self._folder / "venv")
-        write(self._folder / TREE, record, durable=True)
+        write(self._folder / TREE_FILE, record, durable=True)
 
     def _drafts(self) -> Path:
         drafts = self._cache / "drafts"

@@ -17,20 +17,20 @@ from prism.agent.reachable_addresses import Destination, Network, Reachable
 NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES = 12, 10
 BATCH_BEGIN, BATCH_END = 0x10, 0x11
 NEW_TABLE, NEW_CHAIN, NEW_RULE = 0, 3, 6
-REQUEST, ACK, CREATE, APPEND = 0x1, 0x4, 0x400, 0x800
+NLM_F_REQUEST, ACK, CREATE, APPEND = 0x1, 0x4, 0x400, 0x800
 NESTED, NLMSG_ERROR = 0x8000, 2
 IPV4, IPV6 = 2, 10  # NFPROTO_IPV4, NFPROTO_IPV6
 LOCAL_OUT, NF_ACCEPT, REGISTER, VERDICT = 3, 1, 1, 0
 NETWORK_HEADER, TRANSPORT_HEADER = 1, 2
-EQUAL, AT_MOST, AT_LEAST = 0, 3, 5  # NFT_CMP_EQ, _LTE, _GTE
+EQUAL, CMP_LTE, CMP_GTE = 0, 3, 5  # NFT_CMP_EQ, _LTE, _GTE
 META_OUTPUT_INTERFACE, META_PROTOCOL = 5, 16
 LOOPBACK_INDEX = 1  # in every network namespace
 ICMPV6, ROUTING_HEADER = 58, 43
 NEIGHBOR_DISCOVERY = (133, 136)  # types of ICMPv6: solicitations and advertisements
 PROHIBITED = {IPV4: 13, IPV6: 1}  # codes of "destination unreachable"
 DESTINATION_OFFSET, NEXT_HEADER_OFFSET, PORT_OFFSET = {IPV4: 16, IPV6: 24}, 6, 2
-TABLE = "prism"
-HEAD = struct.Struct("=IHHII")
+TABLE_NAME = "prism"
+NETLINK_HEADER = struct.Struct("=IHHII")
 ANSWER_SECONDS = 5.0
 
 
@@ -43,9 +43,9 @@ def install(messages: bytes) -> None:
         while missing:
             packet, at = kernel.recv(1 << 18), 0
             while at < len(packet):
-                length, kind, *_ = HEAD.unpack_from(packet, at)
+                length, kind, *_ = NETLINK_HEADER.unpack_from(packet, at)
                 if kind == NLMSG_ERROR:
-                    (number,) = struct.unpack_from("=i", packet, at + HEAD.size)
+                    (number,) = struct.unpack_from("=i", packet, at + NETLINK_HEADER.size)
                     if number:
                         reason = os.strerror(-number)
                         raise OSError(-number, f"the kernel refuses a packet filter: {reason}")
@@ -56,7 +56,7 @@ def install(messages: bytes) -> None:
 def _count_asked(messages: bytes) -> int:
     count, at = 0, 0
     while at < len(messages):
-        length, _, flags, *_ = HEAD.unpack_from(messages, at)
+        length, _, flags, *_ = NETLINK_HEADER.unpack_from(messages, at)
         count += bool(flags & ACK)
         at += length
     return count
@@ -85,7 +85,7 @@ def _rules(
         # The kernel itself sends these to link-local addresses, such as that of the router.
         first, last = NEIGHBOR_DISCOVERY
         kind = _payload(TRANSPORT_HEADER, 0, 1)
-        between = [_compare(bytes([first]), AT_LEAST), _compare(bytes([last]), AT_MOST)]
+        between = [_compare(bytes([first]), CMP_GTE), _compare(bytes([last]), CMP_LTE)]
         yield [_meta(META_PROTOCOL), _compare(bytes([ICMPV6])), kind, *between, _accept()]
         # Its list of addresses would leave the decision about the last one to the forwarder.
         next_header = _payload(NETWORK_HEADER, NEXT_HEADER_OFFSET, 1)
@@ -149,28 +149,36 @@ def _expression(name: str, data: bytes) -> bytes:
 
 def _batch(kind: int) -> bytes:
     content = struct.pack("=BBH", 0, 0, socket.htons(NFNL_SUBSYS_NFTABLES))
-    return HEAD.pack(HEAD.size + len(content), kind, REQUEST, 0, 0) + content
+    return (
+        NETLINK_HEADER.pack(NETLINK_HEADER.size + len(content), kind, NLM_F_REQUEST, 0, 0)
+        + content
+    )
 
 
 def _message(kind: int, family: int, flags: int, content: bytes) -> bytes:
     content = struct.pack("=BBH", family, 0, 0) + content
     kind |= NFNL_SUBSYS_NFTABLES << 8
-    return HEAD.pack(HEAD.size + len(content), kind, REQUEST | ACK | flags, 0, 0) + content
+    return (
+        NETLINK_HEADER.pack(
+            NETLINK_HEADER.size + len(content), kind, NLM_F_REQUEST | ACK | flags, 0, 0
+        )
+        + content
+    )
 
 
 def _new_table(family: int) -> bytes:
-    return _message(NEW_TABLE, family, CREATE, _text(1, TABLE))
+    return _message(NEW_TABLE, family, CREATE, _text(1, TABLE_NAME))
 
 
 def _new_chain(family: int) -> bytes:
     hook = _nested(4, _number(1, LOCAL_OUT) + _number(2, 0))
-    names = _text(1, TABLE) + _text(3, "output")
+    names = _text(1, TABLE_NAME) + _text(3, "output")
     policy = _number(5, NF_ACCEPT) + _text(7, "filter")
     return _message(NEW_CHAIN, family, CREATE, names + hook + policy)
 
 
 def _new_rule(family: int, expressions: Iterable[bytes]) -> bytes:
-    content = _text(1, TABLE) + _text(2, "output") + _nested(4, b"".join(expressions))
+    content = _text(1, TABLE_NAME) + _text(2, "output") + _nested(4, b"".join(expressions))
     return _message(NEW_RULE, family, CREATE | APPEND, content)
 
 

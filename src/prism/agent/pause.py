@@ -14,17 +14,17 @@ from pathlib import Path
 
 from prism.agent.freezer import CannotFreeze, Freezer
 
-REQUEST, ANSWER = "pause", "paused"
+REQUEST_FILE, ANSWER_FILE = "pause", "paused"
 BOUND = 5.0  # seconds that programs are frozen for a copy
-PATIENCE = 3.0  # seconds in which a supervisor has to answer
-LONGEST = 100  # bytes of a token
+PAUSE_TIMEOUT = 3.0  # seconds in which a supervisor has to answer
+MAX_FILE_BYTES = 100  # bytes of a token
 
 
 class Pause:
     """The supervisor's part."""
 
     def __init__(self, folder: Path, freezer: Callable[[], Freezer]) -> None:
-        self._request, self._answer = folder / REQUEST, folder / ANSWER
+        self._request, self._answer = folder / REQUEST_FILE, folder / ANSWER_FILE
         self._freezer = freezer
         self._token, self._until = "", 0.0  # the last token, and until when it is valid
         self.is_on = False
@@ -69,23 +69,23 @@ class PausedTree:
     def __enter__(self) -> bool:
         with suppress(OSError):
             for folder in self._folders:
-                (folder / REQUEST).write_text(self._token)
-            until = time.monotonic() + PATIENCE
+                (folder / REQUEST_FILE).write_text(self._token)
+            until = time.monotonic() + PAUSE_TIMEOUT
             while time.monotonic() < until:
-                if all(_read(folder / ANSWER) == self._token for folder in self._folders):
+                if all(_read(folder / ANSWER_FILE) == self._token for folder in self._folders):
                     return True
                 time.sleep(0.005)
         return False
 
     def __exit__(self, *_: object) -> None:
         for folder in self._folders:
-            if _read(folder / REQUEST) == self._token:
-                (folder / REQUEST).unlink(missing_ok=True)
+            if _read(folder / REQUEST_FILE) == self._token:
+                (folder / REQUEST_FILE).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> str:
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
-            return file.read(LONGEST)
+            return file.read(MAX_FILE_BYTES)
     except OSError:
         return ""

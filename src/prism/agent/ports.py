@@ -9,10 +9,10 @@ from collections.abc import Callable, Generator
 from prism.agent.processes import LINUX, descendants
 
 HOST = "127.0.0.1"
-AGAIN = {errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN, errno.EINTR}
+RETRY_ERRORS = {errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN, errno.EINTR}
 LISTENING = "0A"
 # The listening addresses, in the kernel's format, that a connection to `HOST` can reach.
-REACHED = {"0100007F", "00000000", "0" * 32, "0000000000000000FFFF00000100007F"}
+LISTENING_ADDRESSES = {"0100007F", "00000000", "0" * 32, "0000000000000000FFFF00000100007F"}
 
 
 def free_port(preferred: int | None) -> int:
@@ -66,7 +66,7 @@ def answers(
 def connects(client: socket.socket, port: int, until: float) -> Generator[None, None, bool]:
     """Connect a socket that hardly waits to a port; whether that succeeds in time."""
     code = client.connect_ex((HOST, port))
-    while code in AGAIN and time.monotonic() < until:
+    while code in RETRY_ERRORS and time.monotonic() < until:
         yield
         code = client.connect_ex((HOST, port))
     return code in {0, errno.EISCONN}
@@ -105,6 +105,6 @@ def _listeners(port: int) -> set[tuple[str, int]]:
             for row in rows
             if row[3] == LISTENING
             and int(row[1].rpartition(":")[2], 16) == port
-            and row[1].rpartition(":")[0] in REACHED
+            and row[1].rpartition(":")[0] in LISTENING_ADDRESSES
         }
     return sockets

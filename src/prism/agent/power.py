@@ -21,10 +21,10 @@ from prism.agent.metadata import Metadata
 from prism.agent.sigv4 import SigningScope, signed
 
 FORM = "application/x-www-form-urlencoded; charset=utf-8"
-VERSION = "2016-11-15"
-PATIENCE = 20.0
+EC2_API_VERSION = "2016-11-15"
+REQUEST_TIMEOUT = 20.0
 CODE = re.compile(r"<Code>([\w.]+)</Code>")
-OFF = ("systemctl", "poweroff")
+POWER_OFF_COMMAND = ("systemctl", "poweroff")
 
 
 class CannotSleep(Exception):
@@ -39,7 +39,7 @@ class PowerControl:
         metadata: Metadata,
         *,
         endpoint: str = "",
-        off: Sequence[str] = OFF,
+        off: Sequence[str] = POWER_OFF_COMMAND,
         now: Callable[[], float] = time.time,
     ) -> None:
         """`endpoint` is EC2's URL; empty means the one of the machine's region."""
@@ -72,7 +72,7 @@ class PowerControl:
             why = "it has no role" if getattr(error, "code", 0) == 404 else str(error)
             raise CannotSleep(why or type(error).__name__) from error
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as answer:
                 answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -87,7 +87,7 @@ class PowerControl:
         url = self._endpoint or f"https://ec2.{region}.{self._metadata.domain()}/"
         parameters = {
             "Action": "StopInstances",
-            "Version": VERSION,
+            "Version": EC2_API_VERSION,
             "InstanceId.1": id,
         }
         if hibernate:

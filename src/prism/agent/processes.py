@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 LINUX = sys.platform == "linux"
-MARK = "PRISM_MACHINE"
+MACHINE_VARIABLE = "PRISM_MACHINE"
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 STOPPED, DEAD = frozenset("Tt"), frozenset("ZX")
 
@@ -151,10 +151,14 @@ def descendants(of: int) -> list[Process]:
 
 def marked(folder: Path) -> list[int]:
     """Our own processes that have a machine's mark in their environment."""
-    mark = f"{MARK}={folder}".encode()
+    mark = f"{MACHINE_VARIABLE}={folder}".encode()
     if not LINUX:
         with os.popen("/bin/ps -axEwwo pid=,command=") as out:
-            return [int(line.split(None, 1)[0]) for line in out if f" {MARK}={folder} " in line]
+            return [
+                int(line.split(None, 1)[0])
+                for line in out
+                if f" {MACHINE_VARIABLE}={folder} " in line
+            ]
     pids = []
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) != os.getpid():

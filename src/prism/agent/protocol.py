@@ -19,8 +19,10 @@ from typing import Any, Literal, TypedDict
 if sys.version_info >= (3, 11):  # noqa: UP036
     from typing import Required  # an older Python only has the bundle, with annotations as text
 
-VERSION = 1  # increased when a field changes its meaning, because older supervisors may be running
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # the errors of a full disk
+PROTOCOL_VERSION = (
+    1  # increased when a field changes its meaning, because older supervisors may be running
+)
+DISK_FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})  # the errors of a full disk
 SEEN = 3  # the exit code of `sandbox_probe.py` if what should be hidden is visible inside
 
 # Files in a machine's folder.
@@ -29,9 +31,11 @@ INTENT = "wanted.json"  # the requested state; written by the daemon
 IDLE_RULE = "idle.json"  # when it counts as idle; written by the daemon
 OBSERVED = "seen.json"  # the report; written by the supervisor, which holds `LOCK` while it runs
 LOCK = "lock"
-TOKEN = "token"  # the secret of its services
-TREE = "tree.json"  # its tree of packages; written by the supervisor
-MOUNTS = ".mounts.json"  # beside the folder, after its name: its volumes; written by the daemon
+TOKEN_FILE = "token"  # the secret of its services
+TREE_FILE = "tree.json"  # its tree of packages; written by the supervisor
+MOUNTS_FILE = (
+    ".mounts.json"  # beside the folder, after its name: its volumes; written by the daemon
+)
 
 State = Literal["on", "off", "asleep", "gone"]
 Phase = Literal["starting", "on", "stopping", "off", "asleep", "failed", "gone"]
@@ -76,7 +80,7 @@ class LocalMachineSpec(TypedDict, total=False):
 
 
 class PackageTree(TypedDict):
-    """The tree of packages of a workspace (`TREE`), and how to make it again."""
+    """The tree of packages of a workspace (`TREE_FILE`), and how to make it again."""
 
     tree: str
     pins: str
@@ -166,7 +170,7 @@ class ObservedMachine(IsolationKinds, total=False):
     key: Required[str]
     name: Required[str]
     phase: Required[Phase]
-    protocol: int  # `VERSION`; missing in old reports
+    protocol: int  # `PROTOCOL_VERSION`; missing in old reports
     run: Required[int]
     since: float | None  # when the phase began
     up: float | None  # when it last became `on`, even if it is off now
@@ -190,7 +194,7 @@ class Mount(TypedDict):
 
 
 class MachineMounts(TypedDict, total=False):
-    """The volumes of a machine (`MOUNTS`).
+    """The volumes of a machine (`MOUNTS_FILE`).
 
     `beside` is right wherever the home is moved to. The absolute paths are for supervisors that an
     older Prism started; others compute them.
@@ -392,7 +396,7 @@ def replace_file(
                 os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
-        if error.errno not in FULL or not path.exists():
+        if error.errno not in DISK_FULL_ERRORS or not path.exists():
             raise
         draft.unlink(missing_ok=True)
         with open(path, "r+b") as known:

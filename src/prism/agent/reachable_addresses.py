@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
-ISOLATED, INTERNET, LAN, HOST = "isolated", "internet", "lan", "host"
+ISOLATED, INTERNET, LAN, HOST_MODE = "isolated", "internet", "lan", "host"
 STRICT = (ISOLATED, INTERNET)
 """The modes in which nothing starts without its own network and a filter."""
-OLDER_MODES = {"own": LAN, "shared": HOST}
+OLDER_MODES = {"own": LAN, "shared": HOST_MODE}
 """The values that `PRISM_WORKSPACE_NETWORK` had before."""
 DNS_PORTS = (53, 853)
 # Link-local addresses, the metadata services of clouds at other addresses, and forms of IPv4
@@ -45,7 +45,7 @@ EVERYTHING = ("0.0.0.0/0", "::/0")
 # Numbers of Linux's rtnetlink.
 RTM_GETADDR, NLM_F_REQUEST_DUMP, IFA_ADDRESS, IFA_LOCAL = 22, 0x301, 1, 2
 NLMSG_ERROR, NLMSG_DONE = 2, 3
-HEAD, ATTRIBUTE, ADDRESS_HEAD = struct.Struct("=IHHII"), struct.Struct("=HH"), 8
+NETLINK_HEADER, ATTRIBUTE, ADDRESS_HEAD = struct.Struct("=IHHII"), struct.Struct("=HH"), 8
 ANSWER_SECONDS = 5.0
 
 
@@ -122,17 +122,22 @@ def addresses_of_this_computer() -> list[Address]:
     """The addresses of all interfaces, as the kernel lists them."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
         kernel.settimeout(ANSWER_SECONDS)
-        kernel.send(HEAD.pack(HEAD.size + 8, RTM_GETADDR, NLM_F_REQUEST_DUMP, 1, 0) + bytes(8))
+        kernel.send(
+            NETLINK_HEADER.pack(NETLINK_HEADER.size + 8, RTM_GETADDR, NLM_F_REQUEST_DUMP, 1, 0)
+            + bytes(8)
+        )
         addresses: list[Address] = []
         while True:
             packet, at = kernel.recv(1 << 18), 0
             while at < len(packet):
-                length, kind, *_ = HEAD.unpack_from(packet, at)
+                length, kind, *_ = NETLINK_HEADER.unpack_from(packet, at)
                 if kind == NLMSG_DONE:
                     return addresses
                 if kind == NLMSG_ERROR:
                     raise OSError("the kernel does not list the addresses of this computer")
-                addresses += _addresses(packet[at + HEAD.size + ADDRESS_HEAD : at + length])
+                addresses += _addresses(
+                    packet[at + NETLINK_HEADER.size + ADDRESS_HEAD : at + length]
+                )
                 at += (length + 3) & ~3
 
 

@@ -27,10 +27,10 @@ from typing import Any, NamedTuple
 LINUX = sys.platform == "linux"
 OPENAT2 = 437  # the same number on every architecture
 NO_MAGICLINKS, NO_SYMLINKS, BENEATH = 0x02, 0x04, 0x08
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 O_PATH = getattr(os, "O_PATH", 0)  # Linux only
 GETFLAGS, SETFLAGS = 0x80086601, 0x40086602  # of `chattr`
-LOCKED = 0x10 | 0x20  # immutable, append only
+INODE_FLAGS_LOCKED = 0x10 | 0x20  # immutable, append only
 PASSES = 50  # how often a folder is emptied that a program keeps filling
 MOUNT_ID = re.compile(rb"^mnt_id:\s*(\d+)", re.MULTILINE)
 LINK = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)  # the errors of O_NOFOLLOW and O_DIRECTORY
@@ -52,7 +52,7 @@ class Directory:
     @classmethod
     def at(cls, path: str | Path) -> Directory:
         """Open the root of a tree; workspaces must not be able to write its parent."""
-        return cls(os.open(path, FOLDER))
+        return cls(os.open(path, OPEN_FOLDER))
 
     def __enter__(self) -> Directory:
         return self
@@ -84,7 +84,7 @@ class Directory:
 
     def folder(self, path: str | Path) -> Directory:
         """An open folder below."""
-        return Directory(self.open(path, FOLDER))
+        return Directory(self.open(path, OPEN_FOLDER))
 
     def make(self, path: str | Path, mode: int = 0o700) -> Directory:
         """Make a folder below, and its parents if they are missing; returns it opened."""
@@ -93,7 +93,7 @@ class Directory:
             with suppress(FileExistsError):
                 os.mkdir(name, mode, dir_fd=current)
             try:
-                following = os.open(name, FOLDER, dir_fd=current)
+                following = os.open(name, OPEN_FOLDER, dir_fd=current)
             finally:
                 os.close(current)
             current = following
@@ -165,7 +165,7 @@ class Directory:
         current = self._descriptor
         try:
             for name in names:
-                following = os.open(name, FOLDER, dir_fd=current)
+                following = os.open(name, OPEN_FOLDER, dir_fd=current)
                 if current != self._descriptor:
                     os.close(current)
                 current = following
@@ -294,7 +294,7 @@ def _ascend(current: int, top: int, levels: list[_Level]) -> int:
     If something was put into it meanwhile, it is emptied again, and `current` is returned.
     """
     level = levels[-1]
-    above = os.open("..", FOLDER, dir_fd=current) if len(levels) > 1 else os.dup(top)
+    above = os.open("..", OPEN_FOLDER, dir_fd=current) if len(levels) > 1 else os.dup(top)
     try:
         if len(levels) > 1 and identity(os.fstat(above)) != levels[-2].identity:
             raise OSError(
@@ -348,10 +348,10 @@ def _remove_entry(folder: int, name: str, remove: Any) -> None:
 def _enter(folder: int, name: str) -> int:
     """Open a folder, even without permission to enter it; refuses mounts."""
     try:
-        opened = os.open(name, FOLDER, dir_fd=folder)
+        opened = os.open(name, OPEN_FOLDER, dir_fd=folder)
     except PermissionError:
         _make_enterable(folder, name)
-        opened = os.open(name, FOLDER, dir_fd=folder)
+        opened = os.open(name, OPEN_FOLDER, dir_fd=folder)
     if _mount_of(opened) != _mount_of(folder):
         os.close(opened)
         raise OSError(errno.EBUSY, "something is mounted there, which has to be unmounted", name)
@@ -418,8 +418,8 @@ def _clear_flags(descriptor: int) -> None:
     with suppress(OSError):
         held = fcntl.ioctl(descriptor, GETFLAGS, struct.pack("l", 0))
         flags = struct.unpack("l", held)[0]
-        if flags & LOCKED:
-            fcntl.ioctl(descriptor, SETFLAGS, struct.pack("l", flags & ~LOCKED))
+        if flags & INODE_FLAGS_LOCKED:
+            fcntl.ioctl(descriptor, SETFLAGS, struct.pack("l", flags & ~INODE_FLAGS_LOCKED))
 
 
 def _is_folder(folder: int, name: str) -> bool:

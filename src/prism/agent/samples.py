@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from prism.agent.processes import LINUX
 from prism.agent.sockets import TcpConnections
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 KB = 1024
 ENOUGH = 1 << 14  # bytes to read at once
@@ -198,7 +198,7 @@ def _parse_stat(pid: int, line: bytes) -> tuple[ProcessSample | None, int]:
         foreground,
         (user + system) / TICKS,
         (childrens_user + childrens_system) / TICKS,
-        int(rest[21]) * PAGE,
+        int(rest[21]) * PAGE_BYTES,
         rest[0] in b"RD",
         parent,
     )

@@ -18,7 +18,18 @@ from prism.agent.processes import LINUX, which
 from prism.agent.sandbox_layers import homes, layers, within
 
 PROGRAMS = "/usr/local/bin:/usr/bin:/bin"
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix")
+SYSTEM_FOLDERS = (
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/etc",
+    "/opt",
+    "/nix",
+)
 KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/acpi")
 TIME_ZONE = "/etc/localtime"
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
@@ -82,7 +93,7 @@ def bubblewrap_command(
     words += [*_devices(another_user), *_temporary(folder, another_user)]
     if another_user:
         hidden += closed_to_others([str(folder), *reachable])
-    for path, is_shown in layers(SYSTEM, reachable, hidden):
+    for path, is_shown in layers(SYSTEM_FOLDERS, reachable, hidden):
         words += [*parents(path), "--ro-bind-try", path, path] if is_shown else ["--tmpfs", path]
         empty += [] if is_shown else [path]
     home, venv = map(str, own_folders(folder))
@@ -139,7 +150,7 @@ def etc_of(folder: Path) -> Path:
 
 def is_of_the_system(path: str) -> bool:
     """Whether a path lies in a system folder, all of which a machine sees."""
-    return any(within(path, tree) for tree in SYSTEM)
+    return any(within(path, tree) for tree in SYSTEM_FOLDERS)
 
 
 def closed_to_others(paths: Iterable[str]) -> list[str]:
@@ -170,7 +181,7 @@ def _volumes_words(folder: Path) -> list[str]:
 def _system() -> list[str]:
     words = ["--proc", "/proc", "--dir", "/run", "--dir", "/var"]
     kernel = KERNEL if os.geteuid() == 0 else ()  # root can write there without capabilities
-    for path in (*filter(os.path.exists, kernel), *SYSTEM, "/sys"):
+    for path in (*filter(os.path.exists, kernel), *SYSTEM_FOLDERS, "/sys"):
         words += ["--ro-bind-try", path, path] if path != ETC else []
     return words
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 # The files of a Python interpreter, for a folder that also contains private files.
-PARTS = (
+PYTHON_PARTS = (
     *("pyvenv.cfg", "bin/python*", "include/python*", "ssl", "share/zoneinfo"),
     *(f"{lib}/{part}" for lib in ("lib", "lib64") for part in ("python*", "*.so", "*.so.*")),
 )
@@ -83,7 +83,11 @@ def _parts_of(path: str, owned: Iterable[str]) -> list[str]:
     behind = os.path.realpath(path)
     if not any(within(folder, behind) for folder in owned):
         return [path]
-    return [match for part in PARTS for match in glob.glob(os.path.join(glob.escape(path), part))]
+    return [
+        match
+        for part in PYTHON_PARTS
+        for match in glob.glob(os.path.join(glob.escape(path), part))
+    ]
 
 
 def _is_seen(path: str, laid: Sequence[Layer]) -> bool:

@@ -12,16 +12,23 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prism.agent.etc_copy import FOLDER
+from prism.agent.etc_copy import COPY_FOLDER
 from prism.agent.protocol import SEEN, SandboxProbe
-from prism.agent.sandbox import SYSTEM, bubblewrap_command, refresh_etc
+from prism.agent.sandbox import SYSTEM_FOLDERS, bubblewrap_command, refresh_etc
 from prism.agent.sandbox_layers import faces, homes, layers, within
 
-REFUSED = 1
+REFUSED_EXIT_CODE = 1
 MEMORY = "/dev/shm"
-PATIENCE = 8.0
+PROBE_TIMEOUT = 8.0
 MANY = 5000  # names; a command line holds no more than some
-OWN = ("/proc", "/sys", "/dev", "/run", "/var", "/tmp")  # a sandbox has some of its own
+SANDBOX_FOLDERS = (
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/var",
+    "/tmp",
+)  # a sandbox has some of its own
 LOOK = """for path; do [ ! -e "$path" -a ! -L "$path" ] || printf '%s\\n' "$path"; done"""
 
 
@@ -33,7 +40,9 @@ def main(probe: SandboxProbe) -> int:
         folder = Path(os.path.realpath(name), "workspaces", "trial")
         for own in ("home", "venv"):
             (folder / own).mkdir(parents=True)
-        visible = [layer.path for layer in layers(SYSTEM, reachable, hidden) if layer.shown]
+        visible = [
+            layer.path for layer in layers(SYSTEM_FOLDERS, reachable, hidden) if layer.shown
+        ]
         names = set(secrets([*hidden, *probe["private"]], [*visible, os.path.realpath(name)]))
         look = ["/bin/sh", "-c", LOOK, "sh", *sorted(names)[:MANY]]
         with etc_for_trial(home, folder.parents[1]):
@@ -41,14 +50,14 @@ def main(probe: SandboxProbe) -> int:
             line = bubblewrap_command(probe["bwrap"], look, folder, reachable, (), private=[home])
             try:
                 done = subprocess.run(
-                    line, capture_output=True, text=True, timeout=PATIENCE, check=False
+                    line, capture_output=True, text=True, timeout=PROBE_TIMEOUT, check=False
                 )
             except (OSError, subprocess.TimeoutExpired) as error:
                 sys.stdout.write(f"{error}\n")
-                return REFUSED
+                return REFUSED_EXIT_CODE
     sys.stdout.write(done.stderr if done.returncode else done.stdout)
     if done.returncode:
-        return REFUSED
+        return REFUSED_EXIT_CODE
     return SEEN if done.stdout.strip() else 0
 
 
@@ -58,13 +67,13 @@ def etc_for_trial(home: str | None, trial: Path) -> Iterator[None]:
 
     On a busy disk, the many small files take longer than people wait for a check.
     """
-    if home and os.access(copy := os.path.join(home, FOLDER), os.W_OK):
-        (trial / FOLDER).symlink_to(copy)
+    if home and os.access(copy := os.path.join(home, COPY_FOLDER), os.W_OK):
+        (trial / COPY_FOLDER).symlink_to(copy)
         yield
         return
     memory = MEMORY if os.access(MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="prism-etc-", dir=memory) as name:
-        (trial / FOLDER).symlink_to(name)
+        (trial / COPY_FOLDER).symlink_to(name)
         yield
 
 
@@ -72,10 +81,14 @@ def secrets(private: Iterable[str], visible: Iterable[str]) -> Iterator[str]:
     """The hidden content of these places, under each of its names."""
     for path in private:
         real = os.path.realpath(path)
-        for alias in {os.path.abspath(path), real, *faces(real, SYSTEM)}:
+        for alias in {os.path.abspath(path), real, *faces(real, SYSTEM_FOLDERS)}:
             known = [
                 *visible,
-                *(tree for tree in (*SYSTEM, *OWN) if tree != alias and within(tree, alias)),
+                *(
+                    tree
+                    for tree in (*SYSTEM_FOLDERS, *SANDBOX_FOLDERS)
+                    if tree != alias and within(tree, alias)
+                ),
             ]
             yield from _within(alias, known)
 

@@ -35,9 +35,9 @@ from prism.agent.identity import (
 )
 from prism.agent.kernel_limits import limits_of_a_workspace
 from prism.agent.landlock import file_rules
-from prism.agent.machine_config import SYSTEM
+from prism.agent.machine_config import SYSTEM_PATH
 from prism.agent.network import (
-    VARIABLE,
+    MODE_VARIABLE,
     NetworkUnavailable,
     WorkspaceNetwork,
     configured_mode,
@@ -46,9 +46,9 @@ from prism.agent.network import (
 )
 from prism.agent.output_logs import OutputLog, last_words
 from prism.agent.package_trees import lower_of
-from prism.agent.processes import LINUX, MARK, Start, descendants, spawn
+from prism.agent.processes import LINUX, MACHINE_VARIABLE, Start, descendants, spawn
 from prism.agent.protocol import NETWORK_SOCKET, LocalMachineSpec, framed
-from prism.agent.reachable_addresses import HOST, LAN, STRICT
+from prism.agent.reachable_addresses import HOST_MODE, LAN, STRICT
 from prism.agent.safe_paths import remove_tree
 from prism.agent.sandbox import (
     NETWORKED,
@@ -64,8 +64,8 @@ from prism.agent.sandbox import (
 )
 from prism.agent.seccomp import filter_for
 
-PROGRAM = Path(__file__).resolve().with_name("init.py")
-PATIENCE = 20.0
+INIT_PROGRAM = Path(__file__).resolve().with_name("init.py")
+HANDOVER_TIMEOUT = 20.0
 FILTERED = "filtered"
 UNFILTERED = (
     "its network cannot be filtered, so the cloud's metadata service and the computer's other "
@@ -117,8 +117,10 @@ class SandboxProcess:
         self.network_kind: str | None = None
         """`own`, or `shared: why`; None without a sandbox."""
         self._network_mode = configured_mode()
-        shares = self._network_mode == HOST
-        self._shares_network = f"{VARIABLE} is {os.environ.get(VARIABLE)}" if shares else ""
+        shares = self._network_mode == HOST_MODE
+        self._shares_network = (
+            f"{MODE_VARIABLE} is {os.environ.get(MODE_VARIABLE)}" if shares else ""
+        )
         self._rest = b""
         self._identity: SandboxUser | None = None
         self._host_user: HostUser | None = None
@@ -325,7 +327,7 @@ class SandboxProcess:
     def _begin(self, bwrap: str | None, *, closed: bool = False) -> str:
         """Start, with a network of its own if possible; empty if it succeeded, else why not."""
         if not bwrap and self._network_mode in STRICT:
-            raise NotConfined(f"{VARIABLE} is {self._network_mode}, which needs a sandbox")
+            raise NotConfined(f"{MODE_VARIABLE} is {self._network_mode}, which needs a sandbox")
         self.network_kind = f"shared: {self._shares_network}" if bwrap else None
         (self._folder / NETWORK_SOCKET).unlink(missing_ok=True)  # of an earlier start
         try:
@@ -345,7 +347,7 @@ class SandboxProcess:
 
     def _open_network(self) -> None:
         user = self._identity.uid if self._identity else None
-        environment = {"PATH": SYSTEM, MARK: str(self._folder)}
+        environment = {"PATH": SYSTEM_PATH, MACHINE_VARIABLE: str(self._folder)}
         mode, counters = self._network_mode, {} if user else self._limits.counters
         self.network = WorkspaceNetwork(self._folder, user, environment, mode, counters)
         self.network_kind = "own"
@@ -354,7 +356,7 @@ class SandboxProcess:
         elif mode != LAN or has_worked(self._folder, FILTERED):
             self._close_network()
             raise NotConfined(
-                f"{UNFILTERED} ({why}), and {VARIABLE} is {mode}. See `prism doctor`"
+                f"{UNFILTERED} ({why}), and {MODE_VARIABLE} is {mode}. See `prism doctor`"
             )
         else:
             self.notes.append(f"{UNFILTERED}: {why}")
@@ -367,8 +369,8 @@ class SandboxProcess:
         self._close_network()
         if self._network_mode in STRICT:
             raise NotConfined(
-                f"{VARIABLE} is {self._network_mode}, and it cannot be given a network of its "
-                f"own: {reason}. See `prism doctor`"
+                f"{MODE_VARIABLE} is {self._network_mode}, and it cannot be given a network of "
+                f"its own: {reason}. See `prism doctor`"
             )
         if pasta() and has_worked(self._folder, NETWORKED):
             return f"it could be given a network of its own before, and cannot now: {reason}"
@@ -391,14 +393,14 @@ class SandboxProcess:
 
     def _begin_within(self, bwrap: str | None, *, closed: bool) -> str:
         """Start; empty if that succeeded, else why not."""
-        reachable = [*self._reachable, str(PROGRAM)]
+        reachable = [*self._reachable, str(INIT_PROGRAM)]
         if bwrap or self._host_user:
             remove_tree(self._folder / "tmp")
         if self._host_user:
             self._open_folders(self._host_user, reachable)
         mounts = self._detached_mounts(reachable) if self._identity else []
         ours, theirs = socket.socketpair()
-        argv = [sys.executable, "-I", "-S", str(PROGRAM), str(theirs.fileno())]
+        argv = [sys.executable, "-I", "-S", str(INIT_PROGRAM), str(theirs.fileno())]
         if bwrap:
             self._write_etc()
             is_another = self._identity is not None
@@ -408,7 +410,7 @@ class SandboxProcess:
                 closed=closed,
                 lower=None if is_another else self._lower,
             )
-        environment = {"PATH": SYSTEM, "LANG": "C.UTF-8", MARK: str(self._folder)}
+        environment = {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8", MACHINE_VARIABLE: str(self._folder)}
         namespace = self._limiting_namespace() if bwrap else -1
 
         def prepare() -> None:
@@ -421,7 +423,7 @@ class SandboxProcess:
             theirs.close()
             for descriptor in [tree for _, tree in mounts] + [namespace][: namespace >= 0]:
                 os.close(descriptor)
-        ours.settimeout(PATIENCE)
+        ours.settimeout(HANDOVER_TIMEOUT)
         if not self._send_confinement(ours, sandboxed=bool(bwrap)):
             return self._end_reason(ours)
         # Requests may be large and are sent whole; answers are read when they come.
@@ -473,7 +475,7 @@ class SandboxProcess:
         filter = filter_for(os.uname().machine) if confined else None
         confinement: dict[str, Any] = {"filter": (filter or b"").hex()}
         if self._is_requested:
-            reachable = [*self._reachable, str(PROGRAM)]
+            reachable = [*self._reachable, str(INIT_PROGRAM)]
             confinement["files"] = file_rules(self._folder, reachable, sandboxed=sandboxed)
         # A uid of this computer has its own count of processes, as has a user namespace.
         if confined and (self._host_user or counts_processes_by_place()):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 KILL_PROCESS, FAIL, ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in `struct seccomp_data`
+CALL_NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in `struct seccomp_data`
 X32 = 0x40000000  # system calls of 32-bit programs that are numbered within those of x86_64
 NAMESPACES = 0x7E020000  # all CLONE_NEW… flags except the one for time, which `clone` lacks
 NEW_TIME = 0x80
@@ -24,7 +24,7 @@ CREATES = os.O_CREAT | 0o20000000  # O_CREAT, or the bit of O_TMPFILE
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 # The allowed socket families, by their Linux numbers: Unix, IPv4, IPv6 and netlink. `AF_VSOCK`,
 # for example, would reach the host of a virtual machine from every workspace.
-FAMILIES = (1, 2, 10, 16)
+SOCKET_FAMILIES = (1, 2, 10, 16)
 NO_FAMILY = 97  # EAFNOSUPPORT on Linux; it has another number on other systems
 
 
@@ -70,7 +70,7 @@ ARCHITECTURES = {
 }
 # If these do not exist, programs use older calls. The arguments of `clone3` and `openat2` are in
 # memory, which a filter cannot read.
-MISSING = ("clone3", "openat2", "io_uring_setup", "io_uring_enter", "io_uring_register")
+MISSING_CALLS = ("clone3", "openat2", "io_uring_setup", "io_uring_enter", "io_uring_register")
 # The index of the argument with the mode of a new or changed file; in `OPENING` after the index of
 # the flags that say whether there is a mode.
 MODES = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2}
@@ -93,7 +93,7 @@ def _of_this_architecture(known: Architecture, *, x32: bool) -> Iterable[Instruc
     yield _load(ARCHITECTURE)
     yield (EQUAL, 1, 0, known.audit)
     yield _return(KILL_PROCESS)
-    yield _load(NUMBER)
+    yield _load(CALL_NUMBER)
     if x32:
         yield (AT_LEAST, 0, 1, X32)
         yield _return(KILL_PROCESS)
@@ -104,7 +104,7 @@ def _of_this_architecture(known: Architecture, *, x32: bool) -> Iterable[Instruc
             yield from block
         else:
             yield (EQUAL, 0, 1, number)
-            yield _refuse(errno.ENOSYS if name in MISSING else errno.EPERM)
+            yield _refuse(errno.ENOSYS if name in MISSING_CALLS else errno.EPERM)
     yield _return(ALLOW)
 
 
@@ -116,7 +116,7 @@ def _look_into(name: str) -> Sequence[Instruction]:
     if name == "socket":
         known = (
             instruction
-            for family in FAMILIES
+            for family in SOCKET_FAMILIES
             for instruction in ((EQUAL, 0, 1, family), _return(ALLOW))
         )
         return (_argument(0), *known, _refuse(NO_FAMILY))

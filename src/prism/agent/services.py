@@ -12,7 +12,7 @@ from prism.agent.process_group import ProcessGroup, Program, ProgramFailed, Work
 from prism.agent.protocol import ObservedService
 
 CRASHES, WITHIN = 3, 60.0
-PAUSE, DOUBT = 0.5, 1.0
+RESTART_DELAY, DOUBT = 0.5, 1.0
 SAY_AFTER, SAY_EVERY = 5.0, 5.0  # seconds until a silent service is named, and named again
 SHORT = 160  # characters of its last output
 
@@ -120,7 +120,7 @@ class ManagedService:
         self._crashes = [at for at in self._crashes if now - at < WITHIN] + [now]
         if len(self._crashes) >= CRASHES:
             raise self._error("SERVICE_FAILED", f"it {_ending(code)} {CRASHES} times in a minute")
-        self._again_at = now + PAUSE * 2 ** (len(self._crashes) - 1)
+        self._again_at = now + RESTART_DELAY * 2 ** (len(self._crashes) - 1)
 
     def waited_for(self) -> str:
         """A text that it has not answered yet, with the end of its output."""

@@ -39,7 +39,7 @@ from prism.agent.output_logs import OutputLog, last_words
 from prism.agent.overlay_probe import works as overlay_works
 from prism.agent.package_trees import TreeBuilder, are_plain, environment_of, recorded
 from prism.agent.process_group import ProcessGroup, ProgramFailed, Work
-from prism.agent.protocol import TREE
+from prism.agent.protocol import TREE_FILE
 from prism.agent.safe_paths import LINK, Directory, remove_tree
 from prism.agent.sandbox import bubblewrap, has_worked
 
@@ -47,7 +47,7 @@ Tell = Callable[[str, int], None]
 MOVED_SCRIPTS = Path(__file__).with_name("moved_scripts.py")
 # A login shell reads the system's profile first, which may replace PATH.
 FOLDERS = (".config", ".cache", ".local/share", ".local/state", ".local/run")
-PROFILE = """\
+SHELL_PROFILE = """\
 PATH="$VIRTUAL_ENV/bin:$HOME/.local/bin:$PATH"
 if [ -n "$BASH" ] && [ -f "$HOME/.bashrc" ]; then . "$HOME/.bashrc"; fi
 """
@@ -140,7 +140,7 @@ class Setup:
 
     def _empty_venv(self) -> None:
         """Make an empty folder: what a workspace left in the old one could mislead uv."""
-        (self._folder.path / TREE).unlink(missing_ok=True)
+        (self._folder.path / TREE_FILE).unlink(missing_ok=True)
         remove_tree(self._folder.venv)
         self._folder.venv.mkdir()
         self._process_group.give(self._folder.venv)
@@ -333,7 +333,7 @@ def _make_usual_folders(home: Path) -> None:
                 if error.errno not in LINK:  # a file or link that the workspace has made
                     raise
         with suppress(FileExistsError):
-            folder.write_new(".profile", PROFILE.encode())
+            folder.write_new(".profile", SHELL_PROFILE.encode())
 
 
 def _fingerprint(stage: str, made_of: list[str]) -> str:

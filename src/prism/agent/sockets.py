@@ -13,23 +13,25 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY = 4, 20
-ONE, DUMP = 0x1, 0x301  # NLM_F_REQUEST, alone and with NLM_F_ROOT | NLM_F_MATCH
-DONE, ERROR, INFO = 3, 2, 2
+ONE_SOCKET, DUMP = 0x1, 0x301  # NLM_F_REQUEST, alone and with NLM_F_ROOT | NLM_F_MATCH
+NLMSG_DONE, ERROR, INFO = 3, 2, 2
 LISTENS, TIME_WAIT = 10, 6
-EVERY = 0xFFF & ~(1 << TIME_WAIT)  # states; in TIME_WAIT, a connection has no owner any more
-HEAD = struct.Struct("=IHHII")
+EVERY_STATE = 0xFFF & ~(1 << TIME_WAIT)  # states; in TIME_WAIT, a connection has no owner any more
+NETLINK_HEADER = struct.Struct("=IHHII")
 # Offsets in a whole message (a header and `inet_diag_msg`), and in `tcp_info`.
 STATE, ENDS, INODE_AT, MESSAGE, CARRIED = 17, slice(20, 68), 84, 88, 120
 INODE, UID_AND_INODE, UID_AT = struct.Struct("=I"), struct.Struct("=II"), 80
 ENOUGH = 1 << 14  # bytes of one answer
-PATIENCE = 0.5
-AT_ONCE = 64  # questions in one message; their answers fit into the buffer of a socket
+KERNEL_TIMEOUT = 0.5
+MAX_QUESTIONS_AT_ONCE = (
+    64  # questions in one message; their answers fit into the buffer of a socket
+)
 UNIX = struct.Struct("=BBHIIIII")
-ANY = 0xFFFFFFFF
+ANY_COOKIE = 0xFFFFFFFF
 ANY_INTERFACE_NO_COOKIE = b"\0" * 4 + b"\xff" * 8
 MAPPED = b"\0" * 10 + b"\xff\xff"
 
-ATTRIBUTE, COUNTED = struct.Struct("=HH"), struct.Struct("=QQ")
+ATTRIBUTE, BYTE_COUNTS = struct.Struct("=HH"), struct.Struct("=QQ")
 
 
 class SocketHolder(NamedTuple):
@@ -47,10 +49,13 @@ def owner_of(
     ports = struct.pack("!HH", local[1], remote[1])
     ends = ports + b"".join(address.ljust(16, b"\0") for address in addresses)
     mapped = ports + b"".join(MAPPED + address for address in addresses)
-    kernel.send(_question(socket.AF_INET, ONE, ends + ANY_INTERFACE_NO_COOKIE))
+    kernel.send(_question(socket.AF_INET, ONE_SOCKET, ends + ANY_INTERFACE_NO_COOKIE))
     answer = kernel.recv(ENOUGH)
     # If there is no such connection, the kernel may name a listener instead.
-    if HEAD.unpack_from(answer)[1] == ERROR or answer[ENDS][: len(ends)] not in {ends, mapped}:
+    if NETLINK_HEADER.unpack_from(answer)[1] == ERROR or answer[ENDS][: len(ends)] not in {
+        ends,
+        mapped,
+    }:
         return None
     return SocketHolder(*UID_AND_INODE.unpack_from(answer, UID_AT))
 
@@ -83,7 +88,7 @@ class TcpConnections:
             return {}
         try:
             with self._kernel() as kernel:
-                kernel.settimeout(PATIENCE)
+                kernel.settimeout(KERNEL_TIMEOUT)
                 counts = self._count_known(kernel)
                 if new := held - self._others - self._known.keys():
                     counts |= self._count_new(kernel, new)
@@ -96,7 +101,7 @@ class TcpConnections:
         counts: dict[int, int] = {}
         try:
             with self._kernel() as kernel:
-                kernel.settimeout(PATIENCE)
+                kernel.settimeout(KERNEL_TIMEOUT)
                 for family in (socket.AF_INET, socket.AF_INET6):
                     kernel.send(_question(family, DUMP, bytes(48)))
                     for message in _connections(kernel):
@@ -111,12 +116,12 @@ class TcpConnections:
         """Ask for each known connection, and forget those that have ended."""
         counts: dict[int, int] = {}
         questions = list(self._known.items())
-        for start in range(0, len(questions), AT_ONCE):
-            batch = questions[start : start + AT_ONCE]
+        for start in range(0, len(questions), MAX_QUESTIONS_AT_ONCE):
+            batch = questions[start : start + MAX_QUESTIONS_AT_ONCE]
             kernel.send(b"".join([question for _, question in batch]))
             for inode, _ in batch:
                 answer = kernel.recv(ENOUGH)
-                if HEAD.unpack_from(answer)[1] != ERROR and _inode(answer) == inode:
+                if NETLINK_HEADER.unpack_from(answer)[1] != ERROR and _inode(answer) == inode:
                     counts[inode] = _byte_count(answer)
                 else:
                     del self._known[inode]
@@ -136,7 +141,7 @@ class TcpConnections:
                 if message[STATE] == LISTENS:
                     self._others.add(inode)
                 else:
-                    self._known[inode] = _question(family, ONE, message[ENDS])
+                    self._known[inode] = _question(family, ONE_SOCKET, message[ENDS])
                     counts[inode] = _byte_count(message)
         return counts
 
@@ -167,20 +172,30 @@ def _inodes_of(pid: int) -> Iterator[int]:
 
 
 def _question(family: int, how: int, ends: bytes) -> bytes:
-    query = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 1 << (INFO - 1), 0, EVERY) + ends
-    return HEAD.pack(HEAD.size + len(query), SOCK_DIAG_BY_FAMILY, how, 1, 0) + query
+    query = (
+        struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 1 << (INFO - 1), 0, EVERY_STATE) + ends
+    )
+    return (
+        NETLINK_HEADER.pack(NETLINK_HEADER.size + len(query), SOCK_DIAG_BY_FAMILY, how, 1, 0)
+        + query
+    )
 
 
 def _is_unix(kernel: socket.socket, inode: int) -> bool:
-    query = UNIX.pack(socket.AF_UNIX, 0, 0, ANY, inode, 0, ANY, ANY)
-    kernel.send(HEAD.pack(HEAD.size + len(query), SOCK_DIAG_BY_FAMILY, ONE, 1, 0) + query)
+    query = UNIX.pack(socket.AF_UNIX, 0, 0, ANY_COOKIE, inode, 0, ANY_COOKIE, ANY_COOKIE)
+    kernel.send(
+        NETLINK_HEADER.pack(
+            NETLINK_HEADER.size + len(query), SOCK_DIAG_BY_FAMILY, ONE_SOCKET, 1, 0
+        )
+        + query
+    )
     return next(_messages(kernel.recv(ENOUGH)))[0] != ERROR
 
 
 def _connections(kernel: socket.socket) -> Iterator[bytes]:
     while True:
         for kind, message in _messages(kernel.recv(1 << 18)):
-            if kind == DONE:
+            if kind == NLMSG_DONE:
                 return
             if kind == ERROR:
                 raise OSError("the kernel does not list the connections")
@@ -190,7 +205,7 @@ def _connections(kernel: socket.socket) -> Iterator[bytes]:
 def _messages(packet: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(packet):
-        length, kind, *_ = HEAD.unpack_from(packet, at)
+        length, kind, *_ = NETLINK_HEADER.unpack_from(packet, at)
         yield kind, packet[at : at + length]
         at += (length + 3) & ~3
 
@@ -206,7 +221,7 @@ def _byte_count(message: bytes) -> int:
         if kind == INFO:
             if length - 4 < CARRIED + 16:
                 raise ValueError("the kernel is too old to count the bytes of connections")
-            sent, received = COUNTED.unpack_from(message, at + 4 + CARRIED)
+            sent, received = BYTE_COUNTS.unpack_from(message, at + 4 + CARRIED)
             return int(sent + received)
         at += (length + 3) & ~3 or 4
     return 0

@@ -20,7 +20,7 @@ from prism.agent.samples import ProcessSample
 from prism.agent.terminals import ONLOOKERS, SHELLS
 
 WAITERS = {"sleep"}
-NOTHING = os.stat(os.devnull).st_rdev
+DEV_NULL = os.stat(os.devnull).st_rdev
 WITH_A_WORD = {"--rcfile", "--init-file"}  # options of shells that have an argument
 Observed = tuple[tuple[str, ...], tuple[Touch, ...]]
 
@@ -162,4 +162,4 @@ def _has_nothing_to_read(pid: int) -> bool:
         status = os.stat(f"/proc/{pid}/fd/0")
     except OSError:
         return False
-    return stat.S_ISCHR(status.st_mode) and status.st_rdev == NOTHING
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == DEV_NULL

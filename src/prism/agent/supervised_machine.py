@@ -20,8 +20,8 @@ from prism.agent.pause import Pause
 from prism.agent.process_group import ProcessGroup, ProgramFailed, Work
 from prism.agent.protocol import (
     ALIVE,
-    FULL,
-    VERSION,
+    DISK_FULL_ERRORS,
+    PROTOCOL_VERSION,
     MachineFailure,
     ObservedMachine,
     ObservedService,
@@ -31,9 +31,9 @@ from prism.agent.services import ManagedServices
 from prism.agent.setup import Setup
 from prism.agent.ssh_sessions import SshSessions
 
-ENDED = {"off", "failed", "gone"}
+ENDED_PHASES = {"off", "failed", "gone"}
 UP = {"on", "starting"}
-BUSY, IDLE = 0.05, 1.0
+BUSY_INTERVAL, IDLE_INTERVAL = 0.05, 1.0
 
 
 class SupervisedMachine:
@@ -93,7 +93,7 @@ class SupervisedMachine:
             self._up = self._since if self._phase == "on" else self._up
         self._watch.notice(self._phase)
         observed: ObservedMachine = {
-            "protocol": VERSION,
+            "protocol": PROTOCOL_VERSION,
             "key": self._config.spec.get("key") or self._before.get("key"),
             "name": self._config.name,
             "phase": self._phase,
@@ -118,7 +118,7 @@ class SupervisedMachine:
                 is_new_phase = observed["phase"] != self._reported.get("phase")
                 self.folder.write_report(observed, durable=is_new_phase)
             except OSError as error:
-                if error.errno not in FULL:
+                if error.errno not in DISK_FULL_ERRORS:
                     raise
                 return  # the machine continues, and the next round writes it
             self._event_log.note(self._reported or self._before, observed)
@@ -165,7 +165,7 @@ class SupervisedMachine:
             self._fail(broken.code, broken.message)
         except OSError as error:
             again = f"correct that, then `prism workspace start {self._config.name}`"
-            code = "DISK_FULL" if error.errno in FULL else "MACHINE_FAILED"
+            code = "DISK_FULL" if error.errno in DISK_FULL_ERRORS else "MACHINE_FAILED"
             self._fail(code, f"{error}; {again}")
 
     @property
@@ -175,12 +175,12 @@ class SupervisedMachine:
             return 0
         unsettled = self._watch.asking or not self._services.settled
         waiting = self._phase == "on" and (unsettled or self._pause.is_on)
-        return BUSY if self._work or waiting else IDLE
+        return BUSY_INTERVAL if self._work or waiting else IDLE_INTERVAL
 
     @property
     def is_over(self) -> bool:
         """Whether there is nothing left to supervise."""
-        return self._work is None and self._phase in ENDED and not self._wanted_goal()
+        return self._work is None and self._phase in ENDED_PHASES and not self._wanted_goal()
 
     def _wanted_goal(self) -> str:
         """The next goal; empty to stay. Each intent is carried out once."""
@@ -189,7 +189,7 @@ class SupervisedMachine:
         if state == "gone":
             return "" if self._phase == "gone" or self._goal == "gone" else "gone"
         if self._is_shutting_down:
-            return "" if self._phase in ENDED or self._goal == "off" else "off"
+            return "" if self._phase in ENDED_PHASES or self._goal == "off" else "off"
         if run > self._run:
             return "" if self._is_outdated() else state
         at = intent.get("expires_at")
@@ -201,7 +201,7 @@ class SupervisedMachine:
 
     def _is_outdated(self) -> bool:
         """Whether the machine is down and has a new spec, which its next supervisor reads."""
-        resting = self._work is None and self._phase in ENDED
+        resting = self._work is None and self._phase in ENDED_PHASES
         return resting and self.folder.spec() != self._config.spec
 
     def _begin(self, goal: str) -> None:
@@ -243,7 +243,7 @@ class SupervisedMachine:
         self._phase = "on"
 
     def _go_down(self) -> Work:
-        if self._phase in ENDED:
+        if self._phase in ENDED_PHASES:
             return
         before, self._phase, self._stage = self._phase, "stopping", None
         yield

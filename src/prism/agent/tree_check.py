@@ -28,7 +28,7 @@ from prism.agent.manifest import (
     visit,
 )
 from prism.agent.safe_paths import Directory, FileIdentity, identity
-from prism.agent.tree_copier import READ
+from prism.agent.tree_copier import OPEN_TO_READ
 
 MAX_MANIFEST_BYTES = 2**30
 UNREADABLE = (
@@ -130,7 +130,7 @@ class _TreeReader:
             self._statuses.append((entry, status))
 
     def _read_file(self, folder: int, name: str, entry: ManifestEntry) -> None:
-        with os.fdopen(os.open(name, READ, dir_fd=folder), "rb") as file:
+        with os.fdopen(os.open(name, OPEN_TO_READ, dir_fd=folder), "rb") as file:
             status = os.fstat(file.fileno())
             which = identity(status)
             entry.attributes = listed_attributes(attributes_of(file.fileno()))

@@ -23,17 +23,19 @@ from prism.agent.file_copy import (
 )
 from prism.agent.manifest import NO_ATTRIBUTES, ManifestEntry, kind_of
 from prism.agent.mounts import LINK_TO_VOLUME
-from prism.agent.protocol import FULL
-from prism.agent.safe_paths import FOLDER, LINK, Directory, identity
+from prism.agent.protocol import DISK_FULL_ERRORS
+from prism.agent.safe_paths import LINK, OPEN_FOLDER, Directory, identity
 
-READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+OPEN_TO_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 PASSES = 4  # the first copy, and repetitions of what was different
 PASSES_HELD = 2  # while machines are paused: one to copy, and one that finds no difference
 KEPT_OPEN = 100  # folders on the way down; those above are opened again on the way up
-RECENT = 20_000_000  # ns; a file that changed so recently may change without a new time
-WAITS = 50  # how often a pass waits for that
-GONE = {errno.ENOENT, errno.ESTALE, *LINK}
+RECENT_NANOSECONDS = (
+    20_000_000  # ns; a file that changed so recently may change without a new time
+)
+MAX_WAITS = 50  # how often a pass waits for that
+GONE_ERRORS = {errno.ENOENT, errno.ESTALE, *LINK}
 MADE_ANEW = {"fifo": stat.S_IFIFO, "socket": stat.S_IFSOCK}
 
 
@@ -95,7 +97,7 @@ class TreeCopier:
     def _is_complete(self, passes: int) -> bool:
         """Do up to this many passes; whether the last one found everything as copied."""
         for _ in range(passes):
-            self.changes, self._patience = 0, WAITS
+            self.changes, self._patience = 0, MAX_WAITS
             self._run_pass()
             if self._again and not self.changes:
                 return True
@@ -106,7 +108,7 @@ class TreeCopier:
         """Compare the source with the copy, and copy what is different."""
         self._path = []
         # Opened again: btrfs lists only the entries of the time when the folder was opened.
-        source = os.open(".", FOLDER, dir_fd=self._source.fileno())
+        source = os.open(".", OPEN_FOLDER, dir_fd=self._source.fileno())
         top = _Level(source, os.dup(self._target.fileno()), self.root)
         levels = [top]
         try:
@@ -127,13 +129,13 @@ class TreeCopier:
         level = levels[-1]
         entry = level.entry.below[name]
         try:
-            source = os.open(name, FOLDER, dir_fd=level.source)
+            source = os.open(name, OPEN_FOLDER, dir_fd=level.source)
         except OSError as error:
-            if error.errno not in GONE:
+            if error.errno not in GONE_ERRORS:
                 raise
             self._drop(level, name)
             return
-        target = os.open(name, FOLDER, dir_fd=level.target)
+        target = os.open(name, OPEN_FOLDER, dir_fd=level.target)
         self._note_folder(entry, source)
         levels.append(_Level(source, target, entry))
         self._path.append(name)
@@ -158,8 +160,8 @@ class TreeCopier:
         Times are only as fine as the kernel's clock: two changes within one tick look like one.
         """
         status = os.fstat(file)
-        rest = RECENT - (time.time_ns() - status.st_ctime_ns)
-        if 0 < rest <= RECENT and self._patience:
+        rest = RECENT_NANOSECONDS - (time.time_ns() - status.st_ctime_ns)
+        if 0 < rest <= RECENT_NANOSECONDS and self._patience:
             self._patience -= 1
             time.sleep(rest / 1e9)
             status = os.fstat(file)
@@ -176,7 +178,7 @@ class TreeCopier:
         level.close()
 
     def _open_above(self, folder: int, expected: Any) -> int:
-        above = os.open("..", FOLDER, dir_fd=folder)
+        above = os.open("..", OPEN_FOLDER, dir_fd=folder)
         if identity(os.fstat(above)) != expected:
             os.close(above)
             raise TreeCopyFailed("a program moved folders while they were copied")
@@ -185,7 +187,7 @@ class TreeCopier:
     def _fill(self, level: _Level) -> None:
         """Copy entries that are no folder, and note the folders."""
         known = level.entry.below
-        self._recent = time.time_ns() - RECENT
+        self._recent = time.time_ns() - RECENT_NANOSECONDS
         with os.scandir(level.source) as listing:
             entries = list(listing)
         if known:
@@ -200,7 +202,7 @@ class TreeCopier:
                 ):
                     self._add(level, dir_entry)
             except OSError as error:
-                if error.errno not in GONE:
+                if error.errno not in GONE_ERRORS:
                     path = "/".join([*self._path, dir_entry.name])
                     raise TreeCopyFailed(message_of(error, path)) from error
                 self._drop(level, dir_entry.name)
@@ -275,7 +277,7 @@ class TreeCopier:
         return entry
 
     def _copy_file(self, level: _Level, name: str) -> ManifestEntry:
-        source = os.open(name, READ, dir_fd=level.source)
+        source = os.open(name, OPEN_TO_READ, dir_fd=level.source)
         try:
             status = os.fstat(source)
             if status.st_ctime_ns > self._recent:
@@ -287,7 +289,7 @@ class TreeCopier:
                 return entry
             if status.st_size and self._has_writers:
                 self.files.write_protect(source, status.st_dev)
-            target = os.open(name, WRITE, status.st_mode & 0o777, dir_fd=level.target)
+            target = os.open(name, OPEN_TO_WRITE, status.st_mode & 0o777, dir_fd=level.target)
             try:
                 if not self.files.copy(source, target, status, entry):
                     path = "/".join([*self._path, name])
@@ -316,7 +318,7 @@ class TreeCopier:
                     return False
                 os.link(last, name, src_dir_fd=at.fileno(), dst_dir_fd=level.target)
         except OSError as error:
-            if error.errno in FULL:
+            if error.errno in DISK_FULL_ERRORS:
                 raise
             return False  # it was copied anew elsewhere, or may have no more links
         entry.extra, entry.copied_inode = copied.extra, copied.copied_inode

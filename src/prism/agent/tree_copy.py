@@ -27,7 +27,7 @@ if __name__ == "__main__":
 from prism.agent.copy_check import CopyCheck, hash_files
 from prism.agent.file_copy import StopRequest, TreeCopyFailed, TreeCopyStopped
 from prism.agent.manifest import differences, load, save
-from prism.agent.protocol import FULL, CopyAnswer, CopyTask
+from prism.agent.protocol import DISK_FULL_ERRORS, CopyAnswer, CopyTask
 from prism.agent.safe_paths import Directory, identity, remove_tree
 from prism.agent.tree_check import check_tree
 from prism.agent.tree_copier import TreeCopier, message_of
@@ -132,11 +132,11 @@ def main(words: list[str]) -> int:
         return 3
     except (TreeCopyFailed, ValueError) as why:
         code = getattr(why.__cause__, "errno", None)
-        answer = {"failed": str(why), "full": code in FULL}
+        answer = {"failed": str(why), "full": code in DISK_FULL_ERRORS}
     except OSError as error:
         answer = {
             "failed": message_of(error, str(error.filename or "")),
-            "full": error.errno in FULL,
+            "full": error.errno in DISK_FULL_ERRORS,
         }
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()

@@ -11,19 +11,21 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from prism.audit.model import LIMIT, MOST, AuditEntry, AuditQuery
+from prism.audit.model import DEFAULT_ENTRIES, MAX_ENTRIES, AuditEntry, AuditQuery
 from prism.audit.plan import table
 from prism.audit.service import AuditService
 from prism.errors import ValidationFailed
 
-DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
+WHOLE_DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 Text = FromQuery[str | None]
-Limit = Annotated[int, QueryParameter(ge=1, le=MOST)]
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_ENTRIES)]
 Form = Annotated[Literal["json", "csv"], QueryParameter(name="format")]
-LIST = {200: ResponseSpec(list[AuditEntry], description="Entries", generate_examples=False)}
+ENTRIES_RESPONSES = {
+    200: ResponseSpec(list[AuditEntry], description="Entries", generate_examples=False)
+}
 
 
-@get("/api/v1/audit", tags=["audit"], sync_to_thread=True, responses=LIST)
+@get("/api/v1/audit", tags=["audit"], sync_to_thread=True, responses=ENTRIES_RESPONSES)
 def audit(
     request: Request[Any, Any, Any],
     audit: NamedDependency[AuditService],
@@ -33,7 +35,7 @@ def audit(
     event: Text = None,
     since: Text = None,
     until: Text = None,
-    limit: Limit = LIMIT,
+    limit: Limit = DEFAULT_ENTRIES,
     cursor: Text = None,
     form: Form = "json",
 ) -> Response[bytes]:
@@ -57,7 +59,7 @@ def audit(
 
 @get("/api/v1/instances/{name:str}/events", tags=["instances"], sync_to_thread=True)
 def events_of_instance(
-    name: FromPath[str], audit: NamedDependency[AuditService], limit: Limit = LIMIT
+    name: FromPath[str], audit: NamedDependency[AuditService], limit: Limit = DEFAULT_ENTRIES
 ) -> list[AuditEntry]:
     """List what happened to one workspace, the newest first."""
     return audit.of_workspace(name, limit)
@@ -69,7 +71,7 @@ def _moment(name: str, text: str | None, *, whole_day: bool = False) -> datetime
         return None
     try:
         at = datetime.fromisoformat(text)
-        if whole_day and DAY.fullmatch(text):
+        if whole_day and WHOLE_DAY.fullmatch(text):
             at += min(timedelta(days=1), datetime.max.replace(tzinfo=at.tzinfo) - at)
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:

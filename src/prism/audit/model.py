@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-LIMIT, MOST = 100, 1000
+DEFAULT_ENTRIES, MAX_ENTRIES = 100, 1000
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
     cursor: str | None = None
-    limit: int = LIMIT
+    limit: int = DEFAULT_ENTRIES
 
 
 class AuditedWorkspace(NamedTuple):

@@ -9,7 +9,7 @@ from prism.audit.model import AuditQuery, AuditReader
 from prism.kit.events import RESYNC, RecordedEvent
 from prism.kit.journal import archive, events
 
-PAGE = 500
+ENTRIES_AT_ONCE = 500
 BOTH = union_all(*(select(*table.columns) for table in (events, archive))).subquery("both_logs")
 
 
@@ -21,7 +21,7 @@ def page(
     query = select(BOTH).where(*inside, BOTH.c.event != RESYNC, *_fits(BOTH, filters))
     if reader is not None:
         query = query.where(_concerns(reader))
-    rows = sql.execute(query.order_by(BOTH.c.id.desc()).limit(PAGE))
+    rows = sql.execute(query.order_by(BOTH.c.id.desc()).limit(ENTRIES_AT_ONCE))
     return [RecordedEvent(**row._mapping) for row in rows]
 
 

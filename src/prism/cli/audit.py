@@ -12,7 +12,7 @@ from prism.cli.time_format import to_the_second
 from prism.client.people import AUDIT_PAGE, audit_page
 
 FILTERS = ("actor", "subject", "event", "since", "until")
-HEAD = 1  # line above the entries of a table
+HEADER_ROWS = 1  # line above the entries of a table
 
 
 def _audit(args: Namespace) -> None:
@@ -45,7 +45,7 @@ def _table(args: Namespace) -> None:
     out = csv.writer(for_programs(sys.stdout), lineterminator="\n")
     pages = _pages(args, "csv", lambda text: [*csv.reader(StringIO(text, newline=""))])
     for number, page in enumerate(pages):
-        out.writerows(page if number == 0 else page[HEAD:])
+        out.writerows(page if number == 0 else page[HEADER_ROWS:])
 
 
 def _pages(args: Namespace, form: str, read: Callable[[str], list[Any]]) -> Iterator[list[Any]]:
@@ -60,7 +60,7 @@ def _pages(args: Namespace, form: str, read: Callable[[str], list[Any]]) -> Iter
         page, cursor = audit_page(daemon(), **chosen, limit=limit, format=form, cursor=cursor)
         entries = read(page.content.decode())
         yield entries
-        left -= len(entries) - (HEAD if form == "csv" else 0)
+        left -= len(entries) - (HEADER_ROWS if form == "csv" else 0)
         if cursor is None or left <= 0:
             return
 

@@ -17,20 +17,20 @@ from typing import NamedTuple
 
 from prism.annotations import Iterator, Mapping
 from prism.errors import Conflict, Problem
-from prism.home import DEFAULT, folder_of
+from prism.home import DEFAULT_HOME, folder_of
 
 SCRIPT = "start-at-boot"
 SYSTEMD_RUNS = "run/systemd/system"  # exists while systemd is the init system (sd_booted(3))
 SYSTEM_UNITS = "etc/systemd/system"
 CRON_RUNS = ("run/crond.pid", "run/cron.pid")
 PROGRAM_TIMEOUT_SECONDS = 20
-KEPT = {
+KEPT_VARIABLES = {
     *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 }
 KEPT_PREFIXES = ("AWS_", "PIP_", "UV_")
-SECRETS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+SECRET_VARIABLES = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 OF_THIS_SHELL = {"PRISM_HOME", "PRISM_URL", "PRISM_TOKEN"}  # no settings of the daemon
 
 
@@ -251,7 +251,7 @@ def installed_services(home: str, root: str = "/") -> Iterator[BootService]:
 
 def unit_name(home: str) -> str:
     """The name of the unit, which several homes do not share."""
-    if home == folder_of(DEFAULT):
+    if home == folder_of(DEFAULT_HOME):
         return "prism.service"
     from hashlib import sha256  # noqa: PLC0415  cold start: only here
 
@@ -304,8 +304,8 @@ def kept_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if (name.upper() in KEPT or name.startswith(KEPT_PREFIXES))
-        and name not in SECRETS
+        if (name.upper() in KEPT_VARIABLES or name.startswith(KEPT_PREFIXES))
+        and name not in SECRET_VARIABLES
         and "\n" not in value
     }
 

@@ -13,7 +13,7 @@ from prism.client.budgets import Budgets
 from prism.client.daemon import Daemon
 from prism.client.projects import Projects
 
-PERIODS = ("project", "yearly", "monthly", "weekly", "daily")
+BUDGET_PERIODS = ("project", "yearly", "monthly", "weekly", "daily")
 
 
 def _list(args: Namespace, answer: Any) -> None:
@@ -202,7 +202,7 @@ def _create_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the name to give it")
     parser.add_argument("total", type=float, metavar="USD", help="the amount per period")
     renewed = "how often the amount is renewed (default: project, which is never)"
-    parser.add_argument("--period", choices=PERIODS, default="project", help=renewed)
+    parser.add_argument("--period", choices=BUDGET_PERIODS, default="project", help=renewed)
     parser.add_argument("--from", dest="start_date", metavar="DATE", help="when it begins")
     parser.add_argument("--time-zone", metavar="ZONE", help="the time zone of its periods")
     add_renamed(

@@ -10,7 +10,7 @@ from prism.cli.terminal import say, show_records, suggest
 from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
 
-UNITS = ("B", "KiB", "MiB", "GiB")
+SIZE_UNITS = ("B", "KiB", "MiB", "GiB")
 
 
 def _clean(args: Namespace) -> Any:
@@ -41,9 +41,9 @@ def _show(args: Namespace, answer: Any) -> None:
 def readable_size(size: float) -> str:
     """A number of bytes for people."""
     unit = 0
-    while size >= 1024 and unit < len(UNITS) - 1:
+    while size >= 1024 and unit < len(SIZE_UNITS) - 1:
         size, unit = size / 1024, unit + 1
-    return f"{size:.1f} {UNITS[unit]}" if unit else f"{size:.0f} B"
+    return f"{size:.1f} {SIZE_UNITS[unit]}" if unit else f"{size:.0f} B"
 
 
 _argument = argument("--dry-run", action="store_true", help="only show how much would be freed")

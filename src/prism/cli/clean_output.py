@@ -25,9 +25,9 @@ ALONE = (
     r"\ud800-\udfff\U000e0000-\U000e007f"
 )
 HOSTILE = re.compile(f"({SEQUENCE})|[{ALONE}]")
-ONE = re.compile(f"[{ALONE}]")
-WORD = os.urandom(16).hex()
-OURS = re.compile(f"\x00{WORD}([^\x00]*)\x00")
+LONE_CHARACTER = re.compile(f"[{ALONE}]")
+MARK_WORD = os.urandom(16).hex()
+MARKED_TEXT = re.compile(f"\x00{MARK_WORD}([^\x00]*)\x00")
 
 
 def cleaned(text: str) -> str:
@@ -39,12 +39,12 @@ def cleaned(text: str) -> str:
 
 def escaped(text: str) -> str:
     """The JSON, with characters that could control a terminal written as escapes."""
-    return ONE.sub(lambda match: _escape(ord(match[0])), text)
+    return LONE_CHARACTER.sub(lambda match: _escape(ord(match[0])), text)
 
 
 def control(sequence: str, stream: TextIO) -> str:
     """A terminal sequence of Prism, marked so that a `CleanStream` lets it pass."""
-    return f"\x00{WORD}{sequence}\x00" if isinstance(stream, CleanStream) else sequence
+    return f"\x00{MARK_WORD}{sequence}\x00" if isinstance(stream, CleanStream) else sequence
 
 
 class CleanStream:
@@ -55,9 +55,9 @@ class CleanStream:
 
     def write(self, text: str) -> int:
         """Write the text, cleaned except for sequences that Prism marked."""
-        if WORD not in text:
+        if MARK_WORD not in text:
             return self.inner.write(cleaned(text))
-        parts = OURS.split(text)
+        parts = MARKED_TEXT.split(text)
         parts[::2] = map(cleaned, parts[::2])
         return self.inner.write("".join(parts))
 

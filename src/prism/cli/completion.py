@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from prism.cli.parser import prepare
-from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, meaning
+from prism.cli.registry import ALONE, COMMANDS, COMMON_OPTIONS, NOUNS, SHORTCUTS, meaning
 from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
 from prism.client.names import shortest_names
@@ -28,8 +28,8 @@ LISTS: dict[str, tuple[Callable[[Any], object], str]] = {
 }
 # Lists of the workspaces in whose state a verb is possible.
 TO = {f"workspaces-to-{name}": verb.bulk for name, verb in LIFECYCLE.items()}
-OF = {"quickstart": "workspace", "events": "workspace"}
-PATIENCE = 2.0  # seconds that Tab waits for the daemon
+NOUNS_BY_COMMAND = {"quickstart": "workspace", "events": "workspace"}
+COMPLETION_TIMEOUT = 2.0  # seconds that Tab waits for the daemon
 
 
 def tree(fill: Callable[[str], object] | None = None) -> ArgumentParser:
@@ -45,7 +45,7 @@ def tree(fill: Callable[[str], object] | None = None) -> ArgumentParser:
 
     top = ArgumentParser("prism")
     top.add_argument("--version", action="store_true", help="print the version")
-    for option, about in OPTIONS.items():
+    for option, about in COMMON_OPTIONS.items():
         top.add_argument(option, action="store_true", help=about)
     words = top.add_subparsers()
     for word, about in ALONE.items():
@@ -88,7 +88,7 @@ def _names(command: tuple[str, ...], argument: str) -> str | None:
         return f"{argument}s"
     if argument == "inherits":
         return "templates"
-    noun, verb = OF.get(command[0], command[0]), command[-1]
+    noun, verb = NOUNS_BY_COMMAND.get(command[0], command[0]), command[-1]
     if argument == "names":
         return f"workspaces-to-{verb}"
     new = verb in {"create", "launch", "new"}
@@ -100,7 +100,7 @@ def _print_names(
 ) -> None:
     """Print one name per line; nothing if no daemon runs, since Tab does not start one."""
     try:
-        rows = Wire(DaemonAddress.read(), PATIENCE).call(method)
+        rows = Wire(DaemonAddress.read(), COMPLETION_TIMEOUT).call(method)
     except DaemonUnreachable:
         return
     names = shortest_names(rows) if field == "name" else [row[field] for row in rows]

@@ -21,7 +21,7 @@ class NoBrowser(Unavailable, code="NO_BROWSER"):
 
 
 OLD = 60.0  # seconds after which a browser has read a redirect page
-PAGE = """\
+REDIRECT_PAGE = """\
 <!doctype html>
 <meta charset="utf-8">
 <meta name="referrer" content="no-referrer">
@@ -167,7 +167,7 @@ def redirect_page(url: str, folder: Path) -> Path:
     page = folder / f"{secrets.token_hex(8)}.html"
     number = os.open(page, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(number, "w", encoding="utf-8") as file:
-        file.write(PAGE.format(url=html.escape(url)))
+        file.write(REDIRECT_PAGE.format(url=html.escape(url)))
     return page
 
 

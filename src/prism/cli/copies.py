@@ -12,7 +12,7 @@ from prism.cli.terminal import say, show_records, suggest
 from prism.cli.time_format import local_time
 from prism.client.storage import Snapshots
 
-PERIODS = ("daily", "weekly", "monthly")
+COPY_PERIODS = ("daily", "weekly", "monthly")
 WHERE = "a folder, ssh://HOST/PATH or s3://BUCKET/PATH"
 
 
@@ -206,7 +206,7 @@ def _schedule_arguments(parser: ArgumentParser) -> None:
     _destination_argument(parser)
     parser.add_argument("--volume", metavar="NAME", help="the volume to copy")
     parser.add_argument("--workspace", metavar="NAME", help="the workspace whose disk to copy")
-    parser.add_argument("--every", choices=PERIODS, required=True, help="how often")
+    parser.add_argument("--every", choices=COPY_PERIODS, required=True, help="how often")
     words = "how many copies stay at DEST (default: 7)"
     parser.add_argument("--keep", type=int, metavar="N", help=words)
     _verify_argument(parser)

@@ -16,7 +16,7 @@ from prism.client.projects import Projects
 GRANULARITIES = ("daily", "weekly", "monthly")
 SORTING = ("granularity", "group_by")
 GROUPS = ("project", "user", "template", "budget")
-LONGEST, SHORTEST = 50, 10  # letters of a bar
+MAX_BAR_WIDTH, MIN_BAR_WIDTH = 50, 10  # letters of a bar
 
 
 def _current(args: Namespace, answer: Any) -> None:
@@ -56,7 +56,7 @@ def _show_history(args: Namespace, answer: Any) -> None:
     most = max((bar["cost"] for bar in bars), default=0.0)
     wide = max(map(len, costs), default=0)
     room = (width(sys.stdout) or 80) - wide - 14
-    room = max(SHORTEST, min(LONGEST, room))
+    room = max(MIN_BAR_WIDTH, min(MAX_BAR_WIDTH, room))
     for bar, cost in zip(bars, costs, strict=True):
         print(f"{bar['date']}  {cost}  {text_bar(bar['cost'], most, room)}".rstrip())
     trends = answer["cost_trends"]

@@ -34,7 +34,7 @@ from prism.errors import NotFound, Problem
 MODERN = "rsync  version 3."  # other versions neither resume safely nor accept every file name
 PART = ".rsync-partial"
 # Keep hard links, holes and the user's extended attributes; others may be refused on the target.
-KEPT = ("-H", "-S", "-X", "--filter=-x! user.*")
+KEPT_ATTRIBUTES = ("-H", "-S", "-X", "--filter=-x! user.*")
 # The receiving rsync applies it to the modes that the sender claims, with and without this option
 # there. Without it, root would receive set-user-ID files that are root's.
 SAFE_MODES = "--chmod=ug-s,o-wt"
@@ -47,7 +47,7 @@ set -- {path}
 rsync --version 2>/dev/null | head -n 1
 if [ -d "$1" ]; then echo folder; elif [ -e "$1" ]; then echo file; else echo nothing; fi
 """
-DRAFT = ".prism-part"
+DRAFT_SUFFIX = ".prism-part"
 # Run in the workspace: makes the target's parent, and prints whether the target is a folder.
 PREPARE = "mkdir -p -- {folder} && if [ -d {path} ]; then echo folder; fi\n"
 # Not every `mv` has -T; without it, `mv` moves the draft into a folder of that name.
@@ -183,7 +183,7 @@ def _copy_command(
     progress = is_terminal(sys.stdout)
     if modern and _has_modern_rsync():
         compared = ["--checksum"] if known else []
-        flags = ["-rlpt", "-s", *KEPT, f"--partial-dir={PART}", *compared]
+        flags = ["-rlpt", "-s", *KEPT_ATTRIBUTES, f"--partial-dir={PART}", *compared]
         flags += ["--info=progress2"] if progress else []
         flags += [SAFE_MODES] if source.name else []
         last = "/" if folder else ""
@@ -214,7 +214,7 @@ def _copy_by_draft(
 
     The draft has a random name, so it meets no other copy, file or link.
     """
-    draft = f"{path}.{secrets.token_hex(4)}{DRAFT}"
+    draft = f"{path}.{secrets.token_hex(4)}{DRAFT_SUFFIX}"
     try:
         to_draft = command.with_target(_scp_path(entry, target, draft))
         _run(to_draft, silent=silent, hint=UNTOUCHED)

@@ -21,7 +21,7 @@ from prism.client.wire import Wire
 from prism.errors import Conflict, Invalid, NotFound, Problem
 
 STOPS_WITHIN = 40.0  # seconds; the daemon waits up to 30 for its requests
-PAUSE = 0.05
+STOP_POLL_INTERVAL = 0.05
 
 
 def _start(args: Namespace) -> None:
@@ -60,7 +60,7 @@ def stop_daemon(address: DaemonAddress, *, wait: bool = True) -> dict[str, Any]:
                     details=f"waited {STOPS_WITHIN:g} s",
                     remediation="See what it does: `prism daemon logs`",
                 )
-            time.sleep(PAUSE)
+            time.sleep(STOP_POLL_INTERVAL)
     return answer
 
 
@@ -137,7 +137,7 @@ def _status(args: Namespace) -> None:
 
 def _install(args: Namespace) -> None:
     from prism.cli.boot_service import (  # noqa: PLC0415  cold start: `shutil`, `subprocess`
-        SECRETS,
+        SECRET_VARIABLES,
         boot_service,
         settings_of,
         write_script,
@@ -155,7 +155,7 @@ def _install(args: Namespace) -> None:
         update_env_file(address.home, changes)
     write_script(service, daemon_command(), address.log)
     notes = service.install()
-    if SECRETS & os.environ.keys():
+    if SECRET_VARIABLES & os.environ.keys():
         notes.append("AWS keys of this shell are not kept: use a profile of `~/.aws` instead")
     if args.json:
         return show_json(

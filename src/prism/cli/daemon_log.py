@@ -9,7 +9,7 @@ import time
 from prism.annotations import Iterator
 from prism.cli.time_format import to_the_second
 
-PIECE = 65536
+BACKWARD_CHUNK = 65536
 LOOK_AGAIN = 0.2  # seconds
 
 
@@ -20,7 +20,7 @@ def last_lines(path: str, count: int, since: int = 0) -> tuple[list[str], int]:
             start = end = log.seek(0, os.SEEK_END)
             tail = b""
             while start > since and tail.count(b"\n") <= count:
-                start = max(since, start - PIECE)
+                start = max(since, start - BACKWARD_CHUNK)
                 log.seek(start)
                 tail = log.read(end - start)
     except FileNotFoundError:

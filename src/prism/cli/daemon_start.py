@@ -18,9 +18,9 @@ from prism.errors import Problem
 
 SLOW = 10.0  # seconds before a message says that the start takes long
 DEADLINE = 60.0  # seconds in which it has to answer, even on a busy computer
-AGAIN = 1.0  # seconds until a new attempt, if the daemon exited because another one runs
+RESTART_SECONDS = 1.0  # seconds until a new attempt, if the daemon exited because another one runs
 GAVE_WAY = "already runs"  # in the message of a second daemon, which exits
-PAUSE = 0.02
+START_POLL_INTERVAL = 0.02
 LAST_WORDS = 8  # lines
 LEAST = 2**20  # bytes of free disk space; with less, a start fails for that reason
 
@@ -36,7 +36,7 @@ def start_daemon(address: DaemonAddress) -> None:
     begun = time.monotonic()
     until, slow = begun + DEADLINE, begun + SLOW
     child, before = _spawn(address)
-    retry_at = time.monotonic() + AGAIN
+    retry_at = time.monotonic() + RESTART_SECONDS
     while not _is_listening_or_ends(address, child):
         late = time.monotonic() > until
         code = child.poll()
@@ -45,11 +45,11 @@ def start_daemon(address: DaemonAddress) -> None:
             raise _start_failure(address, before, code)
         if gave_way and time.monotonic() > retry_at:
             child, before = _spawn(address)
-            retry_at = time.monotonic() + AGAIN
+            retry_at = time.monotonic() + RESTART_SECONDS
         if time.monotonic() > slow:
             say("It is still starting")
             slow = until
-        time.sleep(PAUSE)
+        time.sleep(START_POLL_INTERVAL)
     child.returncode = child.returncode or 0  # so that `Popen` does not warn about a running child
 
 

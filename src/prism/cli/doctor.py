@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from prism.cli.checks.context import Finding
     from prism.cli.checks.trials import ForkedTrial
 
-MARKS = {"ok": "✓", "warning": "!", "broken": "✗", "skipped": "-"}
-PLAIN = {"ok": "ok", "warning": "!", "broken": "X", "skipped": "-"}
+UNICODE_MARKS = {"ok": "✓", "warning": "!", "broken": "✗", "skipped": "-"}
+ASCII_MARKS = {"ok": "ok", "warning": "!", "broken": "X", "skipped": "-"}
 COLOURS = {"ok": "green", "warning": "yellow", "broken": "red", "skipped": "dim"}
 WIDE, NEEDLESS = 16, "typing_extensions"
 
@@ -71,7 +71,9 @@ def _daemon_findings() -> Iterator[Finding]:
 def show(finding: Finding) -> None:
     """Print a finding in one line, and the fix below it."""
     utf = "utf" in (sys.stdout.encoding or "").lower()
-    mark = coloured((MARKS if utf else PLAIN)[finding.level], COLOURS[finding.level], sys.stdout)
+    mark = coloured(
+        (UNICODE_MARKS if utf else ASCII_MARKS)[finding.level], COLOURS[finding.level], sys.stdout
+    )
     print(f"{mark} {finding.check:<{WIDE}} {clean(finding.message)}")
     if finding.fix:
         print(f"  {'':<{WIDE}} {coloured('fix:', 'cyan', sys.stdout)} {clean(finding.fix)}")

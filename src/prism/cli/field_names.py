@@ -6,7 +6,7 @@ from prism.annotations import ArgumentParser
 from prism.errors import Problem
 
 # The option for each field of a request whose option has another name.
-OPTIONS = {
+OPTIONS_BY_FIELD = {
     "ttl_hours": "--ttl",
     "storage.ebs_volume_size": "--disk",
     "hibernation": "--no-hibernation",
@@ -29,6 +29,6 @@ def translate(problem: Problem, parser: ArgumentParser) -> None:
     known = {option for action in parser._actions for option in action.option_strings}
     for refused in fields:
         field, why = str(refused.get("field", "")), str(refused.get("why", ""))
-        option = OPTIONS.get(field) or f"--{field.replace('_', '-')}"
+        option = OPTIONS_BY_FIELD.get(field) or f"--{field.replace('_', '-')}"
         if option in known and why:
             problem.details = problem.details.replace(f"{field}: {why}", f"{option}: {why}")

@@ -14,11 +14,11 @@ from prism.client.files import Files
 from prism.client.transfer import download, upload
 from prism.errors import AlreadyExists, NotFound
 
-MOST = 5000
+MAX_ENTRIES = 5000
 
 
 def _list(args: Namespace) -> Any:
-    return daemon().call(Files.list, args.name, _relative_path(args.path), MOST)
+    return daemon().call(Files.list, args.name, _relative_path(args.path), MAX_ENTRIES)
 
 
 def _show(args: Namespace, listing: Any) -> None:
@@ -32,7 +32,7 @@ def _show(args: Namespace, listing: Any) -> None:
         none="The folder is empty",
     )
     if listing["truncated"]:
-        say(f"There are more than {MOST} names in it; the others are not shown")
+        say(f"There are more than {MAX_ENTRIES} names in it; the others are not shown")
 
 
 def _get(args: Namespace) -> None:

@@ -11,7 +11,7 @@ from prism.cli.time_format import days_between, duration, hours, local_time, min
 from prism.client.idle import Idle
 from prism.client.models import idle
 
-LIMITS = {
+THRESHOLDS = {
     "cpu": ("percent of one core", float),
     "memory": ("growth in percent of what it may use", float),
     "network": ("KB/s", int),
@@ -20,7 +20,7 @@ LIMITS = {
 }
 FOREVER = 24 * 100_000  # hours; the daemon refuses too long a time
 VERDICTS = ("active", "idle", "unknown")
-DONE = {"hibernate": "put to sleep", "stop": "stopped"}
+PAST_PARTICIPLES = {"hibernate": "put to sleep", "stop": "stopped"}
 
 
 def _profile(args: Namespace) -> Any:
@@ -43,14 +43,14 @@ def _show_profile(args: Namespace, answer: Any) -> None:
         ("NAME", "name"),
         ("IDLE", lambda profile: f"{profile['idle_threshold_minutes']}m"),
         ("ACTION", "action"),
-        *((name.upper(), f"{name}_threshold") for name in LIMITS),
+        *((name.upper(), f"{name}_threshold") for name in THRESHOLDS),
         ("DESCRIPTION", "description"),
         flexible="DESCRIPTION",
     )
 
 
 def _new_profile(args: Namespace) -> idle.NewIdleProfile:
-    limits = {f"{name}_threshold": limit for name, limit in given(args, *LIMITS).items()}
+    limits = {f"{name}_threshold": limit for name, limit in given(args, *THRESHOLDS).items()}
     return idle.NewIdleProfile(
         name=args.name,
         idle_threshold_minutes=args.minutes,
@@ -73,7 +73,7 @@ def _configured(args: Namespace, answer: Any) -> None:
             f"{answer['instance_name']} is watched by {answer['profile']}, and never put to sleep"
         )
     after = f"after {answer['idle_threshold_minutes']} idle minutes"
-    return print(f"{answer['instance_name']} is {DONE[answer['action']]} {after}")
+    return print(f"{answer['instance_name']} is {PAST_PARTICIPLES[answer['action']]} {after}")
 
 
 def _history(args: Namespace, actions: Any) -> None:
@@ -155,7 +155,7 @@ def sentences(idleness: dict[str, Any]) -> list[str]:
     else:
         lines += _verdict_sentences(idleness)
     if last := idleness.get("last"):
-        how, when = DONE[last["action"]], local_time(last["trigger_time"])
+        how, when = PAST_PARTICIPLES[last["action"]], local_time(last["trigger_time"])
         note = f" ({last['note']})" if last.get("note") else ""
         lines.append(f"It was last {how} {when}, after {last['idle_duration']} idle{note}.")
     return lines
@@ -179,10 +179,10 @@ def _verdict_sentences(idleness: dict[str, Any]) -> list[str]:
     if not idleness["enabled"]:
         lines.append("It is never put to sleep because it is idle: this is switched off.")
     elif idleness["acts_at"]:
-        verb = DONE[idleness["action"]]
+        verb = PAST_PARTICIPLES[idleness["action"]]
         lines.append(f"It is {verb} in {until(idleness['acts_at'])} if it stays so: after {rule}.")
     else:
-        lines.append(f"It is {DONE[idleness['action']]} after {rule}.")
+        lines.append(f"It is {PAST_PARTICIPLES[idleness['action']]} after {rule}.")
     if idleness["keep_awake_until"]:
         lines.append(f"It is kept awake until {local_time(idleness['keep_awake_until'])}.")
     return lines
@@ -229,10 +229,10 @@ def _profile_arguments(parser: ArgumentParser) -> None:
         help="how long it must be idle, such as 30 or 2h",
     )
     parser.add_argument(
-        "--then", choices=tuple(DONE), default="hibernate", help="what happens then"
+        "--then", choices=tuple(PAST_PARTICIPLES), default="hibernate", help="what happens then"
     )
     parser.add_argument("--description", default="", help="what it is for")
-    for name, (unit, kind) in LIMITS.items():
+    for name, (unit, kind) in THRESHOLDS.items():
         parser.add_argument(f"--{name}", type=kind, metavar="N", help=f"idle up to this: {unit}")
 
 

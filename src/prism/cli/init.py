@@ -20,8 +20,8 @@ from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Conflict, Invalid, Problem
 
-FIRST = "Data Science (pip)"
-NAMES = {"user": "PRISM_USER", "prices": "PRISM_LOCAL_PRICES", "port": "PRISM_PORT"}
+FIRST_TEMPLATE = "Data Science (pip)"
+VARIABLES_BY_OPTION = {"user": "PRISM_USER", "prices": "PRISM_LOCAL_PRICES", "port": "PRISM_PORT"}
 YES = {"y", "yes"}
 NO = {"n", "no"}
 
@@ -113,7 +113,7 @@ def _settings(args: Namespace, wizard: Wizard) -> dict[str, str]:
         "prices": args.prices or _prices(wizard, known.get("PRISM_LOCAL_PRICES", "")),
         "port": args.port or "",
     }
-    settings = {NAMES[name]: value for name, value in options.items() if value}
+    settings = {VARIABLES_BY_OPTION[name]: value for name, value in options.items() if value}
     changes = {name: value for name, value in settings.items() if known.get(name) != value}
     Settings.read(changes)  # raises if the daemon would refuse a value
     before = read_env_file(home)
@@ -183,7 +183,7 @@ def _launch(args: Namespace, wizard: Wizard, wire: Wire) -> str | None:
     if template is None:
         if not (wizard.asks and wizard.agrees("Launch a first workspace?", usual=True)):
             return None
-        template = wizard.chosen("Template", _templates(wire), FIRST)
+        template = wizard.chosen("Template", _templates(wire), FIRST_TEMPLATE)
         name = wizard.ask("What is its name?", name)
     try:
         answer = wire.call(Workspaces.launch, template, name)
@@ -208,7 +208,7 @@ def _templates(wire: Wire) -> list[str]:
     names: list[str] = [template["name"] for template in wire.call(Templates.list)]
     infos = [wire.call(Templates.info, name) for name in names]
     local = [name for name, info in zip(names, infos, strict=True) if info["runs_locally"]]
-    return sorted(local, key=lambda it: (it != FIRST, it))
+    return sorted(local, key=lambda it: (it != FIRST_TEMPLATE, it))
 
 
 def _arguments(parser: ArgumentParser) -> None:

@@ -16,7 +16,7 @@ from prism.client.address import DaemonAddress
 from prism.client.models import invitations
 from prism.client.people import Invitations
 
-STATES = ("pending", "accepted", "declined", "revoked", "expired")
+INVITATION_STATES = ("pending", "accepted", "declined", "revoked", "expired")
 
 
 def _sent(args: Namespace, invitation: Any) -> None:
@@ -146,7 +146,7 @@ def _suggest_mail_setup(invitations: list[dict[str, Any]]) -> None:
 
 
 _id_argument = argument("id", metavar="ID", help="the invitation's id")
-_status_argument = argument("--status", choices=STATES, help="only these")
+_status_argument = argument("--status", choices=INVITATION_STATES, help="only these")
 
 
 def _role_and_message(parser: ArgumentParser) -> None:

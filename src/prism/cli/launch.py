@@ -15,13 +15,13 @@ from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Problem
 
-OPTIONS = (
+LAUNCH_OPTIONS = (
     *("size", "instance_type", "region", "project", "budget", "ttl_hours", "idle_profile"),
     *("disk_gb", "from_snapshot"),
 )
 FLAGS = ("spot", "open_ports", "unlimited", "restart")
 SIZES = ("XS", "S", "M", "L", "XL")
-WORDS = {"true": True, "false": False}
+BOOLEANS = {"true": True, "false": False}
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
 def _options(args: Namespace, wire: Wire) -> dict[str, Any]:
     """The options that were given; the daemon has defaults for the others."""
-    options = given(args, *OPTIONS)
+    options = given(args, *LAUNCH_OPTIONS)
     options |= {flag: True for flag in FLAGS if getattr(args, flag)}
     options |= {"volumes": args.volume} if args.volume else {}
     options |= {"hibernation": False} if args.no_hibernation else {}
@@ -168,7 +168,7 @@ def _typed(value: str, kind: str) -> Any:
             return float(value)
     except ValueError:
         return value
-    return WORDS.get(value.lower(), value) if kind == "boolean" else value
+    return BOOLEANS.get(value.lower(), value) if kind == "boolean" else value
 
 
 VERBS = {"launch": (_arguments, _launch)}

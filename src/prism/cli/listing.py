@@ -18,7 +18,7 @@ HEADS = ("NAME", "STATE", "TEMPLATE", "TYPE", "$/HOUR", "SPENT", "EXPIRES")
 COLOUR = {"running": "green", "failed": "red", "hibernated": "cyan", "terminated": "dim"}
 EXPLAINED = {"stopped", "failed"}
 UNREACHABLE = "unreachable"  # no daemon serves it: its state is only the last known one
-QUIET = {"stopped"}  # not coloured
+UNCOLOURED_STATES = {"stopped"}  # not coloured
 NONE_SUCH = "No such workspaces. All of them: `prism list`"
 NONE = "No workspaces yet. Make one: `prism quickstart`, or see `prism template list`"
 NONE_SHARED = (
@@ -113,7 +113,7 @@ def _lines(workspaces: list[dict[str, Any]]) -> list[str]:
         padded = [cell.ljust(wide) for cell, wide in zip(line, widths, strict=True)]
         if workspace is None:
             padded = [coloured(cell, "dim", sys.stdout) for cell in padded]
-        elif workspace["state"] not in QUIET:
+        elif workspace["state"] not in UNCOLOURED_STATES:
             padded[1] = coloured(padded[1], COLOUR.get(workspace["state"], "yellow"), sys.stdout)
         lines.append(GAP.join(padded).rstrip())
     return lines

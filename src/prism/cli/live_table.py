@@ -18,10 +18,10 @@ from prism.client.wire import Wire
 if TYPE_CHECKING:
     Rows = list[dict[str, Any]]
 
-EVERY = 1.0  # seconds between two requests
+REFRESH_SECONDS = 1.0  # seconds between two requests
 HOME, CLEAR, TO_END_OF_LINE, BELOW = "\x1b[H", "\x1b[2J", "\x1b[K", "\x1b[J"
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"  # the cursor
-AWAY = "No daemon answers; trying again"
+NO_DAEMON = "No daemon answers; trying again"
 
 
 def watch(
@@ -35,13 +35,13 @@ def watch(
                 show(rows)
                 sys.stdout.flush()
             if is_away and not was_away:
-                say(AWAY)
+                say(NO_DAEMON)
             last, was_away = rows, is_away
         return
     sys.stdout.write(control(HIDE + CLEAR, sys.stdout))
     try:
         for rows, is_away in _fetched(wire, path):
-            _draw(lines(rows) + ([coloured(AWAY, "red", sys.stdout)] if is_away else []))
+            _draw(lines(rows) + ([coloured(NO_DAEMON, "red", sys.stdout)] if is_away else []))
     finally:
         sys.stdout.write(control(SHOW, sys.stdout))
         sys.stdout.flush()
@@ -61,7 +61,7 @@ def _fetched(wire: Wire, path: str) -> Iterator[tuple[Rows, bool]]:
                 raise
             is_away = True
         yield rows, is_away
-        time.sleep(EVERY)
+        time.sleep(REFRESH_SECONDS)
 
 
 def _draw(lines: list[str]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from prism.annotations import Any, Mapping
 
-HERE = "local"
+LOCAL_PROVIDER = "local"
 
 
 def machine_type(workspace: Mapping[str, Any]) -> str:
     """The type of its machine; a workspace of the daemon's computer has one if it has a price."""
     kind = str(workspace["instance_type"])
-    return kind if machine_words(workspace) == kind else HERE
+    return kind if machine_words(workspace) == kind else LOCAL_PROVIDER
 
 
 def machine_words(answer: Mapping[str, Any]) -> str:
@@ -20,4 +20,4 @@ def machine_words(answer: Mapping[str, Any]) -> str:
 
 def is_local(workspace: Mapping[str, Any]) -> bool:
     """Whether it runs on the daemon's own computer."""
-    return bool(workspace.get("region") == HERE)
+    return bool(workspace.get("region") == LOCAL_PROVIDER)

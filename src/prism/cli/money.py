@@ -7,7 +7,7 @@ import sys
 from prism.annotations import Any, Sequence
 from prism.cli.terminal import say
 
-BLOCKS, FULL, REST = " ▏▎▍▌▋▊▉", "█", "░"
+BLOCKS, FULL_BLOCK, REST = " ▏▎▍▌▋▊▉", "█", "░"
 BAR = 10
 
 
@@ -76,11 +76,13 @@ def text_bar(amount: float, most: float, wide: int) -> str:
         return ""
     full, _ = _letters()
     eighths = max(1, round(8 * wide * amount / most))
-    if full != FULL:
+    if full != FULL_BLOCK:
         return full * max(1, eighths // 8)
     return (full * (eighths // 8) + BLOCKS[eighths % 8]).rstrip()
 
 
 def _letters() -> tuple[str, str]:
     """The characters of a bar: blocks if the terminal can show them, else ASCII."""
-    return (FULL, REST) if (sys.stdout.encoding or "").lower().startswith("utf") else ("#", ".")
+    return (
+        (FULL_BLOCK, REST) if (sys.stdout.encoding or "").lower().startswith("utf") else ("#", ".")
+    )

@@ -7,10 +7,18 @@ import sys
 from argparse import SUPPRESS, ArgumentParser, HelpFormatter, Namespace
 
 from prism.annotations import Any, Callable, Iterable, NoReturn, Sequence
-from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, meaning, module_of
+from prism.cli.registry import (
+    ALONE,
+    COMMANDS,
+    COMMON_OPTIONS,
+    NOUNS,
+    SHORTCUTS,
+    meaning,
+    module_of,
+)
 from prism.cli.terminal import show_json, width
 
-ANYWHERE = {*OPTIONS, "-y", "-h", "--help"}
+ANYWHERE = {*COMMON_OPTIONS, "-y", "-h", "--help"}
 
 
 class UsageError(Exception):
@@ -94,7 +102,7 @@ def prepare(parser: ArgumentParser, command: tuple[str, ...]) -> None:
     add_arguments, run, *show = verbs[command[-1]]
     add_arguments(parser)
     everywhere = parser.add_argument_group("options of every command")
-    for option, help_text in OPTIONS.items():
+    for option, help_text in COMMON_OPTIONS.items():
         names = ("--yes", "-y") if option == "--yes" else (option,)
         everywhere.add_argument(*names, action="store_true", help=help_text)
     parser.set_defaults(run=_ask_and_show(run, *show) if show else run, verb=command[-1])

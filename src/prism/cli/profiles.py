@@ -10,7 +10,7 @@ from prism.cli.terminal import show_fields, show_records, suggest
 from prism.cli.time_format import local_time
 from prism.client.profiles import Profiles
 
-FIELDS = ("provider", "aws_profile", "region", "default_project")
+PROFILE_FIELDS = ("provider", "aws_profile", "region", "default_project")
 
 
 def _list(args: Namespace, profiles: Any) -> None:
@@ -36,7 +36,7 @@ def _created(args: Namespace, profile: Any) -> None:
 
 
 def _update(args: Namespace) -> Any:
-    changes = given(args, *FIELDS)
+    changes = given(args, *PROFILE_FIELDS)
     return change(Profiles.update, args.name, changes, "See `prism profile update --help`")
 
 
@@ -72,7 +72,7 @@ VERBS = {
     "list": (no_arguments, asking(Profiles.list), _list),
     "current": (no_arguments, asking(Profiles.current), _show),
     "switch": (_name_argument, asking(Profiles.switch, "name"), _switched),
-    "create": (_create_arguments, asking(Profiles.create, "name", *FIELDS), _created),
+    "create": (_create_arguments, asking(Profiles.create, "name", *PROFILE_FIELDS), _created),
     "update": (_update_arguments, _update, show_changed),
     "delete": (_name_argument, asking(Profiles.delete, "name"), show_gone),
 }

@@ -11,9 +11,9 @@ from prism.cli.standstill import Standstill, waiting_reason
 from prism.cli.terminal import GAP, clean, is_terminal, say, suggest, width
 from prism.cli.time_format import duration, seconds_until
 from prism.client.waiting import (
-    FIRST_PAUSE,
+    FIRST_POLL_DELAY,
     GROWTH,
-    LONGEST_PAUSE,
+    MAX_POLL_DELAY,
     follow,
     is_old,
     judge,
@@ -101,14 +101,14 @@ def wait_for_rollback(
     wire: Wire, name: str, previous: str, *, silent: bool = False
 ) -> dict[str, Any]:
     """Wait until a rollback has ended; raises if it failed, or the start afterwards did."""
-    pause, goal = FIRST_PAUSE, "running" if previous == "running" else ""
+    pause, goal = FIRST_POLL_DELAY, "running" if previous == "running" else ""
     with Progress(name, f"prism show {name}") as progress:
         while (workspace := look(wire, name, goal)).get("rolling_back"):
             progress.state = "being rolled back"
             if not silent:
                 progress.show(workspace)
             time.sleep(pause)
-            pause = min(pause * GROWTH, LONGEST_PAUSE)
+            pause = min(pause * GROWTH, MAX_POLL_DELAY)
     failure = workspace.get("failure") or {}
     if failure.get("code") == "ROLLBACK_FAILED":
         judge(workspace, "rolled back")

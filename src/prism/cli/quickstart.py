@@ -19,7 +19,7 @@ from prism.errors import NotFound, Problem
 from prism.lifecycle import COMES_UP, UNDER_WAY
 
 TEMPLATE = "Data Science (pip)"
-GONE = {None, "terminated"}
+ABSENT_STATES = {None, "terminated"}
 STARTS = {
     "stopped": Workspaces.start,
     "failed": Workspaces.start,
@@ -44,7 +44,7 @@ def _bring_up(wire: Wire, name: str, project: str | None) -> str | None:
     state = _settled_state(wire, name)
     if state == "running" or state in COMES_UP:
         return None
-    if state in GONE:
+    if state in ABSENT_STATES:
         if not wire.address.url:  # this computer's own daemon
             offer_sandbox()
         say(f"Launching {name} from the template {TEMPLATE}")

@@ -190,7 +190,7 @@ MODULES: dict[tuple[str, ...], str] = {
     ("ssh-config",): "ssh_config",
 }  # the module of a command or a noun, unless it has the noun's name
 
-OPTIONS = {
+COMMON_OPTIONS = {
     "--json": "print the answer as JSON",
     "--yes": "do not ask",
     "--no-wait": "do not wait until it is done",
@@ -214,7 +214,10 @@ def overview() -> str:
     workspace = {verb: COMMANDS["workspace", verb] for verb in SHORTCUTS}
     start = {"quickstart": ALONE["quickstart"]}
     rest = {word: summary for word, summary in ALONE.items() if word not in start}
-    options = OPTIONS | {"--help": "show what a command takes", "--version": "print the version"}
+    options = COMMON_OPTIONS | {
+        "--help": "show what a command takes",
+        "--version": "print the version",
+    }
     return "\n\n".join(
         (
             "Research workspaces on your own machine and in the cloud.",

@@ -12,8 +12,8 @@ from prism.cli.terminal import VERBOSE, complain
 from prism.client.errors import DaemonUnreachable
 from prism.errors import Problem
 
-REFUSED, USAGE, INTERRUPTED = 1, 2, 130
-EXIT = {DaemonUnreachable: 3, Problem: REFUSED}  # the nearest base class decides
+REFUSED_EXIT_CODE, USAGE, INTERRUPTED = 1, 2, 130
+EXIT = {DaemonUnreachable: 3, Problem: REFUSED_EXIT_CODE}  # the nearest base class decides
 
 
 def run(words: Sequence[str]) -> int:
@@ -35,7 +35,7 @@ def run(words: Sequence[str]) -> int:
         if error.filename is None:  # a bug, or a closed pipe
             raise
         complain(f"{error.filename}: {error.strerror}")
-        return REFUSED
+        return REFUSED_EXIT_CODE
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

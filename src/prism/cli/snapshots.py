@@ -11,7 +11,7 @@ from prism.cli.time_format import local_time
 from prism.cli.volumes import delete, monthly_cost, wait_for_volume
 from prism.client.storage import Snapshots
 
-PERIODS = ("daily", "weekly", "monthly")
+VERIFY_PERIODS = ("daily", "weekly", "monthly")
 
 
 def _list(args: Namespace, snapshots: Any) -> None:
@@ -105,13 +105,13 @@ def _create_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the name to give it")
     parser.add_argument("--volume", metavar="NAME", help="the volume to copy")
     parser.add_argument("--workspace", metavar="NAME", help="the workspace whose disk to copy")
-    parser.add_argument("--verify", choices=PERIODS, help="how often to test its restore")
+    parser.add_argument("--verify", choices=VERIFY_PERIODS, help="how often to test its restore")
 
 
 def _verify_arguments(parser: ArgumentParser) -> None:
     _name_argument(parser)
     words = "also test it regularly from now on"
-    parser.add_argument("--every", choices=(*PERIODS, "never"), help=words)
+    parser.add_argument("--every", choices=(*VERIFY_PERIODS, "never"), help=words)
 
 
 def _restore_arguments(parser: ArgumentParser) -> None:

@@ -20,7 +20,7 @@ from prism.errors import Unavailable
 # 255 after a signal, which also means that `ssh` failed.
 # By its path: a workspace decides about its PATH.
 WITH_EXIT_CODE = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
-SOON = 5.0  # seconds to wait for a workspace's SSH port
+READY_SECONDS = 5.0  # seconds to wait for a workspace's SSH port
 OWN_PROGRAMS = {"ssh": "prism.cli.ssh_client", "scp": "prism.cli.sftp_client"}
 """What runs instead of OpenSSH's programs where they are not installed."""
 
@@ -101,7 +101,7 @@ def wait_for_entry(name: str) -> SshEntry:
 
     A daemon that has just started opens it a moment after its first answer.
     """
-    wire, until = daemon(), time.monotonic() + SOON
+    wire, until = daemon(), time.monotonic() + READY_SECONDS
     while not (endpoint := connection(wire, name)["ssh"]).get("command"):
         if time.monotonic() > until:
             break

@@ -26,9 +26,9 @@ import asyncssh
 CHUNK_BYTES = 1 << 16
 KEEP_ALIVE_SECONDS = 15
 LOGIN_SECONDS = 30
-FAILED = 255
+FAILED_EXIT_CODE = 255
 """The exit code if there was no connection, or the program has none."""
-PASSED_ON = ("LANG", "LC_", "COLORTERM")
+PASSED_ON_VARIABLES = ("LANG", "LC_", "COLORTERM")
 TERMINAL_SIZE = (80, 24)
 IUTF8 = 0x4000  # Python has no name for this flag of a terminal
 
@@ -87,7 +87,9 @@ FAILURES = (asyncssh.Error, asyncssh.KeyImportError, OSError, TimeoutError)
 
 async def _carry_out(request: SshRequest) -> int:
     """Run the command or the shell to its end; returns the exit code."""
-    environment = {name: os.environ[name] for name in os.environ if name.startswith(PASSED_ON)}
+    environment = {
+        name: os.environ[name] for name in os.environ if name.startswith(PASSED_ON_VARIABLES)
+    }
     async with await connect(request.settings) as connection:
         process = await connection.create_process(
             request.command,
@@ -106,7 +108,7 @@ async def _carry_out(request: SshRequest) -> int:
         with _raw_terminal() if request.terminal else contextlib.nullcontext():
             await asyncio.gather(_print(process.stdout, 1), _print(process.stderr, 2))
             await process.wait_closed()
-    return FAILED if process.exit_status is None else process.exit_status
+    return FAILED_EXIT_CODE if process.exit_status is None else process.exit_status
 
 
 def _send_input(
@@ -198,12 +200,12 @@ def run(start: Callable[[], Coroutine[None, None, int]]) -> int:
     try:
         return asyncio.run(interruptible())
     except asyncio.CancelledError:
-        return FAILED
+        return FAILED_EXIT_CODE
     except asyncssh.HostKeyNotVerifiable:
         _print_failure("the host key is not the one that is known for this address")
     except FAILURES as error:
         _print_failure(str(error) or type(error).__name__)
-    return FAILED
+    return FAILED_EXIT_CODE
 
 
 def _print_failure(text: str) -> None:

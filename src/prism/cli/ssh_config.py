@@ -16,14 +16,14 @@ from prism.client.workspaces import Workspaces
 from prism.errors import Invalid, Problem
 
 BEGINS = ("host ", "match ", "host\t", "match\t", "host=", "match=")
-HEAD = "# Written by `prism ssh-config --write`; do it again when workspaces come or go.\n"
+FILE_COMMENT = "# Written by `prism ssh-config --write`; do it again when workspaces come or go.\n"
 
 
 def _ssh_config(args: Namespace) -> None:
     hosts, closed = _entries()
     if args.write:
         file = os.path.join(DaemonAddress.read().home, "ssh", "config")
-        _replace(file, HEAD + _text(hosts, closed), 0o600)
+        _replace(file, FILE_COMMENT + _text(hosts, closed), 0o600)
         _include(file, sure=args.yes)
     if args.json:
         return show_json({f"{name}.prism": entry.settings for name, entry in hosts.items()})

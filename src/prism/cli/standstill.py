@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from prism.annotations import Any
-from prism.cli.locations import HERE, is_local
+from prism.cli.locations import LOCAL_PROVIDER, is_local
 from prism.cli.terminal import clean
 from prism.client.daemon import Daemon
 from prism.client.names import unique_name
@@ -14,7 +14,10 @@ from prism.client.wire import Wire
 from prism.errors import Problem
 from prism.lifecycle import UNDER_WAY
 
-QUIET, ASK_EVERY = 2.0, 2.0  # seconds without a change before we ask why, and before we ask again
+STANDSTILL_SECONDS, ASK_EVERY = (
+    2.0,
+    2.0,
+)  # seconds without a change before we ask why, and before we ask again
 GIVE_UP = 60.0  # seconds that a command waits for a location that does not answer
 
 
@@ -22,7 +25,7 @@ def reason(places: list[dict[str, Any]], workspace: dict[str, Any]) -> str | Non
     """Why the location of a workspace does not answer; None if it does, or if unknown."""
     local = is_local(workspace)
     for place in places:
-        if place["reachable"] is not False or (place["provider"] == HERE) != local:
+        if place["reachable"] is not False or (place["provider"] == LOCAL_PROVIDER) != local:
             continue
         name: str = place["place"]
         if local or name in {
@@ -68,7 +71,7 @@ class Standstill:
         state = str([seen.get(field) for field in ("state", "stage", "progress")])
         if state != self._last:
             self._last, self._changed_at = state, now
-        if now - self._changed_at >= QUIET and now - self._asked_at >= ASK_EVERY:
+        if now - self._changed_at >= STANDSTILL_SECONDS and now - self._asked_at >= ASK_EVERY:
             self._asked_at = now
             row = seen if is_old(seen) else seen | {"waiting": None}
             self._reason = reasons(self._wire, [row]).get(unique_name(seen))

@@ -6,12 +6,12 @@ import time
 
 from prism.annotations import Any, Callable, Iterator
 from prism.cli.progress import Progress
-from prism.client.waiting import FIRST_PAUSE, GROWTH, LONGEST_PAUSE, StillUnderWay
+from prism.client.waiting import FIRST_POLL_DELAY, GROWTH, MAX_POLL_DELAY, StillUnderWay
 from prism.client.wire import Wire
 from prism.errors import Conflict, NotFound
 
 MOVES = {"creating", "attaching", "detaching", "deleting", "pending", "copying", "verifying"}
-PATIENCE = 60.0  # seconds without a change before waiting for an attachment ends
+WAIT_SECONDS = 60.0  # seconds without a change before waiting for an attachment ends
 FAILING = 15.0  # seconds before waiting ends if there is a reason why it takes long
 
 
@@ -55,7 +55,7 @@ def wait_until_settled(
 def _poll(
     wire: Wire, get: Callable[[Any, str], object], name: str, command: str, patience: float | None
 ) -> Iterator[dict[str, Any]]:
-    pause, last, since = FIRST_PAUSE, "", time.monotonic()
+    pause, last, since = FIRST_POLL_DELAY, "", time.monotonic()
     while True:
         resource: dict[str, Any] = wire.call(get, name)
         yield resource
@@ -74,7 +74,7 @@ def _poll(
                 remediation=f"Look again: `{command}`",
             )
         time.sleep(pause)
-        pause = min(pause * GROWTH, LONGEST_PAUSE)
+        pause = min(pause * GROWTH, MAX_POLL_DELAY)
 
 
 def _hindrance(resource: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from prism.cli.parser import UsageError
 
-DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
+WHOLE_DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 
 
 def until(at: str) -> str:
@@ -103,7 +103,7 @@ def to_utc(text: str, zone: str | None, *, whole_day: bool = False) -> str:
     if at.tzinfo is None and zone is not None:
         at = at.replace(tzinfo=_zone(zone))
     try:
-        if whole_day and DAY.fullmatch(text):
+        if whole_day and WHOLE_DAY.fullmatch(text):
             at += timedelta(days=1)
         return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except OverflowError as error:

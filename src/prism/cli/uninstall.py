@@ -16,7 +16,7 @@ from prism.cli.clean import readable_size as size_shown
 from prism.cli.connection import daemon
 from prism.cli.daemon import remove_boot_services, stop_daemon
 from prism.cli.daemon_start import is_listening
-from prism.cli.locations import HERE, is_local
+from prism.cli.locations import LOCAL_PROVIDER, is_local
 from prism.cli.parser import add_flag
 from prism.cli.ssh_config import remove_include
 from prism.cli.terminal import ask, clean, require_terminal, say, show_json, suggest
@@ -31,11 +31,11 @@ from prism.lifecycle import COMES_UP
 
 KEEP, DELETE = "keep", "delete"
 REMOVED = ("cache", "ssh")  # even if the data is kept
-GONE = {"terminated", "terminating"}
-RUNS = {"running", *COMES_UP}
+ENDED_STATES = {"terminated", "terminating"}
+RUNNING_STATES = {"running", *COMES_UP}
 ASLEEP = {"hibernating", "hibernated"}  # frozen local processes still use memory
-MARKS = ("daemon.lock", "state.db")  # every home has one of these
-OURS = (  # the files of Prism in its home; any other belongs to somebody else
+HOME_MARKS = ("daemon.lock", "state.db")  # every home has one of these
+HOME_FILES = (  # the files of Prism in its home; any other belongs to somebody else
     *("workspaces", "storage", "cache", "templates", "outbox", "open", "ssh", "keys", "hostkeys"),
     *("prices", "known_hosts", ".known_hosts.new", "generation.json", "sandboxed", "networked"),
     *("filtered", "isolation-note", "etc-copy", "event-ids.key*", "socket-folder*"),
@@ -44,9 +44,9 @@ OURS = (  # the files of Prism in its home; any other belongs to somebody else
     *("prism.sock", "env", "env.new", "port", "port.new", "home.json", "gui.json", "gui.new"),
     *("storage-used", "volumes-used", "snapshots-used", "workspaces-used"),
 )
-FOLDER = "local-*/order.json"
+ORDER_FILES = "local-*/order.json"
 PHASES = {"starting": "starting", "on": "running", "stopping": "stopping", "asleep": "hibernated"}
-MOUNTS = "/proc/self/mountinfo"
+MOUNT_TABLE = "/proc/self/mountinfo"
 OCTAL = re.compile(r"\\([0-7]{3})")  # the escapes for a blank, tab, newline or backslash in it
 
 
@@ -66,23 +66,27 @@ class Installation:
         """Ask the daemon for workspaces and storage."""
         self.was_asked = True
         workspaces = wire.call(Workspaces.list)
-        self.workspaces = [workspace for workspace in workspaces if workspace["state"] not in GONE]
+        self.workspaces = [
+            workspace for workspace in workspaces if workspace["state"] not in ENDED_STATES
+        ]
         volumes, snapshots = wire.call(Volumes.list), wire.call(Snapshots.list)
         kinds = ("efs_volumes", "ebs_volumes")
         self.stored = [volume["name"] for kind in kinds for volume in volumes[kind]]
         self.stored += [snapshot["name"] for snapshot in snapshots]
         places = wire.call(Daemon.status).get("places", ())
-        self.has_cloud = any(place["provider"] != HERE for place in places)
+        self.has_cloud = any(place["provider"] != LOCAL_PROVIDER for place in places)
         self.in_aws = wire.call(Daemon.aws_leftovers)
 
     def look(self) -> None:
         """Read this computer's workspaces from their folders, without a daemon."""
-        for path in sorted(glob(os.path.join(glob_escape(self.home), "workspaces", FOLDER))):
+        for path in sorted(glob(os.path.join(glob_escape(self.home), "workspaces", ORDER_FILES))):
             seen = os.path.join(os.path.dirname(path), "seen.json")
             name, phase = _read(path).get("name"), _read(seen).get("phase")
             if isinstance(name, str) and phase != "gone":
                 state = PHASES.get(str(phase), "stopped")
-                self.workspaces.append({"name": clean(name), "state": state, "region": HERE})
+                self.workspaces.append(
+                    {"name": clean(name), "state": state, "region": LOCAL_PROVIDER}
+                )
 
     @property
     def here(self) -> list[dict[str, Any]]:
@@ -112,8 +116,8 @@ def plan(
     at_boot = [f"remove the start of the daemon at boot: {where}" for where in boot or ()]
     if not installed.exists:
         return at_boot + ([f"remove the line that names it from {include}"] if include else [])
-    down = _names(installed.here, RUNS | ASLEEP)
-    running = _names(installed.in_the_cloud, RUNS)
+    down = _names(installed.here, RUNNING_STATES | ASLEEP)
+    running = _names(installed.in_the_cloud, RUNNING_STATES)
     contents = f"{len(installed.here)} workspaces here"
     contents += f", {len(installed.stored)} volumes and snapshots" if installed.was_asked else ""
     steps = [
@@ -196,7 +200,7 @@ def _refuse_unsafe(installed: Installation) -> None:
         return
     user_home, real = os.path.realpath(os.path.expanduser("~")), os.path.realpath(installed.home)
     above = os.path.commonpath([user_home, real]) == real
-    if above or not any(os.path.lexists(os.path.join(real, mark)) for mark in MARKS):
+    if above or not any(os.path.lexists(os.path.join(real, mark)) for mark in HOME_MARKS):
         raise Invalid(
             "Nothing was removed",
             details=f"{installed.home} does not look like a home of Prism",
@@ -265,7 +269,7 @@ def _refuse_foreign_files(installed: Installation) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in OURS)
+    return any(fnmatchcase(name, pattern) for pattern in HOME_FILES)
 
 
 def _refuse_mounts(*folders: str) -> None:
@@ -336,7 +340,7 @@ def _destroy(home: str) -> None:
             remediation="Unmount it, then `prism uninstall --data delete` again",
         )
     # What shows that this is a home goes last: after an error the same command can go on.
-    names = sorted(os.listdir(real), key=lambda name: name in MARKS)
+    names = sorted(os.listdir(real), key=lambda name: name in HOME_MARKS)
     _remove(home, [os.path.join(real, name) for name in names])
     os.rmdir(real)
     if os.path.islink(home):
@@ -358,7 +362,7 @@ def _remove(home: str, paths: list[str]) -> None:
             ) from error
 
 
-def mounts_below(folder: str, table: str = MOUNTS) -> list[str]:
+def mounts_below(folder: str, table: str = MOUNT_TABLE) -> list[str]:
     """The mount points in a folder, including itself; `table` is in the format of Linux."""
     real = os.path.realpath(folder)
     try:

@@ -141,9 +141,9 @@ def wait_for_volume(args: Namespace, wire: Wire, volume: dict[str, Any]) -> dict
     """The volume once no change is under way; unchanged with `--no-wait`."""
     if args.no_wait:
         return volume
-    from prism.cli.storage_wait import MOVES, PATIENCE, wait_until_settled  # noqa: PLC0415  cold start: only who waits
+    from prism.cli.storage_wait import MOVES, WAIT_SECONDS, wait_until_settled  # noqa: PLC0415  cold start: only who waits
 
-    patience = PATIENCE if volume["state"] in {"attaching", "detaching"} else None
+    patience = WAIT_SECONDS if volume["state"] in {"attaching", "detaching"} else None
     if volume["state"] not in MOVES:
         return volume
     show, name = f"prism volume show {volume['name']}", volume["name"]

@@ -17,7 +17,7 @@ from prism.lifecycle import UNDER_WAY
 from prism.lifecycle import VERBS as LIFECYCLE
 
 MEMORY_LOST = "MEMORY_LOST"  # the workspace runs, but lost its memory
-GONE = {"MACHINE_VANISHED"}  # failures after which the machine cannot start again
+GONE_CODES = {"MACHINE_VANISHED"}  # failures after which the machine cannot start again
 
 
 def _show(args: Namespace, workspace: Any) -> None:
@@ -182,7 +182,7 @@ def _failure(workspace: dict[str, Any]) -> dict[str, object]:
     if not (failure := workspace.get("failure")):
         return {}
     name = workspace["name"]
-    gone = failure["code"] in GONE
+    gone = failure["code"] in GONE_CODES
     command = f"`prism terminate {name} --yes`" if gone else f"`prism start {name}`"
     if not gone and workspace["launch_progress"] < 100:  # it was never ready
         command += f", after a correction of its template `prism start {name} --template-again`"

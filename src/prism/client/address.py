@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from prism.annotations import Mapping
-from prism.home import DEFAULT, default_port, environment, find_socket, folder_of
+from prism.home import DEFAULT_HOME, default_port, environment, find_socket, folder_of
 
 
 class DaemonAddress:
@@ -30,7 +30,7 @@ class DaemonAddress:
         """
         environ = environment(os.environ) if environ is None else environ
         return cls(
-            environ.get("PRISM_HOME") or DEFAULT,
+            environ.get("PRISM_HOME") or DEFAULT_HOME,
             environ.get("PRISM_URL", ""),
             environ.get("PRISM_TOKEN", ""),
             environ.get("PRISM_PORT", ""),

@@ -9,7 +9,7 @@ from prism.client.models import budgets
 from prism.client.request import UNSET, Noun, UnsetType, trim
 from prism.client.wire import quoted
 
-POOLS, PARTS = "/budgets", "/allocations"
+POOLS, ALLOCATIONS_PATH = "/budgets", "/allocations"
 
 
 class Budgets(Noun):
@@ -111,7 +111,7 @@ class Allocations(Noun):
             alert_threshold=alert_threshold,
             allocated_by=allocated_by,
         )
-        return self._ask("POST", PARTS, budgets.AllocationShown, body)
+        return self._ask("POST", ALLOCATIONS_PATH, budgets.AllocationShown, body)
 
     def update(
         self,
@@ -122,11 +122,11 @@ class Allocations(Noun):
     ) -> budgets.AllocationShown:
         """Change the given fields of an allocation."""
         body = budgets.AllocationChange(allocated_amount=amount, alert_threshold=alert_threshold)
-        return self._ask("PUT", f"{PARTS}/{quoted(id)}", budgets.AllocationShown, body)
+        return self._ask("PUT", f"{ALLOCATIONS_PATH}/{quoted(id)}", budgets.AllocationShown, body)
 
     def delete(self, id: str) -> budgets.DeletionAnswer:
         """Delete an allocation that pays for nothing."""
-        return self._ask("DELETE", f"{PARTS}/{quoted(id)}", budgets.DeletionAnswer)
+        return self._ask("DELETE", f"{ALLOCATIONS_PATH}/{quoted(id)}", budgets.DeletionAnswer)
 
     def move(
         self, source: str, destination: str, amount: float, *, reason: str = ""

@@ -21,9 +21,9 @@ from prism.client.profiles import Profiles
 from prism.client.projects import Projects
 from prism.client.recovery import Recoveries
 from prism.client.storage import Snapshots, Volumes
-from prism.client.stream import PATIENCE, events
+from prism.client.stream import SILENCE_TIMEOUT, events
 from prism.client.templates import Templates
-from prism.client.wire import ANSWER
+from prism.client.wire import ANSWER_TIMEOUT
 from prism.client.workspaces import Workspaces
 from prism.kit.events import SentEvent
 
@@ -46,7 +46,7 @@ class Client:
         home: str | PathLike[str] | None = None,
         url: str | None = None,
         token: str | None = None,
-        timeout: float = ANSWER,
+        timeout: float = ANSWER_TIMEOUT,
     ) -> None:
         usual = DaemonAddress.read()
         address = DaemonAddress(
@@ -77,7 +77,7 @@ class Client:
         self.daemon = Daemon(self._wire)
 
     def events(
-        self, after: str | int | None = None, *, patience: float = PATIENCE
+        self, after: str | int | None = None, *, patience: float = SILENCE_TIMEOUT
     ) -> Iterator[SentEvent]:
         """Yield events as they happen.
 

@@ -16,21 +16,21 @@ from prism.annotations import Any, Iterator
 from prism.client.wire import Wire, query, quoted
 from prism.errors import Problem
 
-HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 IPV6 = re.compile(r"[0-9A-Fa-f:][0-9A-Fa-f:.]{1,44}")
-USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+SSH_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+WORKSPACE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 SERVICE = re.compile(r".{1,200}")
 URL = re.compile(
     r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
     r"(?:/[A-Za-z0-9._~%/-]*)?"
 )
 # OpenSSH expands `${…}` and `%`, and unquotes `"` and `\`; the callers escape `%`.
-PATH = re.compile(r'(?:/|~/)(?:(?!\$\{)[^"\\])*')
-PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./~-]+")
-SECRET = re.compile(r"[!-~]{0,512}")
+FILE_PATH = re.compile(r'(?:/|~/)(?:(?!\$\{)[^"\\])*')
+UNQUOTED_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./~-]+")
+SERVICE_SECRET = re.compile(r"[!-~]{0,512}")
 KNOWN_HOSTS = "UserKnownHostsFile="
-OURS = ("-p", "-i", "-o", "-L")  # the options that a command of ours may have
+SSH_OPTIONS = ("-p", "-i", "-o", "-L")  # the options that a command of ours may have
 
 
 class AnswerRefused(Problem, code="ANSWER_REFUSED"):
@@ -69,7 +69,7 @@ def ports(wire: Wire, name: str, port: int | None = None) -> list[Any]:
 def named(name: object) -> str:
     """A workspace's name, checked for use in an OpenSSH configuration."""
     with _refuse_malformed("the list of workspaces"):
-        return _check_match(NAME, name, "the name of a workspace")
+        return _check_match(WORKSPACE_NAME, name, "the name of a workspace")
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def _refuse_malformed(subject: str) -> Iterator[None]:
 
 def _check_ssh(ssh: Any, command: str) -> None:
     _check_host(ssh["host"])
-    _check_match(USER, ssh["user"], "the user of SSH")
+    _check_match(SSH_USER, ssh["user"], "the user of SSH")
     if ssh.get("port") is not None:
         _check_port(ssh["port"])
     ssh["command"] = _checked_command(ssh, command)
@@ -98,7 +98,7 @@ def _check_service(access: Any, ssh: Any) -> None:
     _check_match(URL, access["url"], "the address of a service")
     for secret in ("token", "username", "password"):
         if access.get(secret) is not None:
-            _check_match(SECRET, access[secret], f"the {secret} of a service")
+            _check_match(SERVICE_SECRET, access[secret], f"the {secret} of a service")
     if forward := access.get("local_forward"):
         access["local_forward"] = _checked_command(ssh, forward)
 
@@ -110,7 +110,7 @@ def _checked_command(ssh: Any, text: str) -> str:
     if program != "ssh" or to != f"{ssh['user']}@{ssh['host']}" or len(words) % 2:
         raise ValueError(f"a command that is not one of ssh's: {text}")
     for option, value in zip(words[::2], words[1::2], strict=True):
-        if option not in OURS:
+        if option not in SSH_OPTIONS:
             raise ValueError(f"an option of ssh that Prism does not use: {option}")
         if option == "-p":
             _check_port(int(value))
@@ -120,9 +120,11 @@ def _checked_command(ssh: Any, text: str) -> str:
             path = value.removeprefix(KNOWN_HOSTS) if option == "-o" else value
             if option == "-o" and path == value:
                 raise ValueError(f"an option of ssh that Prism does not use: {value}")
-            _check_match(PATH, path, "a path")
+            _check_match(FILE_PATH, path, "a path")
     checked = [program, *words, to]
-    return " ".join(word if PLAIN.fullmatch(word) else shlex.quote(word) for word in checked)
+    return " ".join(
+        word if UNQUOTED_WORD.fullmatch(word) else shlex.quote(word) for word in checked
+    )
 
 
 def _check_host(value: object) -> None:
@@ -130,7 +132,7 @@ def _check_host(value: object) -> None:
         _check_match(IPV6, value, "a host")
         socket.inet_pton(socket.AF_INET6, value)
     else:
-        _check_match(HOST, value, "a host")
+        _check_match(HOST_NAME, value, "a host")
 
 
 def _check_port(value: object) -> None:

@@ -10,7 +10,7 @@ import json
 from prism.annotations import Any
 from prism.errors import PROBLEMS, Conflict, Denied, Invalid, NotFound, Problem, Unavailable
 
-FAMILIES: dict[int, type[Problem]] = {
+BASES_BY_STATUS: dict[int, type[Problem]] = {
     401: Denied,
     403: Denied,
     404: NotFound,
@@ -64,7 +64,7 @@ def parsed_json(content: bytes | str) -> Any:
 
 def problem_of(status: int, content: bytes) -> Problem:
     """The problem in an answer; of its base class, if its own class is not imported."""
-    family = FAMILIES.get(status, Problem if status >= 500 else Invalid)
+    family = BASES_BY_STATUS.get(status, Problem if status >= 500 else Invalid)
     try:
         fault = parsed_json(content)["error"]
         code, message = str(fault["code"]), str(fault["message"])

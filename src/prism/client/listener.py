@@ -13,8 +13,8 @@ import sys
 from prism.client.trust import ROOT, DaemonNotTrusted
 
 ESTABLISHED, LISTEN = "01", "0A"
-TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
-ANY = ("00000000", "0" * 32)
+SOCKET_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+ANY_ADDRESSES = ("00000000", "0" * 32)
 MAPPED = "0000000000000000FFFF0000"  # an IPv4 address in the table of IPv6
 
 
@@ -49,7 +49,7 @@ def _server_uids(server: str, client: str) -> set[int]:
         if accepted:
             return accepted
         _, port = server.split(":")
-        addresses = {server, *(f"{address}:{port}" for address in ANY)}
+        addresses = {server, *(f"{address}:{port}" for address in ANY_ADDRESSES)}
         listening = {
             uid for state, local, _, uid, _ in rows if state == LISTEN and local in addresses
         }
@@ -59,7 +59,7 @@ def _server_uids(server: str, client: str) -> set[int]:
 def _rows() -> list[tuple[str, str, str, int, int]]:
     """The state, local and remote address, user and inode of each TCP socket."""
     rows = []
-    for table in TABLES:
+    for table in SOCKET_TABLES:
         try:
             with open(table, encoding="ascii") as file:
                 lines = file.readlines()[1:]

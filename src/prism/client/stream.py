@@ -9,8 +9,8 @@ from prism.client.errors import parsed_json
 from prism.client.wire import Wire
 from prism.errors import Problem, Unavailable
 
-PATIENCE = 60.0  # seconds without a daemon until a reader gives up
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+SILENCE_TIMEOUT = 60.0  # seconds without a daemon until a reader gives up
+FIRST_RETRY_DELAY, MAX_RETRY_DELAY = 0.1, 3.0
 
 
 class StreamEvent:
@@ -42,10 +42,10 @@ def messages(pieces: Iterable[bytes]) -> Iterator[StreamEvent]:
 
 
 def events(
-    wire: Wire, after: str | int | None = None, patience: float = PATIENCE
+    wire: Wire, after: str | int | None = None, patience: float = SILENCE_TIMEOUT
 ) -> Generator[dict[str, Any]]:
     """Every event after the id `after`, or from now on; reconnects automatically."""
-    last, pause = "" if after is None else str(after), FIRST_PAUSE
+    last, pause = "" if after is None else str(after), FIRST_RETRY_DELAY
     lost: float | None = None  # since when the daemon does not answer
     while True:
         pieces = wire.stream("/events", {"Last-Event-ID": last} if last else {})
@@ -53,7 +53,7 @@ def events(
             next(pieces)
             lost = None
             for message in messages(pieces):
-                last, pause = message.id or last, FIRST_PAUSE
+                last, pause = message.id or last, FIRST_RETRY_DELAY
                 if message.data:
                     yield _event("\n".join(message.data))
         except Unavailable:
@@ -63,7 +63,7 @@ def events(
         finally:
             pieces.close()
         time.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
+        pause = min(pause * 2, MAX_RETRY_DELAY)
 
 
 def _event(text: str) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire, query, quoted
 from prism.errors import Conflict, Problem
 
-PIECE = 8 << 20  # bytes of one request
+UPLOAD_CHUNK = 8 << 20  # bytes of one request
 BINARY = "application/octet-stream"
-TRIES = 3  # how often a piece is sent whose answer was lost
+MAX_ATTEMPTS = 3  # how often a piece is sent whose answer was lost
 
 
 def files_of(name: str, *more: str) -> str:
@@ -36,7 +36,7 @@ def upload(
     at = 0
     while True:
         source.seek(at)
-        piece = source.read(min(PIECE, size - at))
+        piece = source.read(min(UPLOAD_CHUNK, size - at))
         if not piece and at < size:
             raise Conflict(
                 "The file became shorter while it was sent",
@@ -52,11 +52,11 @@ def upload(
 
 def _send_piece(wire: Wire, address: str, piece: bytes, at: int) -> tuple[Any, int]:
     """The answer to one piece, if it came, and where the next one begins."""
-    for attempt in range(1, TRIES + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             answer = wire.send("PUT", address, piece, media_type=BINARY).json()
         except DaemonUnreachable:
-            if attempt == TRIES:
+            if attempt == MAX_ATTEMPTS:
                 raise
         except Problem as problem:
             # After a lost answer the daemon may have received more, or less, than we know.

@@ -15,7 +15,7 @@ from prism.errors import Denied
 
 ROOT = 0
 WRITERS = stat.S_IWGRP | stat.S_IWOTH
-CREDENTIALS = 12  # bytes: pid, uid, gid
+PEER_CREDENTIALS_BYTES = 12  # bytes: pid, uid, gid
 
 
 class DaemonNotTrusted(Denied, code="DAEMON_NOT_TRUSTED"):
@@ -46,7 +46,7 @@ def check_server(connection: socket.socket, path: str, home: str) -> None:
     """Refuse a listener unless it is this user, root, or for root the home's owner."""
     if not hasattr(socket, "SO_PEERCRED"):
         return  # only Linux tells the listening user; elsewhere only the folder is checked
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS)
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS_BYTES)
     uid = int.from_bytes(raw[4:8], sys.byteorder)
     if uid not in _trusted(home):
         raise DaemonNotTrusted(

@@ -11,10 +11,10 @@ from prism.errors import Conflict, NotFound
 from prism.lifecycle import COMES_UP, UNDER_WAY, VERBS
 
 GOALS = {"launch": "running"} | {name: verb.goal for name, verb in VERBS.items()}
-FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 1.0, 1.3
+FIRST_POLL_DELAY, MAX_POLL_DELAY, GROWTH = 0.05, 1.0, 1.3
 # Seconds without a daemon until we give up: enough for a restart. And seconds until a failure that
 # existed at first counts: it may be the reason for the request.
-PATIENCE = 15.0
+FAILURE_SECONDS = 15.0
 
 
 class WorkspaceFailed(Conflict, code="WORKSPACE_FAILED"):
@@ -30,9 +30,9 @@ def follow(
 ) -> Iterator[dict[str, Any]]:
     """Yield the workspace until no change is under way; raises if it missed `goal`."""
     until = None if seconds is None else time.monotonic() + seconds
-    pause = FIRST_PAUSE
+    pause = FIRST_POLL_DELAY
     workspace = look(wire, name, goal)
-    old, fades = workspace.get("failure"), time.monotonic() + PATIENCE
+    old, fades = workspace.get("failure"), time.monotonic() + FAILURE_SECONDS
     while True:
         yield workspace
         if workspace["state"] not in UNDER_WAY and not is_old(workspace):
@@ -46,7 +46,7 @@ def follow(
                 remediation=f"Look again: `prism show {name}`",
             )
         time.sleep(pause)
-        pause = min(pause * GROWTH, LONGEST_PAUSE)
+        pause = min(pause * GROWTH, MAX_POLL_DELAY)
         workspace = _fetch(wire, name, goal, until)
 
 
@@ -81,14 +81,14 @@ def look(wire: Wire, name: str, goal: str) -> dict[str, Any]:
 
 def _fetch(wire: Wire, name: str, goal: str, until: float | None) -> dict[str, Any]:
     """Fetch the workspace again; waits while the daemon restarts, but does not start it."""
-    patient = time.monotonic() + PATIENCE
+    patient = time.monotonic() + FAILURE_SECONDS
     while True:
         try:
             return look(wire, name, goal)
         except DaemonUnreachable:
             if time.monotonic() >= min(patient, until or patient):
                 raise
-        time.sleep(LONGEST_PAUSE)
+        time.sleep(MAX_POLL_DELAY)
 
 
 def _template_hint(workspace: dict[str, Any]) -> str:

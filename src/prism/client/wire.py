@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 API, JSON = "/api/v1", "application/json"
-CONNECT, ANSWER, LONG = 5.0, 30.0, 1800.0  # seconds until we give up
+CONNECT, ANSWER_TIMEOUT, PATIENT_TIMEOUT = 5.0, 30.0, 1800.0  # seconds until we give up
 SILENCE = 60.0  # seconds; a stream sends a sign of life every 15
 LONGEST_LINE = 65536
 LONGEST_HEAD = 4 * LONGEST_LINE
-LARGEST = 1 << 29  # bytes of an answer that is kept whole
-PIECE = 1 << 20  # bytes of a longer one that are read at a time
+MAX_ANSWER_BYTES = 1 << 29  # bytes of an answer that is kept whole
+READ_CHUNK = 1 << 20  # bytes of a longer one that are read at a time
 UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -51,7 +51,7 @@ class HttpAnswer:
 class Wire:
     """Sends requests to a daemon, and raises the `Problem` that the daemon raised."""
 
-    def __init__(self, address: DaemonAddress, timeout: float = ANSWER) -> None:
+    def __init__(self, address: DaemonAddress, timeout: float = ANSWER_TIMEOUT) -> None:
         self.address, self.timeout = address, timeout
         self._endpoint, self._host, self._prefix, self._secure = _parts(address.url)
 
@@ -121,7 +121,7 @@ class Wire:
 
     def patient(self) -> Self:
         """A copy with a longer timeout, for requests that make the daemon ask others."""
-        return type(self)(self.address, LONG)
+        return type(self)(self.address, PATIENT_TIMEOUT)
 
     def connect(self) -> socket.socket:
         """An open connection; raises `OSError` if there is no daemon."""
@@ -295,9 +295,9 @@ def _body(file: BufferedReader, status: int, headers: dict[str, str]) -> Iterato
         _headers(file)  # trailers
     elif "content-length" in headers:
         left = int(headers["content-length"])
-        while left > PIECE:
-            yield _read_exactly(file, PIECE)
-            left -= PIECE
+        while left > READ_CHUNK:
+            yield _read_exactly(file, READ_CHUNK)
+            left -= READ_CHUNK
         yield _read_exactly(file, left)
     else:
         while piece := file.read1():
@@ -308,7 +308,7 @@ def _whole(pieces: Iterator[bytes]) -> bytes:
     """The body in one piece; raises if it is too large."""
     parts, size = [], 0
     for piece in pieces:
-        if (size := size + len(piece)) > LARGEST:
+        if (size := size + len(piece)) > MAX_ANSWER_BYTES:
             raise ValueError("its answer does not end")
         parts.append(piece)
     return b"".join(parts)
@@ -322,7 +322,7 @@ def _read_line(file: BufferedReader) -> str:
 
 
 def _read_exactly(file: BufferedReader, size: int) -> bytes:
-    if not 0 <= size <= LARGEST:
+    if not 0 <= size <= MAX_ANSWER_BYTES:
         raise ValueError(f"the size of its answer is {size} bytes, which is not allowed")
     content = file.read(size)
     if len(content) < size:

@@ -21,11 +21,11 @@ FORGEABLE = frozenset({b"forwarded", b"x-real-ip"})  # and every x-forwarded-…
 OURS_ON_ARRIVAL = FORGEABLE | {b"host", b"expect", b"origin", b"referer"}
 # The last would clear the browser's data of every workspace, since they are one site.
 SERVERS_OWN = frozenset({b"date", b"server", b"alt-svc", b"clear-site-data"})
-CREDENTIALS = frozenset({b"cookie", b"authorization", b"set-cookie", b"www-authenticate"})
+CREDENTIAL_HEADERS = frozenset({b"cookie", b"authorization", b"set-cookie", b"www-authenticate"})
 OUR_COOKIE = re.compile(rb"\s*(__(host|secure)-)?prism", re.IGNORECASE)
 OUR_TOKEN = re.compile(rb"\s*bearer\s+prism_", re.IGNORECASE)
-NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 DOMAIN = re.compile(rb";\s*domain\s*=[^;]*", re.IGNORECASE)
 # On the daemon's own origin, no page of a workspace may run scripts.
 INERT = [(b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff")]
@@ -57,7 +57,7 @@ def to_service(headers: Iterable[Header], route: Route) -> list[Header]:
     received = list(headers)
     dropped = ONE_HOP | OURS_ON_ARRIVAL | _hop_headers(received)
     if route.prefix:
-        dropped |= CREDENTIALS
+        dropped |= CREDENTIAL_HEADERS
     named = dict(received)
     for name, value in received:
         if name in dropped or name.startswith(b"x-forwarded-"):
@@ -80,7 +80,7 @@ def to_client(headers: Iterable[Header], route: Route) -> list[Header]:
     received = [(name.lower(), value) for name, value in headers]
     dropped = ONE_HOP | SERVERS_OWN | _hop_headers(received)
     if route.prefix:
-        dropped |= CREDENTIALS
+        dropped |= CREDENTIAL_HEADERS
     passed_on = list(INERT) if route.prefix else []
     for name, value in received:
         if name in dropped or name.startswith(b"access-control-"):
@@ -100,9 +100,9 @@ def answer_fault(status: int, headers: Iterable[Header]) -> str:
     if not 200 <= status <= 599:
         return f"its status is {status}"
     for name, value in headers:
-        if not NAME.fullmatch(name):
+        if not HEADER_NAME.fullmatch(name):
             return f"a header is named {name[:40]!r}"
-        if CONTROL.search(value):
+        if CONTROL_BYTES.search(value):
             return f"there are control characters in its header {name.decode()[:40]}"
     return ""
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from prism.connections.model import InvalidPort, PortRequest
 
-NUMBER = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+PORT_NUMBER = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 SECURE = "tls-"
 
 
 def port_of(text: str) -> int:
     """The port that a text names, exactly as a port is written."""
-    if NUMBER.fullmatch(text) and int(text) < 65536:
+    if PORT_NUMBER.fullmatch(text) and int(text) < 65536:
         return int(text)
     raise InvalidPort(details=f"port: {text!r}"[:80])
 

@@ -22,7 +22,7 @@ from prism.connections.workspace_proxy import WorkspaceProxy
 from prism.errors import Problem, ValidationFailed
 from prism.kit.actor import CURRENT
 from prism.kit.clock import Clock
-from prism.kit.http import PARAMETERS, PASSED_ON, RAW, check_parameters, refuse
+from prism.kit.http import PARAMETERS, PASSED_ON_KEY, RAW, check_parameters, refuse
 from prism.kit.routes import Routes
 
 DCV = 8443
@@ -34,7 +34,7 @@ REST = [
     HttpMethod.HEAD,
     HttpMethod.OPTIONS,
 ]
-PROXIED = {RAW: True, PASSED_ON: True, LASTS: True}
+PROXIED = {RAW: True, PASSED_ON_KEY: True, LASTS: True}
 Proxy = NamedDependency[WorkspaceProxy]
 Port = Annotated[str | None, QueryParameter(description="1-65535; default: every service")]
 WebPort = Annotated[
@@ -46,7 +46,7 @@ TERMINAL = ("cols", "rows", "session", "port")  # what the address of a terminal
 SESSION = re.compile(r"[A-Za-z0-9]{16,64}")
 CONSOLES = ("console", "braket", "sagemaker", "cloudshell")
 PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-UPGRADE = "Use a WebSocket client, such as the terminal of the web pages"
+UPGRADE_REMEDIATION = "Use a WebSocket client, such as the terminal of the web pages"
 
 
 def _proxy(name: str, workspace_proxy: WorkspaceProxy, tls: int = 0) -> ASGIApp:
@@ -99,7 +99,7 @@ async def desktop(
 @get("/ssh-proxy/{instance:str}", tags=["connections"])
 async def no_terminal(instance: FromPath[str]) -> None:
     """A terminal in a workspace; this path speaks WebSocket only."""
-    raise UpgradeRequired(remediation=UPGRADE)
+    raise UpgradeRequired(remediation=UPGRADE_REMEDIATION)
 
 
 @websocket("/ssh-proxy/{instance:str}", opt={LASTS: True, PARAMETERS: TERMINAL})

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DIAL = 5.0  # seconds to connect; there is no limit for an answer
 # Shorter than servers keep idle connections, so that none closes while a request is sent.
-IDLE = 1.5
+IDLE_SECONDS = 1.5
 # For a service to accept more of a body; meanwhile a disconnect of the client is not seen.
 STALL = 300.0
 HIGH = 512 * 1024  # bytes of a body that are buffered
@@ -31,7 +31,7 @@ LONGEST_HEAD = 256 * 1024
 MOST_HEADERS = 1000  # each costs far more than its bytes
 MOST_INTERIM = 32
 SWITCHING = 101
-EVENTS = b"text/event-stream"
+EVENT_STREAM = b"text/event-stream"
 HUNG_UP = "it hung up"
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -216,7 +216,7 @@ class ServiceConnection(asyncio.Protocol):
         self.status, self._headed = status, True
         named = dict(self.headers)
         self.length = int(named.get(b"content-length", 0))
-        self.is_endless = named.get(b"content-type", b"").lower().startswith(EVENTS)
+        self.is_endless = named.get(b"content-type", b"").lower().startswith(EVENT_STREAM)
         coding = named.get(b"transfer-encoding", b"").lower()
         self._framed = b"content-length" in named or coding.endswith(b"chunked")
         self._kept = status != SWITCHING and self._parser.should_keep_alive()
@@ -251,7 +251,7 @@ class ServiceConnections:
     ) -> ServiceConnection:
         """A connection; with `new`, an unused one."""
         idle = self._idle.get((address, pin), [])
-        oldest = asyncio.get_running_loop().time() - IDLE
+        oldest = asyncio.get_running_loop().time() - IDLE_SECONDS
         while idle and not new:
             since, connection = idle.pop()
             if since > oldest and not connection.transport.is_closing():
@@ -268,7 +268,7 @@ class ServiceConnections:
         loop = asyncio.get_running_loop()
         self._idle.setdefault((address, pin), []).append((loop.time(), connection))
         if self._timer is None:
-            self._timer = loop.call_later(IDLE, self._sweep)
+            self._timer = loop.call_later(IDLE_SECONDS, self._sweep)
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -278,8 +278,8 @@ class ServiceConnections:
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
-        self._close_older(loop.time() - IDLE)
-        self._timer = loop.call_later(IDLE, self._sweep) if self._idle else None
+        self._close_older(loop.time() - IDLE_SECONDS)
+        self._timer = loop.call_later(IDLE_SECONDS, self._sweep) if self._idle else None
 
     def _close_older(self, oldest: float) -> None:
         for key, idle in [*self._idle.items()]:

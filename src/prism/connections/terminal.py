@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from prism.workspaces.ports import Access
 
 DIAL, ALIVE = 10, 15  # seconds to connect, and between signs of life
-PIECE = 32 * 1024
-NORMAL, INVALID, LOST = 1000, 1007, 1011
+OUTPUT_CHUNK = 32 * 1024
+NORMAL, INVALID, SHELL_LOST = 1000, 1007, 1011
 Cells = Annotated[int, Meta(ge=1, le=1000)]
 
 
@@ -117,14 +117,14 @@ async def forward_input(receive: Receive, shell: SSHClientProcess[bytes]) -> int
 
 async def _forward_output(shell: SSHClientProcess[bytes], send: Send) -> None:
     """Forward the output, no faster than the client reads it."""
-    while piece := await shell.stdout.read(PIECE):
+    while piece := await shell.stdout.read(OUTPUT_CHUNK):
         await send({"type": "websocket.send", "bytes": piece})
 
 
 async def send_exit(shell: SSHClientProcess[bytes], send: Send) -> int:
     """Send the exit status of a shell that has ended; the code to close the WebSocket with."""
     await send_message(send, {"type": "exit", "status": shell.returncode})
-    return LOST if shell.returncode is None else NORMAL
+    return SHELL_LOST if shell.returncode is None else NORMAL
 
 
 async def send_message(send: Send, message: dict[str, Any]) -> None:

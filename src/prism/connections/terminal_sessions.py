@@ -13,7 +13,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from prism.connections.terminal import NORMAL, PIECE, Size, forward_input, send_exit, send_message
+from prism.connections.terminal import (
+    NORMAL,
+    OUTPUT_CHUNK,
+    Size,
+    forward_input,
+    send_exit,
+    send_message,
+)
 
 if TYPE_CHECKING:
     from asyncssh import SSHClientConnection, SSHClientProcess
@@ -99,7 +106,7 @@ class ShellSession:
     async def _read(self) -> None:
         """Store the output; if a browser is connected, no faster than it reads."""
         try:
-            while piece := await self._shell.stdout.read(PIECE):
+            while piece := await self._shell.stdout.read(OUTPUT_CHUNK):
                 async with self._changed:
                     await self._changed.wait_for(self._has_room)
                     self._output += piece
@@ -117,10 +124,10 @@ class ShellSession:
 
     def _forget(self) -> None:
         """Drop old output that was read; the rest begins at a line, if there is one."""
-        if len(self._output) <= KEPT_BYTES + PIECE:
+        if len(self._output) <= KEPT_BYTES + OUTPUT_CHUNK:
             return
         cut = len(self._output) - KEPT_BYTES
-        line = self._output.find(b"\n", cut, cut + PIECE)
+        line = self._output.find(b"\n", cut, cut + OUTPUT_CHUNK)
         cut = cut if line < 0 else line + 1
         if self._client is not None:
             cut = min(cut, self._client.offset - (self._total - len(self._output)))
@@ -131,7 +138,7 @@ class ShellSession:
             async with self._changed:
                 await self._changed.wait_for(lambda: self._total > client.offset or self.ended)
                 start = client.offset - (self._total - len(self._output))
-                piece = bytes(self._output[start : start + PIECE])
+                piece = bytes(self._output[start : start + OUTPUT_CHUNK])
             if not piece:
                 return await send_exit(self._shell, send)
             await send({"type": "websocket.send", "bytes": piece})

@@ -15,10 +15,10 @@ from prism.connections.tls import CertificatePins
 from prism.kit.byte_pipe import splice
 from prism.kit.gate import TAKE, Receive, Send
 
-ANSWER = 60.0  # seconds for the handshake's answer
-LONGEST = 64 * 1024  # bytes of a head; and of the body of a refusal
+HANDSHAKE_TIMEOUT = 60.0  # seconds for the handshake's answer
+MAX_HEADER_BYTES = 64 * 1024  # bytes of a head; and of the body of a refusal
 STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: |$)")
-UPGRADE = [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
+UPGRADE_HEADERS = [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
 
 
 class HandshakeAnswer(asyncio.Protocol):
@@ -36,7 +36,7 @@ class HandshakeAnswer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """More of the head, or the first frames."""
         self._heard += data
-        if b"\r\n\r\n" in self._heard or len(self._heard) > LONGEST:
+        if b"\r\n\r\n" in self._heard or len(self._heard) > MAX_HEADER_BYTES:
             self.transport.pause_reading()
             self._end_head()
 
@@ -69,7 +69,7 @@ async def forward(request: ProxiedRequest, pins: CertificatePins) -> None:
     except (OSError, TimeoutError) as error:
         raise request.unreachable(error) from error
     try:
-        async with asyncio.timeout(ANSWER):
+        async with asyncio.timeout(HANDSHAKE_TIMEOUT):
             service.transport.write(_handshake(request))
             watching = asyncio.create_task(_until_gone(request.receive, service.transport))
             try:
@@ -104,14 +104,14 @@ async def _join(
         client, lost = request.scope[TAKE]()
     except OSError:
         return  # it has disconnected meanwhile
-    lines = [*UPGRADE, *headers]
+    lines = [*UPGRADE_HEADERS, *headers]
     head = b"".join(b"%b: %b\r\n" % line for line in lines)
     client.write(b"HTTP/1.1 101 Switching Protocols\r\n" + head + b"\r\n" + rest)
     await splice(client, service.transport, lost)
 
 
 def _handshake(request: ProxiedRequest) -> bytes:
-    lines = [*to_service(request.scope["headers"], request.route), *UPGRADE]
+    lines = [*to_service(request.scope["headers"], request.route), *UPGRADE_HEADERS]
     head = b"".join(b"%b: %b\r\n" % line for line in lines)
     return b"GET %b HTTP/1.1\r\n%b\r\n" % (request.path, head)
 

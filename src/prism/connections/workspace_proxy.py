@@ -24,7 +24,7 @@ from prism.kit.events import Bus
 from prism.kit.gate import Receive, Scope, Send
 from prism.kit.http import header, refuse
 
-SAFE = "/?&=%~!$'()*+,;:@-._[]|^`{}\"<>\\"  # not escaped in a target
+UNQUOTED_CHARACTERS = "/?&=%~!$'()*+,;:@-._[]|^`{}\"<>\\"  # not escaped in a target
 
 
 class WorkspaceProxy:
@@ -143,7 +143,7 @@ def _target(scope: Scope) -> bytes:
 def _escaped(text: bytes, start: bytes = b"/") -> bytes:
     """The text with everything escaped that a URL may not contain."""
     if not text.isascii() or b"#" in text:
-        text = quote(text, safe=SAFE).encode()
+        text = quote(text, safe=UNQUOTED_CHARACTERS).encode()
     return text if text.startswith(start) else start + text
 
 

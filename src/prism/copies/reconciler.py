@@ -13,7 +13,7 @@ from prism.copies.plan import label_of
 from prism.copies.ports import CopyOrder, CopyStatus, CopyWorker
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_locations
+from prism.kit.reconcile import NEVER_DUE, Claim, ReconcileResult, in_locations
 from prism.storage import store as storage_rows
 from prism.storage.model import Snapshot, StorageFailure
 
@@ -54,7 +54,7 @@ class CopyReconciler:
         with self._db.read() as sql:
             copy = store.find(sql, SnapshotCopy, claim.id)
             if copy is None or copy.state in ENDED:
-                return ReconcileResult(NEVER - self._clock.now(), lambda _: None)
+                return ReconcileResult(NEVER_DUE - self._clock.now(), lambda _: None)
             snapshot = next(iter(storage_rows.by_ids(sql, Snapshot, [copy.snapshot])), None)
             is_known = store.is_known(sql, copy.destination)
         worker = self._workers[copy.location]
@@ -78,7 +78,7 @@ class CopyReconciler:
             worker.begin(order)
             return ReconcileResult(BUSY, lambda _: None)
         assert status is not None
-        rest = NEVER - self._clock.now() if status.state in ENDED else BUSY
+        rest = NEVER_DUE - self._clock.now() if status.state in ENDED else BUSY
         return ReconcileResult(rest, lambda tx: self._record(tx, claim.id, status))
 
     def _record(self, tx: Tx, id: str, status: CopyStatus) -> None:

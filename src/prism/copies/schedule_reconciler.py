@@ -19,7 +19,7 @@ from prism.copies.service import CopyService
 from prism.errors import Problem, Unavailable
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_locations
+from prism.kit.reconcile import NEVER_DUE, Claim, ReconcileResult, in_locations
 from prism.storage import store as storage_rows
 from prism.storage.model import Snapshot, StorageFailure
 from prism.storage.plan import snapshot_state
@@ -65,7 +65,7 @@ class ScheduleReconciler:
         with self._db.read() as sql:
             schedule = store.find(sql, CopySchedule, claim.id)
             if schedule is None:
-                return ReconcileResult(NEVER - now, lambda _: None)
+                return ReconcileResult(NEVER_DUE - now, lambda _: None)
             known = storage_rows.by_ids(sql, Snapshot, [schedule.snapshot or ""])
             snapshot = next(iter(known), None)
             copy = store.find(sql, SnapshotCopy, schedule.copy or "")

@@ -34,7 +34,7 @@ from prism.workspaces.store import workspaces
 
 LONGEST = 3660  # days of the longest period
 LISTED = select(workspaces.c.id)
-SCOPES = 16  # projects whose past days are cached, each at most a megabyte
+MAX_SCOPES = 16  # projects whose past days are cached, each at most a megabyte
 
 
 class CostService:
@@ -146,7 +146,7 @@ class CostService:
         days = rollups.days_of(sql, scope)
         with self._lock:
             self._days[scope] = (edition, days)
-            while len(self._days) > SCOPES:
+            while len(self._days) > MAX_SCOPES:
                 del self._days[next(iter(self._days))]
         return days
 

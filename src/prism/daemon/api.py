@@ -21,7 +21,7 @@ from prism.profiles.model import ProfileShown
 from prism.profiles.providers import AWS
 
 GRACE = 30  # seconds that requests get to end at a shutdown
-UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+SECONDS_BY_UNIT = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 class Counts(Struct, frozen=True):
@@ -95,7 +95,7 @@ def duration_text(time: timedelta) -> str:
     """A duration as text, such as `2h 45m 30s`."""
     left = max(0, int(time.total_seconds()))
     words: list[str] = []
-    for unit, seconds in UNITS.items():
+    for unit, seconds in SECONDS_BY_UNIT.items():
         count, left = divmod(left, seconds)
         if count or words or unit == "s":
             words.append(f"{count}{unit}")

@@ -104,7 +104,7 @@ ROUTES = [
     gui_settings.router,
     aws.router,
 ]
-PARTS = (
+HANDLER_PARTS = (
     *("audit", "aws_access", "budgets", "cleaning", "clock", "connection_reader", "control"),
     *("copies", "costs", "db", "doctor", "event_ids", "files", "gui_settings", "idleness"),
     *("invitations", "logs", "members", "port_router", "profiles", "projects", "read_model"),
@@ -116,11 +116,11 @@ PARTS = (
 
 WITHOUT_SECRETS = {
     tokens.CREATE: tokens.without_token,
-    f"{invitations.PATH}/send": tokens.without_token,
+    f"{invitations.INVITATIONS_PATH}/send": tokens.without_token,
 }
 """How to store the answers of routes that contain a secret, by path."""
 
-WAITS = ("/api/v1/instances/launch", "/api/v1/storage/volumes/create")
+WAITING_ROUTES = ("/api/v1/instances/launch", "/api/v1/storage/volumes/create")
 """The path templates of routes that may wait until a provider knows a profile's account."""
 
 
@@ -131,7 +131,7 @@ class App(Wiring):
 
     def prepare(self) -> None:
         """Migrate the database, and create what a first start needs."""
-        upgrade(self.db.url, migrations.FOLDER)
+        upgrade(self.db.url, migrations.MIGRATIONS_FOLDER)
         self.db.check()
         self.homes.begin()
         self.generation.begin()
@@ -201,7 +201,7 @@ def build(
     application = App(settings, computes, clock or WallClock(), stop, volumes)
     api = Api(
         ROUTES,
-        dependencies={name: _provide(getattr(application, name)) for name in PARTS},
+        dependencies={name: _provide(getattr(application, name)) for name in HANDLER_PARTS},
         exception_handlers=problems(application.clock),
         lifespan=[
             lambda _: _running(application),
@@ -238,7 +238,11 @@ def _middleware(wiring: Wiring) -> list[Any]:
         RequestValidation(),
         DiskSpaceGuard(wiring.home_disk),
         Idempotency(
-            db, clock, answer_owner, WITHOUT_SECRETS, dict.fromkeys(WAITS, wiring.wait_for_offer)
+            db,
+            clock,
+            answer_owner,
+            WITHOUT_SECRETS,
+            dict.fromkeys(WAITING_ROUTES, wiring.wait_for_offer),
         ),
         HoldDestruction(wiring.generation.refuse),
         Authorization(_resource_lookups(wiring), clock, wiring.long_requests),

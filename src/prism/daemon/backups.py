@@ -43,12 +43,12 @@ from prism.settings import Settings
 
 MANIFEST, CONTENT = "manifest.json", {"sqlite": "state.db", "postgresql": "state.dump"}
 FORMAT = 2  # a PostgreSQL dump of format 1 may contain tables of other programs
-PIECE = 2**20
+BACKUP_CHUNK = 2**20
 VERSIONS = "alembic_version"
-TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+TABLES_QUERY = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 SCHEMA = "SELECT current_schema()"
 RENAME_NOREPLACE, AT_FDCWD = 1, -100
-LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+LOCKED_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 OTHERS = (
     "SELECT application_name FROM pg_stat_activity WHERE datname = current_database()"
     " AND pid <> pg_backend_pid() AND application_name LIKE 'prism %'"
@@ -261,7 +261,7 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
 
 def _cannot_keep(file: Path, error: sqlite3.DatabaseError) -> Problem:
     """The problem if the database seems intact but cannot be completed now."""
-    if error.sqlite_errorcode & 0xFF in LOCKED:
+    if error.sqlite_errorcode & 0xFF in LOCKED_CODES:
         return _in_use(file)
     return Unavailable(
         f"The old database {file} cannot be kept, so nothing was restored",
@@ -312,7 +312,7 @@ def _own_tables() -> set[str]:
 
 
 def _existing_tables(url: URL, names: Collection[str]) -> list[str]:
-    return sorted({str(table) for table in _first_column(url, TABLES)} & set(names))
+    return sorted({str(table) for table in _first_column(url, TABLES_QUERY)} & set(names))
 
 
 def _first_column(url: URL, statement: str) -> list[Any]:
@@ -457,7 +457,7 @@ def _write_content(packed: IO[bytes], source: Path, content: Path) -> None:
 
 def _pieces(packed: IO[bytes], source: Path) -> Iterator[bytes]:
     try:
-        while chunk := packed.read(PIECE):
+        while chunk := packed.read(BACKUP_CHUNK):
             yield chunk
     except OSError as error:
         raise Unavailable(

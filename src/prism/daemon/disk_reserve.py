@@ -35,18 +35,21 @@ FREES_SPACE = {
     "POST {}/daemon/clean",
 }
 """Besides every DELETE: routes that free space or lead to that."""
-SAFE = {"GET", "HEAD", "OPTIONS"}  # methods that change nothing
+READING_METHODS = {"GET", "HEAD", "OPTIONS"}  # methods that change nothing
 MEASURED_FOLDERS = {
     "workspaces": "workspaces",
     "volumes": "storage/volumes",
     "snapshots": "storage/snapshots",
     "caches": "cache",
 }
-KEPT, PATIENCE = 60.0, 2.0  # seconds: for which sizes are cached, and for measuring them
-FULL = {HomeDiskFull.code, DatabaseFull.code}
+RELEASE_SECONDS, FREEING_TIMEOUT = (
+    60.0,
+    2.0,
+)  # seconds: for which sizes are cached, and for measuring them
+DISK_FULL_CODES = {HomeDiskFull.code, DatabaseFull.code}
 FULL_STATUS = 503
-TRIES = 3  # of a request that frees space
-UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+MAX_ATTEMPTS = 3  # of a request that frees space
+SIZE_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 class HomeDisk:
@@ -80,9 +83,9 @@ class HomeDisk:
         """The largest users of space and their bytes; measured again after a while only."""
         with self._lock:
             at, sizes = self._sizes
-            if at and time.monotonic() - at < KEPT:
+            if at and time.monotonic() - at < RELEASE_SECONDS:
                 return sizes
-            until = time.monotonic() + PATIENCE
+            until = time.monotonic() + FREEING_TIMEOUT
             home = self.reserve.folder
             measured = {name: _size(home / part, until) for name, part in MEASURED_FOLDERS.items()}
             measured["the database"] = sum(path.stat().st_size for path in home.glob("state.db*"))
@@ -105,7 +108,9 @@ class DiskSpaceGuard(ASGIMiddleware):
         """Pass the request on, if there is space for it."""
         if frees_space(str(scope.get("method")), address(scope)):
             return await self._repeat(scope, receive, send, next_app)
-        if scope.get("method") not in SAFE and not scope["route_handler"].opt.get(READS):
+        if scope.get("method") not in READING_METHODS and not scope["route_handler"].opt.get(
+            READS
+        ):
             await _in_thread(self._home_disk.refuse)
         return await next_app(scope, receive, send)
 
@@ -113,7 +118,7 @@ class DiskSpaceGuard(ASGIMiddleware):
         """Pass a request on; again, after the disk was full: then it was undone completely."""
         await _in_thread(self._home_disk.reserve.make_room)
         body = cast("dict[str, Any]", scope)[BODY]
-        for _ in range(TRIES - 1):
+        for _ in range(MAX_ATTEMPTS - 1):
             answer = RecordedAnswer()
             try:
                 await app(scope, replay_body(body, receive), answer.record)
@@ -140,7 +145,7 @@ def _says_full(answer: RecordedAnswer) -> bool:
     if answer.status != FULL_STATUS:
         return False
     try:
-        return bool(msgspec.json.decode(answer.body)["error"]["code"] in FULL)
+        return bool(msgspec.json.decode(answer.body)["error"]["code"] in DISK_FULL_CODES)
     except (msgspec.DecodeError, KeyError, TypeError):
         return False
 
@@ -152,11 +157,11 @@ def frees_space(method: str, route: str) -> bool:
 
 def size_text(size: float) -> str:
     """A number of bytes for people."""
-    for unit in UNITS[:-1]:
+    for unit in SIZE_UNITS[:-1]:
         if size < 1024:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1024
-    return f"{size:.1f} {UNITS[-1]}"
+    return f"{size:.1f} {SIZE_UNITS[-1]}"
 
 
 def _size(folder: Path, until: float) -> int:

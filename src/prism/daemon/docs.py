@@ -24,11 +24,11 @@ from prism.kit.envelope import ErrorEnvelope
 from prism.kit.http import PARAMETERS
 from prism.kit.idempotency import HEADER
 from prism.kit.stream import LAST_EVENT_ID
-from prism.workspaces.waiting import LONGEST, WAIT
+from prism.workspaces.waiting import MAX_WAIT_SECONDS, WAIT
 
 Schema = dict[str, Any]
-AT, EVENTS, WS = "/api/v1/openapi.json", "/api/v1/events", "/api/v1/ws"
-STYLE = """
+DESCRIPTION_PATH, EVENTS_PATH, WS = "/api/v1/openapi.json", "/api/v1/events", "/api/v1/ws"
+DOCS_STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }
 body { padding: 0 1rem; color: #1b1f24; background: #fff; }
 code { font: 0.9em ui-monospace, monospace; }
@@ -43,12 +43,12 @@ h3 b { color: #56d4a0; } a { color: #79b8ff; } td { border-color: #30363d; } }
 # Media types by the value of `?format=`.
 MEDIA = {"csv": "text/csv", "markdown": "text/markdown", "html": "text/html"}
 TEXT = {"schema": {"type": "string"}}
-REFUSED = {"$ref": "#/components/responses/Refused"}
-FAILED = {"$ref": "#/components/responses/Failed"}
+REFUSED_RESPONSE = {"$ref": "#/components/responses/Refused"}
+FAILED_RESPONSE = {"$ref": "#/components/responses/Failed"}
 THEIRS = {"description": "What the workspace's own service answers"}
-PASSED_ON = ("/web-proxy/", "/dcv-proxy/")
+PASSED_ON_PATHS = ("/web-proxy/", "/dcv-proxy/")
 WHO: list[Schema] = [{}, {"token": []}]  # local mode needs no token
-TOKEN = {"type": "http", "scheme": "bearer", "description": "A token, in team mode."}
+TOKEN_SCHEME = {"type": "http", "scheme": "bearer", "description": "A token, in team mode."}
 REPEATED: Schema = {
     "name": HEADER,
     "in": "header",
@@ -60,7 +60,7 @@ PARAMETER: dict[str, Schema] = {
         "name": WAIT,
         "in": "query",
         "description": "Seconds to hold the answer back until it is done.",
-        "schema": {"type": "integer", "minimum": 0, "maximum": LONGEST},
+        "schema": {"type": "integer", "minimum": 0, "maximum": MAX_WAIT_SECONDS},
     },
     LAST_EVENT_ID: {
         "name": LAST_EVENT_ID,
@@ -70,7 +70,7 @@ PARAMETER: dict[str, Schema] = {
     },
 }
 """Parameters that middleware reads and no handler declares, by name."""
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+DOCS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 class DocsPage(OpenAPIRenderPlugin):
@@ -81,7 +81,7 @@ class DocsPage(OpenAPIRenderPlugin):
         return page(completed(request.app)).encode()
 
 
-@get(AT, include_in_schema=False, sync_to_thread=False)
+@get(DESCRIPTION_PATH, include_in_schema=False, sync_to_thread=False)
 def description(request: Request[Any, Any, Any]) -> Schema:
     """The API as OpenAPI."""
     return completed(request.app)
@@ -101,7 +101,7 @@ def completed(app: Litestar) -> Schema:
     parts["schemas"] = dict(sorted(known.items()))
     api["paths"][WS] = {"get": deepcopy(WEBSOCKET)}
     api["paths"] = dict(sorted(api["paths"].items()))
-    stream = api["paths"][EVENTS]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    stream = api["paths"][EVENTS_PATH]["get"]["responses"]["200"]["content"]["text/event-stream"]
     stream["schema"] |= {"contentMediaType": "application/json", "contentSchema": LIVE_EVENT}
     body = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}}
     parts["responses"] = {
@@ -109,7 +109,7 @@ def completed(app: Litestar) -> Schema:
         "Failed": {"description": "Prism, or what it needs, does not work", "content": body},
     }
     undeclared = {**_undeclared(app), (WS, "get"): (LAST_EVENT_ID,)}
-    parts["securitySchemes"], api["security"] = {"token": TOKEN}, WHO
+    parts["securitySchemes"], api["security"] = {"token": TOKEN_SCHEME}, WHO
     for path, methods in api["paths"].items():
         for method, operation in methods.items():
             _complete(path, method, operation)
@@ -122,7 +122,7 @@ def completed(app: Litestar) -> Schema:
 def _complete(path: str, method: str, operation: Schema) -> None:
     answers = operation["responses"]
     answers.pop("400", None)  # its schema is Litestar's, not ours
-    if path.startswith(PASSED_ON):
+    if path.startswith(PASSED_ON_PATHS):
         operation["responses"] = {"default": THEIRS}
         return
     for parameter in operation.get("parameters", ()):
@@ -131,7 +131,7 @@ def _complete(path: str, method: str, operation: Schema) -> None:
             answers["200"]["content"] |= dict.fromkeys(kinds, TEXT)
         elif parameter["name"] == "follow":
             answers["200"]["content"] |= {"text/plain": TEXT}
-    answers |= {"4XX": REFUSED, "5XX": FAILED}
+    answers |= {"4XX": REFUSED_RESPONSE, "5XX": FAILED_RESPONSE}
     if method == "post":
         operation.setdefault("parameters", []).append(REPEATED)
 
@@ -161,7 +161,7 @@ def config() -> OpenAPIConfig:
             "/docs",
             route_handlers=[],
             include_in_schema=False,
-            response_headers={"Content-Security-Policy": POLICY, "X-Frame-Options": "DENY"},
+            response_headers={"Content-Security-Policy": DOCS_POLICY, "X-Frame-Options": "DENY"},
         ),
     )
 
@@ -189,9 +189,10 @@ def page(api: Schema) -> str:
     title = f"{escape(api['info']['title'])} {escape(api['info']['version'])}"
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
+        f'<meta name="viewport" content="width=device-width"><style>{DOCS_STYLE}</style>'
         f"<h1>{title}</h1><p>{escape(api['info']['description'])} For programs:"
-        f' <a href="{AT}"><code>{AT}</code></a>.</p><nav>{links}</nav>{sections}</html>'
+        f' <a href="{DESCRIPTION_PATH}"><code>{DESCRIPTION_PATH}</code></a>.</p>'
+        f"<nav>{links}</nav>{sections}</html>"
     )
 
 

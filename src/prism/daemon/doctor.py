@@ -18,7 +18,7 @@ from prism.errors import Unavailable
 from prism.kit.clock import Clock, whole
 from prism.kit.routes import Routes
 
-PATIENCE = 120.0  # seconds; each check has its own limit
+CHECK_TIMEOUT = 120.0  # seconds; each check has its own limit
 COMMAND = ("-m", "prism.cli.main", "doctor", "--json")
 # Variables that name another daemon or another user.
 ANOTHERS = ("PRISM_URL", "PRISM_TOKEN")
@@ -51,7 +51,7 @@ class Doctor:
                 check=False,
                 env=environ,
                 stdin=subprocess.DEVNULL,
-                timeout=PATIENCE,
+                timeout=CHECK_TIMEOUT,
             )
             # The exit code says whether something is broken, which the findings say as well.
             return msgspec.json.decode(process.stdout, type=tuple[DoctorFinding, ...])

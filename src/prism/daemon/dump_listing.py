@@ -8,15 +8,19 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-ENTRY = re.compile(r"(?P<number>\d+); \d+ \d+ (?P<rest>.+)")
-DEPENDS, TABLE = ";\tdepends on: ", "TABLE"
+LISTED_ENTRY = re.compile(r"(?P<number>\d+); \d+ \d+ (?P<rest>.+)")
+DEPENDS, TABLE_KIND = ";\tdepends on: ", "TABLE"
 # The parts of a table. Prism's tables have no views, triggers or rules.
-PARTS = (
+PART_KINDS = (
     *("TABLE DATA", "SEQUENCE SET", "SEQUENCE OWNED BY", "SEQUENCE", "DEFAULT", "COMMENT"),
     *("FK CONSTRAINT", "CHECK CONSTRAINT", "CONSTRAINT", "INDEX"),
 )
 SCHEMA = "SCHEMA"
-KINDS = (*PARTS, TABLE, SCHEMA)  # "TABLE DATA" before "TABLE": the first match counts
+ENTRY_KINDS = (
+    *PART_KINDS,
+    TABLE_KIND,
+    SCHEMA,
+)  # "TABLE DATA" before "TABLE": the first match counts
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ def entries(listing: str) -> list[Entry]:
     parsed: list[Entry] = []
     last: Entry | None = None
     for line in listing.splitlines():
-        if match := ENTRY.fullmatch(line):
+        if match := LISTED_ENTRY.fullmatch(line):
             last = _entry(match["number"], line, match["rest"])
             if last is not None:
                 parsed.append(last)
@@ -46,7 +50,7 @@ def entries(listing: str) -> list[Entry]:
 
 
 def _entry(number: str, line: str, rest: str) -> Entry | None:
-    for kind in KINDS:
+    for kind in ENTRY_KINDS:
         if rest.startswith(f"{kind} "):
             schema, name, *_ = [*rest.removeprefix(f"{kind} ").split(" "), ""]
             return Entry(number, line, kind, schema, name)
@@ -56,7 +60,9 @@ def _entry(number: str, line: str, rest: str) -> Entry | None:
 def tables_of(listing: str, schema: str) -> set[str]:
     """The names of all tables that a dump has in a schema."""
     return {
-        entry.name for entry in entries(listing) if entry.kind == TABLE and entry.schema == schema
+        entry.name
+        for entry in entries(listing)
+        if entry.kind == TABLE_KIND and entry.schema == schema
     }
 
 
@@ -70,10 +76,10 @@ def selection(listing: str, schema: str, tables: Collection[str]) -> list[str]:
     chosen = {
         entry.number
         for entry in parsed
-        if entry.kind == TABLE and entry.schema == schema and entry.name in tables
+        if entry.kind == TABLE_KIND and entry.schema == schema and entry.name in tables
     }
     schemas = {entry.number for entry in parsed if entry.kind == SCHEMA}
-    parts = [entry for entry in parsed if entry.kind in PARTS]
+    parts = [entry for entry in parsed if entry.kind in PART_KINDS]
     while more := {part.number for part in parts if _is_part(part, chosen, schemas)} - chosen:
         chosen |= more
     return [entry.line for entry in parsed if entry.number in chosen]

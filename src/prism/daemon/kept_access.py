@@ -11,7 +11,7 @@ from prism.errors import Unavailable
 from prism.home import settings_file
 from prism.settings import Settings, variable
 
-FIELDS = ("auth", "host", "public_url")
+ACCESS_SETTINGS = ("auth", "host", "public_url")
 
 
 class AccessNotKept(Unavailable, code="ACCESS_NOT_KEPT"):
@@ -36,8 +36,8 @@ def access_changes(settings: Settings, written: Mapping[str, str]) -> dict[str, 
     """The lines that the file needs; none in local mode, which is the default."""
     if settings.auth != "tokens":
         return {}
-    ours = {variable(name): str(getattr(settings, name)) for name in FIELDS}
-    standard = {variable(name): str(getattr(Settings(), name)) for name in FIELDS}
+    ours = {variable(name): str(getattr(settings, name)) for name in ACCESS_SETTINGS}
+    standard = {variable(name): str(getattr(Settings(), name)) for name in ACCESS_SETTINGS}
     return {
         name: value
         for name, value in ours.items()

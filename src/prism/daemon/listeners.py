@@ -17,9 +17,9 @@ from pathlib import Path
 from prism.errors import Conflict, Invalid
 from prism.settings import is_loopback
 
-LOOPBACK = ("127.0.0.1", "::1")
+LOOPBACK_HOSTS = ("127.0.0.1", "::1")
 BACKLOG = 1024
-TRIES = 20  # to find a port that is free on every address
+PORT_ATTEMPTS = 20  # to find a port that is free on every address
 NEIGHBOURS = 100  # ports after the usual one; the system gives none of them to other programs
 NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL}
 
@@ -82,16 +82,16 @@ def open_default(host: str, port: int, unix: Path) -> Listeners:
 def addresses(host: str) -> tuple[str, ...]:
     """The addresses to listen on for a host; always all of `localhost`."""
     if is_loopback(host):
-        return LOOPBACK
+        return LOOPBACK_HOSTS
     if host == "::":
         return ("::", "0.0.0.0")
     if host == "0.0.0.0":
         return ("0.0.0.0", "::1")
-    return (host, *LOOPBACK)
+    return (host, *LOOPBACK_HOSTS)
 
 
 def _tcp(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
-    for left in reversed(range(TRIES if port == 0 else 1)):
+    for left in reversed(range(PORT_ATTEMPTS if port == 0 else 1)):
         with ExitStack() as undo:
             listeners: list[socket.socket] = []
             try:
@@ -120,7 +120,7 @@ def _listening(host: str, port: int) -> socket.socket | None:
         raise _refused(host, port, error) from error
     # Accepted sockets inherit it; without it, an answer in two pieces waits 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if host in LOOPBACK and sys.platform == "linux":
+    if host in LOOPBACK_HOSTS and sys.platform == "linux":
         with suppress(OSError):
             # BBR, the default of many servers, paces packets, which only slows down loopback.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")

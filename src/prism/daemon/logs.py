@@ -15,7 +15,7 @@ OF_STRANGERS = {
     *("asyncio", "uvicorn.error", "prism.kit.peer_credentials", "prism.access.request_lifetime"),
     "prism.providers.local.ssh.gate",
 }
-AT_MOST, WINDOW = 5, 60.0  # messages of one kind in this many seconds
+MAX_REPEATS, WINDOW = 5, 60.0  # messages of one kind in this many seconds
 
 
 class RepeatFilter(logging.Filter):
@@ -33,10 +33,10 @@ class RepeatFilter(logging.Filter):
         since, count = self._seen.get(kind, (record.created, 0))
         if record.created - since < WINDOW:
             self._seen[kind] = (since, count + 1)
-            return count < AT_MOST
+            return count < MAX_REPEATS
         self._seen[kind] = (record.created, 1)
-        if count > AT_MOST:
-            record.msg = f"{record.msg} (and {count - AT_MOST} more since the last of these)"
+        if count > MAX_REPEATS:
+            record.msg = f"{record.msg} (and {count - MAX_REPEATS} more since the last of these)"
         return True
 
 

@@ -49,7 +49,7 @@ from prism.workspaces.ports import Compute
 
 log = logging.getLogger(__name__)
 MESSAGE = 1024 * 1024  # bytes of a message that a WebSocket client may send
-IDLE = 30  # seconds after which a connection without requests is closed
+KEEP_ALIVE_SECONDS = 30  # seconds after which a connection without requests is closed
 
 
 class AlreadyRunning(Conflict, code="ALREADY_RUNNING"):
@@ -280,7 +280,7 @@ def _config(
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE,
-        timeout_keep_alive=IDLE,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws=cast("type[asyncio.Protocol]", web_sockets),
         ws_max_size=MESSAGE,
     )

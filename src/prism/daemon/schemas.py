@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from litestar._openapi.schema_generation import SchemaCreator
 
 SchemaOrReference = Schema | Reference
-PLAIN = {
+SCALAR_TYPES = {
     inspect.NoneType: OpenAPIType.NULL,
     inspect.BoolType: OpenAPIType.BOOLEAN,
     inspect.IntType: OpenAPIType.INTEGER,
@@ -79,7 +79,7 @@ def _schema_of(kind: inspect.Type, creator: "SchemaCreator") -> SchemaOrReferenc
         # Not `oneOf`, because a value may match several: an integer is also a number.
         choices = [_schema_of(member, creator) for member in kind.types]
         return choices[0] if len(choices) == 1 else Schema(any_of=choices)
-    return _scalar(kind) if isinstance(kind, tuple(PLAIN)) else _loose(kind, creator)
+    return _scalar(kind) if isinstance(kind, tuple(SCALAR_TYPES)) else _loose(kind, creator)
 
 
 def _loose(kind: inspect.Type, creator: "SchemaCreator") -> Schema:
@@ -100,7 +100,7 @@ def _loose(kind: inspect.Type, creator: "SchemaCreator") -> Schema:
 
 
 def _scalar(kind: inspect.Type) -> Schema:
-    schema = Schema(type=PLAIN[type(kind)], format=FORMATS.get(type(kind)))
+    schema = Schema(type=SCALAR_TYPES[type(kind)], format=FORMATS.get(type(kind)))
     if isinstance(kind, inspect.StrType):
         schema.min_length, schema.max_length = kind.min_length, kind.max_length
         schema.pattern = kind.pattern

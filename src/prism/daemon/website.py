@@ -21,7 +21,7 @@ from prism.kit.http import header, refuse
 
 BUILT = Path(__file__).parents[1] / "web"
 INDEX = "index.html"
-POLICY = "; ".join(
+CONTENT_POLICY = "; ".join(
     (
         "default-src 'self'",
         "img-src 'self' data: blob:",
@@ -31,15 +31,15 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-SAFE = (
-    (b"content-security-policy", POLICY.encode()),
+SECURITY_HEADERS = (
+    (b"content-security-policy", CONTENT_POLICY.encode()),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-FOR_EVER, ASK = b"public, max-age=31536000, immutable", b"no-cache"
+FOR_EVER, NO_CACHE = b"public, max-age=31536000, immutable", b"no-cache"
 ENCODINGS = ((b"br", "br"), (b"gzip", "gz"))  # the best first, with the suffix of its files
 HTML = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"no-store")]
 NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Prism</title>
@@ -103,7 +103,7 @@ class Website:
         etag = f'"{file.etag}{suffix}"'.encode()
         headers = [
             (b"content-type", file.type.encode()),
-            (b"cache-control", FOR_EVER if file.immutable else ASK),
+            (b"cache-control", FOR_EVER if file.immutable else NO_CACHE),
             (b"etag", etag),
             (b"vary", b"accept-encoding"),
         ]
@@ -152,7 +152,7 @@ def _best_encoding(accepted: bytes, built: tuple[str, ...]) -> tuple[bytes, str]
 
 
 async def _answer(scope: Any, send: Send, status: int, headers: Headers, body: bytes) -> None:
-    lines = [*headers, *SAFE]
+    lines = [*headers, *SECURITY_HEADERS]
     if status != 304:
         lines.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": lines})

@@ -15,7 +15,7 @@ from prism.workspaces.model import Workspace, WorkspaceState
 from prism.workspaces.plan import elsewhere, not_running
 from prism.workspaces.read_model import ReadModel
 
-GONE = {WorkspaceState.TERMINATING, WorkspaceState.TERMINATED}
+ENDING_STATES = {WorkspaceState.TERMINATING, WorkspaceState.TERMINATED}
 
 
 class HomeFiles:
@@ -112,7 +112,7 @@ class HomeFiles:
         """The workspace, its provider's files, and its machine id; raises if there are none."""
         cached = self._read_model.pages.named(name)
         workspace = cached.workspace
-        if cached.state in GONE:
+        if cached.state in ENDING_STATES:
             raise not_running(workspace)
         if workspace.machine_id is None:
             raise FileMissing(

@@ -27,7 +27,7 @@ from prism.kit.http import RAW, WRITES
 from prism.kit.limits import PATIENT
 from prism.kit.routes import Routes
 
-MOST = 5000  # entries of one answer
+MAX_ENTRIES = 5000  # entries of one answer
 BINARY = "application/octet-stream"
 # A browser always downloads files from here; it never shows or runs them on the daemon's origin.
 GUARDED = {
@@ -39,7 +39,7 @@ GUARDED = {
 Name = FromPath[str]
 Service = NamedDependency[HomeFiles]
 Path = Annotated[str, QueryParameter(description="Below the home, such as data/input.csv")]
-Limit = Annotated[int, QueryParameter(ge=1, le=MOST)]
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_ENTRIES)]
 Offset = Annotated[
     int, QueryParameter(ge=0, description="How much was received before, of an upload in pieces")
 ]

@@ -10,7 +10,7 @@ from prism.files.ports import FileReader, FileWriter
 from prism.kit.envelope import InvalidRequest
 from prism.kit.http import next_piece
 
-PIECE = 256 * 1024
+FILE_CHUNK = 256 * 1024
 
 
 async def outgoing(file_reader: FileReader, first: int, size: int) -> AsyncIterator[bytes]:
@@ -20,7 +20,7 @@ async def outgoing(file_reader: FileReader, first: int, size: int) -> AsyncItera
     """
     try:
         while size > 0:
-            piece = await asyncio.to_thread(file_reader.read, first, min(PIECE, size))
+            piece = await asyncio.to_thread(file_reader.read, first, min(FILE_CHUNK, size))
             if not piece:
                 raise ConnectionAbortedError("the file became shorter while it was read")
             yield piece
@@ -44,7 +44,7 @@ async def incoming(receive: Receive, target: FileWriter, most: int | None) -> in
             raise InvalidRequest(
                 details=f"its body has more than the {most} bytes that are missing"
             )
-        if len(buffer) >= PIECE or (buffer and not more):
+        if len(buffer) >= FILE_CHUNK or (buffer and not more):
             await asyncio.to_thread(target.write, bytes(buffer))
             size += len(buffer)
             buffer.clear()

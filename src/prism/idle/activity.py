@@ -8,14 +8,14 @@ from threading import Lock
 from typing import TypeVar
 
 from prism.idle import store
-from prism.idle.model import SHOWN_FIGURES, STEP, ActivityStep, FigureSum
+from prism.idle.model import SHOWN_FIGURES, STEP_SECONDS, ActivityStep, FigureSum
 from prism.idle.recorder import Recorder
 from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.workspaces import store as workspaces
 from prism.workspaces.idleness import Idleness
 
-STEPS_SHOWN = 24 * 3600 // STEP
+STEPS_SHOWN = 24 * 3600 // STEP_SECONDS
 MOST_REASONS, LONGEST_REASON = 5, 200
 
 Steps = dict[tuple[str, int], ActivityStep]
@@ -70,7 +70,7 @@ class ActivityRecorder(Recorder):
 
     def oldest(self) -> int:
         """The number of the first step of the last 24 hours."""
-        return int(self._clock.now().timestamp()) // STEP - STEPS_SHOWN
+        return int(self._clock.now().timestamp()) // STEP_SECONDS - STEPS_SHOWN
 
     def _add(self, key: str, idleness: Idleness, since: int, until: int) -> None:
         state = idleness.state or "unknown"
@@ -102,6 +102,6 @@ def _join(steps: dict[K, ActivityStep], key: K, later: ActivityStep) -> None:
 def steps_between(since: int, until: int) -> Iterator[tuple[int, int, int]]:
     """The steps that a period overlaps: the number of each, and the overlapping part of it."""
     while since < until:
-        ended = min(until, (since // STEP + 1) * STEP)
-        yield since // STEP, since, ended
+        ended = min(until, (since // STEP_SECONDS + 1) * STEP_SECONDS)
+        yield since // STEP_SECONDS, since, ended
         since = ended

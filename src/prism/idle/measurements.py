@@ -16,7 +16,7 @@ from prism.profiles.providers import traits_of
 from prism.workspaces import store as workspaces
 from prism.workspaces.idleness import Idleness
 
-KEPT = timedelta(days=30)
+RETENTION = timedelta(days=30)
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Measurements(Recorder):
         """Write the sums, and delete those that are too old; retried at the next measurement."""
         if not (sums := self._sums):
             return
-        oldest = int((self._clock.now() - KEPT).timestamp()) // HOUR
+        oldest = int((self._clock.now() - RETENTION).timestamp()) // HOUR
         with self._db.write() as tx:
             ids = sorted({key for key, _ in sums})
             kinds = {
@@ -67,7 +67,7 @@ class Measurements(Recorder):
 
     def observed(self, sql: Connection, project: str) -> Sequence[MeasuredUsage]:
         """The measurements of the last 30 days of each workspace that is in the project now."""
-        oldest = int((self._clock.now() - KEPT).timestamp()) // HOUR
+        oldest = int((self._clock.now() - RETENTION).timestamp()) // HOUR
         usages = []
         living = (workspace for workspace in workspaces.every(sql) if workspace.ended_at is None)
         current = {workspace.id: workspace for workspace in living if workspace.project == project}

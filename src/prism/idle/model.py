@@ -23,8 +23,14 @@ SHOWN_FIGURES = {
     "gpu": "gpu",
 }
 """The names of the figures of an activity chart, and the machine's figure for each."""
-STEP = 600  # seconds that one point of an activity chart stands for
-UNITS = {"cpu": "% of a core", "memory": "%", "network": "KB/s", "disk": "KB/s", "gpu": "%"}
+STEP_SECONDS = 600  # seconds that one point of an activity chart stands for
+MEASUREMENT_UNITS = {
+    "cpu": "% of a core",
+    "memory": "%",
+    "network": "KB/s",
+    "disk": "KB/s",
+    "gpu": "%",
+}
 
 
 class IdleProfileInUse(InUse):
@@ -290,7 +296,7 @@ class ActivityReader(Protocol):
 
 def limits_of(profile: IdleProfile) -> dict[str, float]:
     """The limits that a profile sets."""
-    thresholds = {name: getattr(profile, f"{name}_threshold") for name in UNITS}
+    thresholds = {name: getattr(profile, f"{name}_threshold") for name in MEASUREMENT_UNITS}
     return {name: float(limit) for name, limit in thresholds.items() if limit is not None}
 
 

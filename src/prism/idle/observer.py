@@ -22,9 +22,11 @@ from prism.workspaces.idleness import IdleAct, Idleness
 from prism.workspaces.model import IdleSummary, Workspace
 from prism.workspaces.ports import Machine
 
-SOON = timedelta(minutes=10)  # how long before it goes to sleep an event announces it, once
+WARNING_TIME = timedelta(
+    minutes=10
+)  # how long before it goes to sleep an event announces it, once
 WARN_EVERY = timedelta(seconds=10)
-LONG = 30  # minutes of an unknown verdict until an event says so
+UNKNOWN_MINUTES = 30  # minutes of an unknown verdict until an event says so
 
 
 class IdleObserver:
@@ -93,7 +95,7 @@ class IdleObserver:
         unknown = {
             key: minutes
             for key, idleness in known.items()
-            if (minutes := unknown_minutes(idleness)) is not None and minutes >= LONG
+            if (minutes := unknown_minutes(idleness)) is not None and minutes >= UNKNOWN_MINUTES
         }
         # A survey without an answer knows no verdict, and ends none.
         announced = {key for key in self._announced_unknown if key in unknown or key not in known}
@@ -135,7 +137,7 @@ class IdleObserver:
             row.id: sleep_time(row, profiles[row.profile or ""], known[row.id], now)
             for row in watched
         }
-        soon = {id: at for id, at in due.items() if at is not None and at - now < SOON}
+        soon = {id: at for id, at in due.items() if at is not None and at - now < WARNING_TIME}
         if not soon:
             return
         with self._db.write() as tx:

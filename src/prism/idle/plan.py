@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from prism.idle.model import (
+    MEASUREMENT_UNITS,
     SHOWN_FIGURES,
-    STEP,
-    UNITS,
+    STEP_SECONDS,
     Activity,
     ActivityFigure,
     ActivityPoint,
@@ -27,7 +27,7 @@ from prism.workspaces.idleness import Idleness
 from prism.workspaces.model import IdleSummary, Workspace, WorkspaceState
 from prism.workspaces.plan import state_of
 
-HOUR = 3600
+HOUR_SECONDS = 3600
 VERDICTS: tuple[Literal["active", "idle", "unknown"], ...] = ("active", "idle", "unknown")
 BUILT_IN = (
     IdleProfile(
@@ -144,7 +144,7 @@ def past_action(triggered: TriggeredAction, now: datetime) -> IdleAction:
     saved = (
         None
         if triggered.rate is None
-        else Micros(triggered.rate * int(slept.total_seconds()) // HOUR)
+        else Micros(triggered.rate * int(slept.total_seconds()) // HOUR_SECONDS)
     )
     return IdleAction(
         instance_name=triggered.instance_name,
@@ -174,9 +174,9 @@ def activity(
         profile=workspace.idle_profile,
         since=since.replace(microsecond=0),
         until=now.replace(microsecond=0),
-        step_seconds=STEP,
+        step_seconds=STEP_SECONDS,
         figures=tuple(
-            ActivityFigure(name=name, unit=UNITS[name], limit=limits.get(name))
+            ActivityFigure(name=name, unit=MEASUREMENT_UNITS[name], limit=limits.get(name))
             for name in SHOWN_FIGURES
         ),
         points=tuple(_point(step) for step in steps),
@@ -189,7 +189,7 @@ def activity(
 def _point(activity_step: ActivityStep) -> ActivityPoint:
     verdict = max(VERDICTS, key=lambda one: activity_step.seconds.get(one, 0))
     return ActivityPoint(
-        at=datetime.fromtimestamp(activity_step.number * STEP, UTC),
+        at=datetime.fromtimestamp(activity_step.number * STEP_SECONDS, UTC),
         verdict=verdict,
         because=activity_step.reasons.get(verdict, ()),
         active_seconds=activity_step.seconds.get("active", 0),
@@ -221,7 +221,9 @@ def _measurements(profile: IdleProfile | None, idleness: Idleness) -> tuple[Meas
     if profile is None or idleness.state is None:
         return ()
     return tuple(
-        MeasuredFigure(what=name, value=idleness.figures.get(name), limit=limit, unit=UNITS[name])
+        MeasuredFigure(
+            what=name, value=idleness.figures.get(name), limit=limit, unit=MEASUREMENT_UNITS[name]
+        )
         for name, limit in limits_of(profile).items()
     )
 

@@ -10,11 +10,11 @@ from prism.idle.model import rule_of, sent_rule_text
 from prism.idle.service import find
 from prism.kit.clock import Clock
 from prism.kit.db import Database
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_locations
+from prism.kit.reconcile import NEVER_DUE, Claim, ReconcileResult, in_locations
 from prism.workspaces import store as workspaces
 from prism.workspaces.ports import Compute
 
-SELDOM = timedelta(minutes=5)
+UNUSED_INTERVAL = timedelta(minutes=5)
 
 
 class IdleReconciler:
@@ -31,7 +31,7 @@ class IdleReconciler:
 
     def mark_due(self) -> timedelta:
         """Does nothing: rules do not change by themselves."""
-        return SELDOM
+        return UNUSED_INTERVAL
 
     def look(self, claims: Sequence[Claim]) -> None:
         """Does nothing: a rule may be sent twice."""
@@ -42,7 +42,7 @@ class IdleReconciler:
             watched = store.watched(sql, claim.id)
             rows = workspaces.by_ids(sql, [claim.id])
             profile = find(sql, watched.profile) if watched and watched.profile else None
-        rest = NEVER - self._clock.now()
+        rest = NEVER_DUE - self._clock.now()
         if watched is None or watched.machine is None or not rows:
             return ReconcileResult(rest, lambda _: None)
         rule = rule_of(watched, profile, rows[0].hibernation) if profile else None

@@ -34,7 +34,7 @@ from prism.idle.plan import BUILT_IN, activity, expiry_notes, past_action, statu
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import NEVER
+from prism.kit.reconcile import NEVER_DUE
 from prism.workspaces import store as workspaces
 from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.events import about
@@ -187,7 +187,7 @@ class IdleTracker:
             watched = WatchedWorkspace(
                 id=after.id, location=after.location, profile=after.idle_profile
             )
-            due_at = NEVER if after.machine_id is None else now  # there is no machine yet
+            due_at = NEVER_DUE if after.machine_id is None else now  # there is no machine yet
             store.add_watch(tx, watched, due_at=due_at)
             return
         if after.ended_at is not None:

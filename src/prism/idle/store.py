@@ -98,7 +98,7 @@ activity_steps = Table(  # by steps of ten minutes since 1970
     Column("number", Integer, primary_key=True, index=True),
     Column("step", String, nullable=False),  # an ActivityStep as JSON
 )
-PROFILE = select_struct(profiles, IdleProfile)
+PROFILE_QUERY = select_struct(profiles, IdleProfile)
 WATCHED = select_struct(watches, WatchedWorkspace)
 # Statements of each launch and each verb, built once: building takes longer than executing.
 WATCHED_BY_ID = WATCHED.where(watches.c.id == bindparam("of"))
@@ -110,12 +110,14 @@ PAST = select_struct(history, TriggeredAction)
 
 def own_profiles(sql: Connection) -> list[IdleProfile]:
     """The profiles that users made, by name."""
-    return structs_of(sql, IdleProfile, PROFILE.order_by(profiles.c.name))
+    return structs_of(sql, IdleProfile, PROFILE_QUERY.order_by(profiles.c.name))
 
 
 def own_profile(sql: Connection, name: str) -> IdleProfile | None:
     """The profile with that name that a user made, if any."""
-    return next(iter(structs_of(sql, IdleProfile, PROFILE.where(profiles.c.name == name))), None)
+    return next(
+        iter(structs_of(sql, IdleProfile, PROFILE_QUERY.where(profiles.c.name == name))), None
+    )
 
 
 def add_profile(tx: Tx, profile: IdleProfile) -> None:

@@ -25,8 +25,8 @@ from prism.kit.routes import Routes
 Invitations = NamedDependency[InvitationService]
 Id = FromPath[str]
 OfStatus = Annotated[InvitationStatus | None, QueryParameter(name="status")]
-PATH = "/api/v1/invitations"
-router = Routes(PATH, tags=["invitations"])
+INVITATIONS_PATH = "/api/v1/invitations"
+router = Routes(INVITATIONS_PATH, tags=["invitations"])
 
 
 @router.post("/send", sync_to_thread=True)

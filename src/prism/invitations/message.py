@@ -13,8 +13,8 @@ from html import escape
 from prism.invitations.addresses import parts
 from prism.invitations.model import Mail
 
-STYLE = "font: 16px/1.5 system-ui, sans-serif; max-width: 36rem; color: #1b1f24"
-LONGEST = 100  # characters of a name in a header
+MAIL_STYLE = "font: 16px/1.5 system-ui, sans-serif; max-width: 36rem; color: #1b1f24"
+MAX_NAME_LENGTH = 100  # characters of a name in a header
 
 
 def compose(mail: Mail, sender: str, address: str) -> EmailMessage:
@@ -38,7 +38,7 @@ def compose(mail: Mail, sender: str, address: str) -> EmailMessage:
 def line(raw: str) -> str:
     """A user's text as one line of printable characters."""
     text = "".join(c if c.isprintable() else " " for c in raw).strip()
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= MAX_NAME_LENGTH else f"{text[: MAX_NAME_LENGTH - 1]}…"
 
 
 def _paragraphs(mail: Mail, address: str) -> tuple[str, str, str]:
@@ -69,4 +69,4 @@ def _html(mail: Mail, address: str) -> str:
     command = f"<pre>prism invite accept {escape(mail.invitation.id)}</pre>"
     token = f"<pre>{escape(mail.token)}</pre>"
     body = f"{opening}{quote}{request}{command}{token}{ending}"
-    return f'<!doctype html><html lang="en"><body style="{STYLE}">{body}</body></html>\n'
+    return f'<!doctype html><html lang="en"><body style="{MAIL_STYLE}">{body}</body></html>\n'

@@ -9,12 +9,12 @@ from msgspec import Meta, Struct
 from prism.access.model import Role
 from prism.errors import AlreadyExists, Conflict, Denied, NotFound
 
-LONGEST = 2000  # characters of a message
-Text = Annotated[str, Meta(max_length=LONGEST)]
+MAX_TEXT_LENGTH = 2000  # characters of a message
+Text = Annotated[str, Meta(max_length=MAX_TEXT_LENGTH)]
 Word = Annotated[str, Meta(min_length=1, max_length=100)]
 Address = Annotated[str, Meta(min_length=1, max_length=320)]
 Secret = Annotated[str, Meta(min_length=1, max_length=200)]
-MOST = 500  # in one request
+MAX_INVITATIONS = 500  # in one request
 MOST_A_DAY = 1000  # in one project
 MOST_A_DAY_BY_PERSON, MOST_A_DAY_BY_ALL = 200, 2000  # mails, in team mode without the operator's
 MOST_RESENT = 10  # of one invitation
@@ -109,14 +109,14 @@ class BulkInvitee(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     email: Annotated[str, Meta(description="a mail address")]
     role: Annotated[str, Meta(description=f"{', '.join(Role)}")] | None = None
-    message: Annotated[str, Meta(description=f"up to {LONGEST} characters")] | None = None
+    message: Annotated[str, Meta(description=f"up to {MAX_TEXT_LENGTH} characters")] | None = None
 
 
 class BulkInvitationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to invite several people; `dry_run` only checks."""
 
     project_id: Word
-    invitations: Annotated[tuple[BulkInvitee, ...], Meta(min_length=1, max_length=MOST)]
+    invitations: Annotated[tuple[BulkInvitee, ...], Meta(min_length=1, max_length=MAX_INVITATIONS)]
     default_role: Role = Role.MEMBER
     default_message: Text = ""
     invited_by: Address | None = None

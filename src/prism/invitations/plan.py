@@ -8,7 +8,7 @@ from msgspec import structs
 
 from prism.access.model import Role
 from prism.invitations.model import (
-    LONGEST,
+    MAX_TEXT_LENGTH,
     BulkInvitationAnswer,
     BulkInvitationCounts,
     BulkInvitationRequest,
@@ -75,8 +75,8 @@ def field_error(guest: BulkInvitee) -> str | None:
     """Why a person's fields are not valid, if so."""
     if guest.role is not None and guest.role not in {*Role}:
         return f"role: {guest.role!r} is none of {', '.join(Role)}"
-    if guest.message is not None and len(guest.message) > LONGEST:
-        return f"message: is longer than {LONGEST} characters"
+    if guest.message is not None and len(guest.message) > MAX_TEXT_LENGTH:
+        return f"message: is longer than {MAX_TEXT_LENGTH} characters"
     return None
 
 

@@ -26,10 +26,10 @@ from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.reconcile import Claim, ReconcileResult
 
-SYSTEM = "prism"
+SYSTEM_ACTOR = "prism"
 RETRIED = "it is tried again: "
 DIGIT = re.compile(r"\d")
-AGAIN = timedelta(minutes=5)  # never used: a finished row is deleted
+RETRY_DELAY = timedelta(minutes=5)  # never used: a finished row is deleted
 
 
 class MailReconciler:
@@ -62,7 +62,9 @@ class MailReconciler:
             mail is None
             or status_of(mail.invitation, self._clock.now()) is not InvitationStatus.PENDING
         ):
-            return ReconcileResult(AGAIN, lambda tx: self._record_dropped(tx, claim.id, mail))
+            return ReconcileResult(
+                RETRY_DELAY, lambda tx: self._record_dropped(tx, claim.id, mail)
+            )
         from prism.invitations.message import compose  # noqa: PLC0415  cold start: few send mail
 
         try:
@@ -72,8 +74,10 @@ class MailReconciler:
             raise  # the loop knows how long to wait
         except Undeliverable as problem:
             why = problem.details or problem.message
-            return ReconcileResult(AGAIN, lambda tx: self._record_refusal(tx, claim.id, mail, why))
-        return ReconcileResult(AGAIN, lambda tx: self._record_sent(tx, claim.id, mail, file))
+            return ReconcileResult(
+                RETRY_DELAY, lambda tx: self._record_refusal(tx, claim.id, mail, why)
+            )
+        return ReconcileResult(RETRY_DELAY, lambda tx: self._record_sent(tx, claim.id, mail, file))
 
     def _record_sent(self, tx: Tx, id: str, mail: Mail, file: str | None) -> None:
         store.remove_mail(tx, id)
@@ -82,10 +86,14 @@ class MailReconciler:
             tx, mail.invitation.id, mailed_at=at, mail_file=file, mail_problem=None
         )
         if file is None:
-            tx.happened(InvitationMailed(**about(mail.invitation, mail.project_name, SYSTEM)))
+            tx.happened(
+                InvitationMailed(**about(mail.invitation, mail.project_name, SYSTEM_ACTOR))
+            )
         else:
             tx.happened(
-                InvitationWritten(**about(mail.invitation, mail.project_name, SYSTEM), file=file)
+                InvitationWritten(
+                    **about(mail.invitation, mail.project_name, SYSTEM_ACTOR), file=file
+                )
             )
 
     def _record_dropped(self, tx: Tx, id: str, mail: Mail | None) -> None:
@@ -104,7 +112,7 @@ class MailReconciler:
             store.update_fields(tx, mail.invitation.id, mail_problem=problem)
             tx.happened(
                 InvitationDelayed(
-                    **about(mail.invitation, mail.project_name, SYSTEM), problem=problem
+                    **about(mail.invitation, mail.project_name, SYSTEM_ACTOR), problem=problem
                 )
             )
 
@@ -113,7 +121,7 @@ class MailReconciler:
         store.update_fields(tx, mail.invitation.id, mail_problem=why)
         tx.happened(
             InvitationUndeliverable(
-                **about(mail.invitation, mail.project_name, SYSTEM), problem=why
+                **about(mail.invitation, mail.project_name, SYSTEM_ACTOR), problem=why
             )
         )
 

@@ -56,8 +56,8 @@ PRAGMAS = (
     "foreign_keys = ON",
     "wal_autocheckpoint = 4000",  # pages; one that is written twice before is copied once
 )
-PATIENCE = 10.0  # seconds that a request waits for the database
-RECENT = 30.0  # seconds for which a problem is reported after it occurred last
+WRITE_TIMEOUT = 10.0  # seconds that a request waits for the database
+PROBLEM_SECONDS = 30.0  # seconds for which a problem is reported after it occurred last
 CACHED = 32 * 2**10  # KiB of the file that the writer keeps: sums of a large pool read many pages
 LARGEST_CHECKED = 64 * 2**20  # bytes of a file that a start checks whole
 LONG_WAIT = 2.0  # seconds that a writer waits before that is reported
@@ -87,7 +87,7 @@ WRITTEN: Counter[tuple[str, str]] = Counter()
 class Database:
     """The engines, and the only place that commits."""
 
-    def __init__(self, url: str, clock: Clock, bus: Bus, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str, clock: Clock, bus: Bus, patience: float = WRITE_TIMEOUT) -> None:
         self.bus = bus
         self.patience = patience
         self.shared = not url.startswith("sqlite")
@@ -269,7 +269,7 @@ class Database:
         except DatabaseUnavailable as away:
             self._problems[False] = time.monotonic(), away
         now = time.monotonic()
-        recent = [why for at, why in tuple(self._problems.values()) if now - at < RECENT]
+        recent = [why for at, why in tuple(self._problems.values()) if now - at < PROBLEM_SECONDS]
         texts = list(dict.fromkeys(f"{why.message.rstrip('.')}: {why.details}" for why in recent))
         waiting = max((now - since for since in tuple(self._queue.values())), default=0.0)
         if waiting > LONG_WAIT:

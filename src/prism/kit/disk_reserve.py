@@ -21,11 +21,11 @@ from pathlib import Path
 from prism.errors import Unavailable
 
 log = logging.getLogger(__name__)
-NAME = "reserve"
-SIZE = 8 * 2**20  # bytes
+RESERVE_FILE = "reserve"
+RESERVE_BYTES = 8 * 2**20  # bytes
 SHARE = 16  # of a small disk, one part in so many
 NEEDED = 2**18  # bytes that one change may take, with the log of the database
-PIECE = 2**16
+WRITE_CHUNK = 2**16
 TRIAL = "reserve.trial"
 AMPLE = 2**26  # bytes free for everybody, above which nothing is tried
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -39,9 +39,9 @@ class HomeDiskFull(Unavailable, code="HOME_DISK_FULL"):
 class Reserve:
     """The reserve of one home."""
 
-    def __init__(self, folder: Path, size: int = SIZE) -> None:
+    def __init__(self, folder: Path, size: int = RESERVE_BYTES) -> None:
         self.folder = folder
-        self._path, self._most = folder / NAME, size
+        self._path, self._most = folder / RESERVE_FILE, size
         self._lock = threading.Lock()
 
     @property
@@ -140,7 +140,7 @@ def _allocate(file: int, size: int) -> bool:
         os.posix_fallocate(file, offset, min(NEEDED, size - offset))
     if os.fstat(file).st_blocks * 512 < size:
         os.lseek(file, 0, os.SEEK_SET)
-        for _ in range(0, size, PIECE):
-            os.write(file, os.urandom(PIECE))
+        for _ in range(0, size, WRITE_CHUNK):
+            os.write(file, os.urandom(WRITE_CHUNK))
         os.ftruncate(file, size)
     return True

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import inspect
 
-STEP = re.compile(r"\[[^\]]*\]|[^.\[]+")
+PATH_STEP = re.compile(r"\[[^\]]*\]|[^.\[]+")
 OTHER = "Invalid enum value "  # how msgspec begins its message
 
 
@@ -20,7 +20,7 @@ def message(words: str, kind: Any, place: str = "") -> str:
 def choices(kind: Any, place: str = "") -> tuple[str, ...]:
     """The values allowed at a path of a `kind`, such as `copies[1].size`; none if not limited."""
     types = [inspect.type_info(kind)]
-    for step in STEP.findall(place):
+    for step in PATH_STEP.findall(place):
         types = [
             inner for outer in types for bare in _unwrap(outer) for inner in _at_step(bare, step)
         ]

@@ -19,7 +19,7 @@ from prism.errors import (
     Unavailable,
 )
 
-RETRY_AFTER = 5  # seconds, where the problem's own data does not say
+RETRY_AFTER_SECONDS = 5  # seconds, where the problem's own data does not say
 
 
 class InvalidRequest(Invalid, code="INVALID_REQUEST"):
@@ -143,7 +143,7 @@ def headers_of(problem: Problem) -> dict[str, str]:
     if status == 416:
         return {"Content-Range": f"bytes */{(problem.data or {})['size']}"}
     if status == 503:
-        return {"Retry-After": str((problem.data or {}).get("retry_after", RETRY_AFTER))}
+        return {"Retry-After": str((problem.data or {}).get("retry_after", RETRY_AFTER_SECONDS))}
     return {}
 
 

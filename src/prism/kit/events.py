@@ -15,7 +15,7 @@ from msgspec import Struct
 
 MONEY: dict[str, frozenset[str]] = {}  # which fields of an event are micro-dollars
 RESYNC = "resync"  # no change of its own: clients must read everything again
-NUMBER = re.compile(r"(?:evt_)?([0-9]{1,18})")
+EVENT_ID = re.compile(r"(?:evt_)?([0-9]{1,18})")
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ def id_of(number: int) -> str:
 
 def number_of(id: str) -> int | None:
     """The number of an event, from its id in the API or from the number itself; else None."""
-    match = NUMBER.fullmatch(id)
+    match = EVENT_ID.fullmatch(id)
     return int(match[1]) if match else None
 
 

@@ -27,7 +27,7 @@ from prism.kit.envelope import (
 )
 from prism.kit.http import refuse
 
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.localhost")
 NEVER_BY_LINK = {"api", "aws-proxy"}  # a link may lead to pages only
 PROXY_HEADERS = frozenset(
@@ -74,7 +74,7 @@ class Gate:
         self._app, self._clock = app, clock
         self._content = content or self._no_workspace
         self._suffixes = (f":{port}", "") if port == 80 else (f":{port}",)
-        own_hosts = {name + suffix for name in LOOPBACK for suffix in self._suffixes}
+        own_hosts = {name + suffix for name in LOOPBACK_NAMES for suffix in self._suffixes}
         self._hosts = own_hosts | {host.lower() for host in hosts}
         self._origins = {origin.lower() for origin in origins}
         self._team, self._gui = team, gui
@@ -126,10 +126,10 @@ class Gate:
             return None
         if LABEL.fullmatch(name) and (not colon or port.isdecimal()):
             label = name.partition(".")[0]
-            if self._gui and label.startswith(gui_origin.PREFIX):
+            if self._gui and label.startswith(gui_origin.ORIGIN_PREFIX):
                 return HostKind.GUI if label == self._gui else HostKind.FORMER_GUI
             return HostKind.CONTENT
-        is_local = name in LOOPBACK or not (self._team or set(".:") & set(host))
+        is_local = name in LOOPBACK_NAMES or not (self._team or set(".:") & set(host))
         return HostKind.API if over_socket and (not name or is_local) else None
 
     def _judge(

@@ -12,7 +12,7 @@ from typing import Any
 
 from prism.kit.http import header
 
-PREFIX = "prism--"
+ORIGIN_PREFIX = "prism--"
 RANDOM_BYTES = 15
 UNREGISTER = b"""// Prism registers no service worker. Another program did; this removes it.
 self.addEventListener('install', () => self.skipWaiting());
@@ -34,7 +34,7 @@ UNREGISTER_HEADERS = [
 def new_gui_label() -> str:
     """The first label of the GUI's host name."""
     random = base64.b32encode(secrets.token_bytes(RANDOM_BYTES))
-    return PREFIX + random.decode().lower()
+    return ORIGIN_PREFIX + random.decode().lower()
 
 
 def is_of_browser(scope: Any) -> bool:

@@ -54,10 +54,10 @@ from prism.kit.routes import Routes
 log = logging.getLogger(__name__)
 JSON = "application/json"
 ProblemHandler = Callable[[Request[Any, Any, Any], Any], Response[Any]]
-MOST = 1024 * 1024  # bytes of a body
-PAUSE = 30.0  # seconds that may pass between two pieces of one
+MAX_BODY_BYTES = 1024 * 1024  # bytes of a body
+BODY_TIMEOUT = 30.0  # seconds that may pass between two pieces of one
 RAW = "raw"  # the `opt` of a route that takes bodies as they come, such as a proxy
-PASSED_ON = "passed_on"  # the `opt` of a route whose query belongs to a workspace's service
+PASSED_ON_KEY = "passed_on"  # the `opt` of a route whose query belongs to a workspace's service
 PARAMETERS = "parameters"
 """The `opt` of a route: names of query parameters that its handler does not declare, because a
 middleware reads them or the handler reads the query itself."""
@@ -75,9 +75,9 @@ FRAMEWORK: dict[int, type[errors.Problem]] = {
     413: BodyTooLarge,
     415: UnsupportedMediaType,
 }
-MISSING = re.compile(r"Missing required \w+ parameter '([^']*)'")
+MISSING_PARAMETER = re.compile(r"Missing required \w+ parameter '([^']*)'")
 SHAPE = re.compile(r"matching regex (.*)$", re.DOTALL)
-NAMED = re.compile(r"^Object (?:missing required|contains unknown) field `([^`]*)`")
+FIELD_ERROR = re.compile(r"^Object (?:missing required|contains unknown) field `([^`]*)`")
 PLACE = re.compile(r"^(?P<why>.*) - at `?(?:key` in `)?\$\.?(?P<place>.*?)`?$", re.DOTALL)
 
 
@@ -133,7 +133,7 @@ class RequestValidation(ASGIMiddleware):
     """Refuses invalid requests before anything has an effect."""
 
     scopes = (ScopeType.HTTP,)
-    exclude_opt_key = PASSED_ON
+    exclude_opt_key = PASSED_ON_KEY
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Read and check the body and the parameters, and pass them on."""
@@ -224,7 +224,7 @@ def validation_failed(error: msgspec.ValidationError, kind: Any = Any) -> Valida
     words, place = str(error), ""
     if at := PLACE.match(words):
         words, place = at["why"], at["place"]
-    if named := NAMED.match(words):
+    if named := FIELD_ERROR.match(words):
         place = f"{place}.{named[1]}".lstrip(".")
     if shape := SHAPE.search(words):
         words = pattern_descriptions(kind).get(shape[1], words)
@@ -329,14 +329,14 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
     if length in {b"", b"0"} and not header(scope, b"transfer-encoding"):
         return b""
     announced, read, pieces, more = int(length or 0), 0, [], True
-    while more and max(announced, read) <= MOST:
+    while more and max(announced, read) <= MAX_BODY_BYTES:
         message = await next_piece(receive)
         if message["type"] == "http.disconnect":
             raise InvalidRequest(details="The request ended before its body was complete")
         pieces.append(message.get("body", b""))
         read += len(pieces[-1])
         more = message.get("more_body", False)
-    if max(announced, read) > MOST:
+    if max(announced, read) > MAX_BODY_BYTES:
         raise BodyTooLarge(remediation="Send less, or in several requests")
     return b"".join(pieces)
 
@@ -344,11 +344,11 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
 async def next_piece(receive: Receive) -> Any:
     """The next piece of a body; raises if it does not arrive in time."""
     try:
-        async with asyncio.timeout(PAUSE):
+        async with asyncio.timeout(BODY_TIMEOUT):
             return await receive()
     except TimeoutError as error:
         raise RequestTooSlow(
-            details=f"no more of its body arrived for {PAUSE:g} seconds",
+            details=f"no more of its body arrived for {BODY_TIMEOUT:g} seconds",
             remediation="Send the whole request at once",
         ) from error
 
@@ -426,7 +426,7 @@ def _fields(
     error: ValidationException, handler: BaseRouteHandler | None
 ) -> Iterator[tuple[str, str]]:
     """The errors in parameters, by their names in the query."""
-    if missing := MISSING.search(error.detail):
+    if missing := MISSING_PARAMETER.search(error.detail):
         yield missing[1], "is missing"
         return
     known = handler.parsed_fn_signature.parameters if handler else {}

@@ -46,7 +46,7 @@ from prism.kit.tables import Utc, metadata
 
 HEADER = "Idempotency-Key"
 KEPT_FOR = timedelta(hours=24)
-THREADS = 32  # for handlers
+WORKER_THREADS = 32  # for handlers
 Redact = Callable[[bytes], bytes]
 
 keys = Table(
@@ -73,7 +73,7 @@ class HandlerThreads(ThreadPoolExecutor):
     their own too: while all of them wait, reads are answered.
     """
 
-    def __init__(self, threads: int = THREADS) -> None:
+    def __init__(self, threads: int = WORKER_THREADS) -> None:
         super().__init__(threads, "handler")
         self._holder = ThreadPoolExecutor(4, "writer")
         self._writers = ThreadPoolExecutor(threads, "changes")

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from prism.kit.events import RESYNC, Event, RecordedEvent
 from prism.kit.tables import Utc, metadata
 
-PAGE = 500
+EVENTS_AT_ONCE = 500
 KEPT_FOR, KEPT_MOST = timedelta(days=7), 100_000
 
 events = Table(
@@ -60,7 +60,12 @@ archive = Table(
 PASSING = ("instance_progress", RESYNC)  # not actions of a user
 CONTINUE_IDS = text("SELECT setval(pg_get_serial_sequence('events', 'id'), :id)")
 NEWEST = select(func.coalesce(func.max(events.c.id), 0))
-AFTER = select(events).where(events.c.id > bindparam("after")).order_by(events.c.id).limit(PAGE)
+AFTER = (
+    select(events)
+    .where(events.c.id > bindparam("after"))
+    .order_by(events.c.id)
+    .limit(EVENTS_AT_ONCE)
+)
 ADD = events.insert()
 
 

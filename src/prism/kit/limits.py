@@ -18,7 +18,7 @@ from prism.kit.peer_credentials import SocketDiagnostics
 
 # In a scope: the function to call if the client may pause the answer, as for a download.
 PATIENT = "prism_patient"
-RESERVED = 64  # connections that only the Unix socket may take
+RESERVED_FILES = 64  # connections that only the Unix socket may take
 FILES_EACH = 2  # a proxied connection takes two of the files that a process may open
 
 
@@ -43,14 +43,14 @@ class ConnectionCounter:
     def __init__(self, limits: RequestLimits) -> None:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = files // FILES_EACH if files > 0 else limits.connections
-        self._most = max(1, min(limits.connections, most - RESERVED))
+        self._most = max(1, min(limits.connections, most - RESERVED_FILES))
         self._per_peer = min(limits.per_peer, self._most)
         self._open: Counter[str] = Counter()
         self._all = 0
 
     def open(self, peer: str) -> None:
         """Count a connection; raises if there are too many. The empty peer is the Unix socket."""
-        room = self._most + (0 if peer else RESERVED)
+        room = self._most + (0 if peer else RESERVED_FILES)
         if self._all >= room:
             raise TooManyConnections(
                 details=f"all {room} are taken",

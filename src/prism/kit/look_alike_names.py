@@ -15,7 +15,7 @@ CYRILLIC = ("АВЕЅІЈКМНОРСТУХԚԜаеѕіјорсухһԁԛԝӏ", 
 GREEK = ("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧανορυ", "ABEZHIKMNOPTYXavopu")
 LATIN_LOOK = str.maketrans("".join((CYRILLIC[0], GREEK[0])), "".join((CYRILLIC[1], GREEK[1])))
 SCRIPTS = ("LATIN", "CYRILLIC", "GREEK")
-WORD = re.compile(r"[^\W\d_]+")
+LETTERS = re.compile(r"[^\W\d_]+")
 
 
 def look_alike(name: str, other: str) -> bool:
@@ -28,7 +28,7 @@ def why_deceptive(name: str) -> str | None:
     for character in name:
         if unicodedata.category(character) in INVISIBLE_CATEGORIES:
             return f"{_label(character)} is invisible"
-    for word in WORD.findall(name):
+    for word in LETTERS.findall(name):
         scripts = [_script(letter) for letter in word]
         if "LATIN" in scripts:
             for letter, script in zip(word, scripts, strict=True):

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event, inspe
 from prism.errors import Conflict
 from prism.kit.db import ONE_WRITER
 
-AT = text("SELECT version_num FROM alembic_version")
+CURRENT_REVISION = text("SELECT version_num FROM alembic_version")
 
 
 class DatabaseNewer(Conflict, code="DATABASE_NEWER"):
@@ -69,7 +69,7 @@ def _revision(connection: Connection, known: list[str]) -> str | None:
     """The revision of the database; None before the first migration."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    at: str | None = connection.execute(AT).scalar_one_or_none()
+    at: str | None = connection.execute(CURRENT_REVISION).scalar_one_or_none()
     if at is not None and at not in known:
         raise DatabaseNewer(
             details=f"it is at revision {at}, and this Prism knows {known[-1]} at most",

@@ -7,7 +7,7 @@ from typing import NewType, TypeVar
 Micros = NewType("Micros", int)
 Key = TypeVar("Key", bound=Hashable)
 CENT = 10_000
-MOST = 10**12  # dollars; beyond is a mistake
+MAX_DOLLARS = 10**12  # dollars; beyond is a mistake
 
 
 def micros(usd: str) -> Micros:
@@ -16,7 +16,7 @@ def micros(usd: str) -> Micros:
         written = Decimal(usd)
     except InvalidOperation as error:
         raise ValueError(f"{usd!r} is not an amount") from error
-    if not written.is_finite() or abs(written) >= MOST:
+    if not written.is_finite() or abs(written) >= MAX_DOLLARS:
         raise ValueError(f"{usd!r} is not an amount")
     return Micros(int((written * 1_000_000).to_integral_value(ROUND_HALF_EVEN)))
 

@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 log = logging.getLogger(__name__)
-TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+TCP_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 ROOT = 0
-SOCK_DIAG, DIAG_BY_FAMILY, REQUEST, TCP_ALL_STATES = 4, 20, 1, 0xFFFFFFFF
+SOCK_DIAG, DIAG_BY_FAMILY, NLM_F_REQUEST, TCP_ALL_STATES = 4, 20, 1, 0xFFFFFFFF
 HEADER, QUESTION = struct.Struct("=IHHII"), struct.Struct("=BBBBI")
-ID, ANSWER = struct.Struct("!HH16s16s"), struct.Struct("=BBBB48sIIIII")
+SOCKET_ID, DIAG_ANSWER = struct.Struct("!HH16s16s"), struct.Struct("=BBBB48sIIIII")
 ANY_INTERFACE_NO_COOKIE = b"\0" * 4 + b"\xff" * 8
 Address = tuple[str, int]
 SEARCHES = 4  # at once, each in a thread
@@ -125,12 +125,12 @@ class SocketDiagnostics:
         self._sequence += 1
         local_ip, remote_ip = ip_address(local[0]), ip_address(remote[0])
         family = socket.AF_INET if local_ip.version == 4 else socket.AF_INET6
-        ends = ID.pack(local[1], remote[1], _padded(local_ip), _padded(remote_ip))
+        ends = SOCKET_ID.pack(local[1], remote[1], _padded(local_ip), _padded(remote_ip))
         question = QUESTION.pack(family, socket.IPPROTO_TCP, 0, 0, TCP_ALL_STATES)
         question += ends + ANY_INTERFACE_NO_COOKIE
         size = HEADER.size + len(question)
         try:
-            head = HEADER.pack(size, DIAG_BY_FAMILY, REQUEST, self._sequence, 0)
+            head = HEADER.pack(size, DIAG_BY_FAMILY, NLM_F_REQUEST, self._sequence, 0)
             self._kernel.send(head + question)
             answer = self._kernel.recv(4096)
         except OSError:
@@ -138,10 +138,10 @@ class SocketDiagnostics:
         _, kind, _, sequence, _ = HEADER.unpack_from(answer)
         if kind != DIAG_BY_FAMILY or sequence != self._sequence:
             return None
-        *_, id, _, _, _, uid, inode = ANSWER.unpack_from(answer, HEADER.size)
+        *_, id, _, _, _, uid, inode = DIAG_ANSWER.unpack_from(answer, HEADER.size)
         # Without such a connection the kernel may return a listener instead.
-        mapped = ID.pack(local[1], remote[1], _mapped(local_ip), _mapped(remote_ip))
-        return SocketOwner(uid, inode) if id[: ID.size] in {ends, mapped} else None
+        mapped = SOCKET_ID.pack(local[1], remote[1], _mapped(local_ip), _mapped(remote_ip))
+        return SocketOwner(uid, inode) if id[: SOCKET_ID.size] in {ends, mapped} else None
 
     def close(self) -> None:
         """Close the socket; later questions return None."""
@@ -181,7 +181,7 @@ def peers_known() -> bool:
 
 
 def _tables() -> Iterable[str]:
-    for table in TABLES:
+    for table in TCP_TABLES:
         try:
             yield table.read_text()
         except OSError:

@@ -10,11 +10,11 @@ from prism.kit.postgres import keepalives, plain
 from prism.kit.reconcile import errors_logged
 
 log = logging.getLogger(__name__)
-AT_MOST = 1.0  # seconds that an event of another daemon may stay unnoticed
+MAX_INTERVAL = 1.0  # seconds that an event of another daemon may stay unnoticed
 
 
 class CommitListener:
-    """A thread that announces every commit in this process; at least once in `AT_MOST`."""
+    """A thread that announces every commit in this process; at least once in `MAX_INTERVAL`."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -40,7 +40,7 @@ class CommitListener:
                         with errors_logged("announce commits"):
                             self._db.look()
                             self._db.announce()  # also after silence: a message may be lost
-                        list(connection.notifies(timeout=AT_MOST, stop_after=1))
+                        list(connection.notifies(timeout=MAX_INTERVAL, stop_after=1))
             except psycopg.Error as error:
                 log.warning("cannot listen to the database: %s", type(error).__name__)
-                self._stopped.wait(AT_MOST)
+                self._stopped.wait(MAX_INTERVAL)

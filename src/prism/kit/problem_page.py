@@ -5,7 +5,7 @@ from typing import Any
 
 from prism.errors import Problem
 
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+PROBLEM_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>{title}</title><style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 15vh auto;
 padding: 0 1rem; }}
@@ -47,7 +47,7 @@ def page_of(problem: Problem, link: str | None = None) -> bytes:
     title, details, remediation = (_to_html(text) for text in texts)
     button = f'<p><a href="{escape(link)}">Go on in Prism</a>' if link else ""
     words = {"details": details, "remediation": remediation, "link": button, "code": problem.code}
-    return PAGE.format(title=title, **words).encode()
+    return PROBLEM_PAGE.format(title=title, **words).encode()
 
 
 def _to_html(text: str) -> str:

@@ -7,7 +7,7 @@ works in threads, records the results, and backs off after errors.
 Between rounds the reconciler surveys the provider (`mark_due`), and makes the rows due that
 differ from what it sees. So watching costs one survey, however many rows there are.
 
-A leased row is due `NEVER`. A request that changes it meanwhile writes a nearer `due_at`, and
+A leased row is due `NEVER_DUE`. A request that changes it meanwhile writes a nearer `due_at`, and
 giving the lease back keeps the nearer of the two, so no request is lost. A result is recorded
 only in the transaction that gives back a lease that is still ours. Results that several threads
 have at about the same time are recorded in one transaction. If a row cannot be written, all of
@@ -59,7 +59,7 @@ View = TypeVar("View")
 
 LEASE = timedelta(seconds=60)  # longer than any provider's own time limit
 RETRY, RETRY_MOST = timedelta(seconds=5), timedelta(minutes=5)
-NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+NEVER_DUE = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def _leasing(rows: Table) -> Update:
@@ -452,7 +452,7 @@ class Loop(Generic[View]):
     @cached_property
     def _lease(self) -> Update:
         """Lease due rows; cached, since building the statement takes longer than running it."""
-        rows, leased = self._work.rows, {"lease": bindparam("b_lease"), "due_at": NEVER}
+        rows, leased = self._work.rows, {"lease": bindparam("b_lease"), "due_at": NEVER_DUE}
         until = bindparam("b_until", type_=rows.c.lease_until.type)
         lease = _leasing(rows).where(rows.c.id.in_(self._due)).values(**leased, lease_until=until)
         return lease.returning(rows.c.id)

@@ -29,7 +29,7 @@ from prism.kit.db import Database
 from prism.kit.event_ids import PLAIN_IDS, EventIds, IdsOfCaller
 from prism.kit.events import RESYNC, RecordedEvent, SentEvent, id_of, sent_event
 from prism.kit.http import PARAMETERS, check_parameters, refuse
-from prism.kit.journal import PAGE
+from prism.kit.journal import EVENTS_AT_ONCE
 
 T = TypeVar("T")
 EventFilter: TypeAlias = Callable[[RecordedEvent], bool | None]
@@ -44,10 +44,13 @@ KEEP_ALIVE = (
     15.0  # seconds between keepalives, whatever else is sent: events of others do not show
 )
 MOST_BEHIND = 1000  # events
-PER_READER, LONGEST = 0.00005, 0.1  # seconds for which events are gathered: a round takes as long
+PER_READER, MAX_DELAY = (
+    0.00005,
+    0.1,
+)  # seconds for which events are gathered: a round takes as long
 GRACE = 1.0  # seconds until readers that have not ended are cut off
 TOO_SLOW, GOING_AWAY = 1013, 1001  # codes of a WebSocket that is closed
-HEAD = [
+STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
@@ -180,11 +183,11 @@ class Hub:
                 woken.clear()
                 if page := await self._page(self._position):
                     self._publish(Batch(page))
-                    await asyncio.sleep(min(PER_READER * len(self._readers), LONGEST))
+                    await asyncio.sleep(min(PER_READER * len(self._readers), MAX_DELAY))
                 if (late := loop.time() - keepalive_at) >= 0:
                     self._publish(Batch([]))
                     keepalive_at += KEEP_ALIVE * (1 + late // KEEP_ALIVE)
-                if len(page) < PAGE:
+                if len(page) < EVENTS_AT_ONCE:
                     remaining = max(keepalive_at - loop.time(), 0)
                     await _wait_at_most(min(POLL, remaining), woken.wait())
         for reader in tuple(self._readers):
@@ -254,7 +257,7 @@ async def events(
     after = _resume_after(ids, request.headers.get("last-event-id"), request.query_params)
 
     async def stream(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": HEAD})
+        await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
 
         async def send_batch(batch: Batch) -> None:
             await send({"type": "http.response.body", "body": batch.sse, "more_body": True})

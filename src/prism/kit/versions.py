@@ -22,8 +22,8 @@ from prism.kit.tables import metadata
 TopicVersions = Mapping[str, str]
 Value = TypeVar("Value")
 TOPICS = "prism_topics"  # what a connection has changed in its transaction
-TABLES = "prism_tables"  # of which tables it may have changed rows
-READ = "prism_read"  # what it has read in it, by topics
+WRITTEN_TABLES_KEY = "prism_tables"  # of which tables it may have changed rows
+READ_VERSIONS_KEY = "prism_read"  # what it has read in it, by topics
 
 versions = Table(
     "versions",
@@ -55,12 +55,12 @@ def note(
     """Remember which topics a statement has changed; a listener of `after_execute`."""
     if not getattr(statement, "is_dml", False):
         return
-    sql.info.setdefault(TABLES, set()).add(statement.table.name)
+    sql.info.setdefault(WRITTEN_TABLES_KEY, set()).add(statement.table.name)
     if result.rowcount != 0:
         name = options["topic"] if "topic" in options else statement.table.info.get("topic")
         if name:
             sql.info.setdefault(TOPICS, set()).add(name)
-            read: dict[tuple[str, ...], object] = sql.info.get(READ, {})
+            read: dict[tuple[str, ...], object] = sql.info.get(READ_VERSIONS_KEY, {})
             for topics in [topics for topics in read if name in topics]:
                 del read[topics]
 
@@ -68,14 +68,14 @@ def note(
 def forget(sql: Connection, tables: set[str]) -> None:
     """Begin a transaction, whose written tables are added to `tables`."""
     sql.info.pop(TOPICS, None)
-    sql.info[TABLES] = tables
+    sql.info[WRITTEN_TABLES_KEY] = tables
     forget_read(sql)
 
 
 def forget_read(sql: Connection) -> None:
     """Forget what `once` has read, after an undo. A lost connection has no `info`."""
     if not sql.invalidated:
-        sql.info.pop(READ, None)
+        sql.info.pop(READ_VERSIONS_KEY, None)
 
 
 def once(
@@ -85,7 +85,7 @@ def once(
 
     Nothing else can change them: there is one writer, and a reader sees one snapshot.
     """
-    read = sql.info.setdefault(READ, {}).setdefault(topics, {})
+    read = sql.info.setdefault(READ_VERSIONS_KEY, {}).setdefault(topics, {})
     if key not in read:
         read[key] = make()
     value: Value = read[key]

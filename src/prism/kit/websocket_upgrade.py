@@ -17,7 +17,7 @@ from websockets.http11 import Request
 
 from prism.kit.gate import TAKE
 
-POLICY = 1008  # the code of a WebSocket that is closed for a reason of ours
+POLICY_VIOLATION = 1008  # the code of a WebSocket that is closed for a reason of ours
 TOO_LARGE = 1009
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 EARLY = 64 * 1024  # bytes that may come before the handshake is answered
@@ -81,9 +81,9 @@ class WebSockets(WebSocketsSansIOProtocol):
         if self._taken or not self.handshake_complete or self.close_sent:
             return self.transport.abort()
         self.close_sent = True
-        self.conn.send_close(POLICY, "your rights have changed")
+        self.conn.send_close(POLICY_VIOLATION, "your rights have changed")
         self.transport.write(b"".join(self.conn.data_to_send()))
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": POLICY})
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": POLICY_VIOLATION})
         self.transport.close()
         self.loop.call_later(LINGER, self.transport.abort)  # also if the client reads nothing
         return None

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET, send_descriptors
 
-PATIENCE = 5.0
-HOST, WAITING = "127.0.0.1", 128
+GATEWAY_TIMEOUT = 5.0
+HOST, LISTEN_BACKLOG = "127.0.0.1", 128
 
 
 async def connect(host: str, port: int, network: str = "") -> socket.socket:
@@ -49,7 +49,7 @@ def listeners(network: str) -> str | None:
 
 def publish(network: str, port: int) -> int:
     """A new port of this computer that leads to a port inside, for our own user and root."""
-    with socket.create_server((HOST, 0), backlog=WAITING) as listener:
+    with socket.create_server((HOST, 0), backlog=LISTEN_BACKLOG) as listener:
         _ask_gateway(network, PUBLISH + str(port).encode(), [listener.fileno()])
         return int(listener.getsockname()[1])
 
@@ -65,7 +65,7 @@ def _ask_gateway(network: str, request: bytes, descriptors: list[int] | None = N
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gateway:
-            gateway.settimeout(PATIENCE)
+            gateway.settimeout(GATEWAY_TIMEOUT)
             gateway.connect(f"/proc/self/fd/{folder}/{path.name}")
             send_descriptors(gateway, request, descriptors or [])
             reply, received, _, _ = socket.recv_fds(gateway, 16, 2)

@@ -25,7 +25,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-MOST = 16  # recent clients, which will connect again: a browser, a notebook
+MAX_RECENT_PIDS = 16  # recent clients, which will connect again: a browser, a notebook
 KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272}.get(platform.machine())
 KCMP_FILES = 2
 SEARCH_SECONDS = 5.0  # for one socket; then it counts as a workspace's
@@ -115,7 +115,7 @@ class WorkspacePeers:
         with self._writing:
             self._recent_pids[pid] = None
             self._recent_pids.move_to_end(pid)
-            while len(self._recent_pids) > MOST:
+            while len(self._recent_pids) > MAX_RECENT_PIDS:
                 self._recent_pids.popitem(last=False)
 
 

@@ -12,8 +12,8 @@ from prism.workspaces.model import Workspace, WorkspaceState
 from prism.workspaces.plan import elsewhere
 from prism.workspaces.read_model import CachedWorkspace, ReadModel
 
-PIECE = 500  # events at a time
-NOTHING = LogChunk((), None)
+EVENTS_AT_ONCE = 500  # events at a time
+NO_LINES = LogChunk((), None)
 
 
 class LogReader:
@@ -77,16 +77,16 @@ class LogReader:
         if kind == "system":
             return self._events(workspace, lines, 0)
         logs = self._logs_of(workspace)
-        return logs.tail(workspace.machine_id, kind, lines) if workspace.machine_id else NOTHING
+        return logs.tail(workspace.machine_id, kind, lines) if workspace.machine_id else NO_LINES
 
     def after(self, workspace: Workspace, kind: LogType, mark: Any) -> LogChunk:
         """The next lines."""
         if kind == "system":
-            return self._events(workspace, PIECE, mark)
+            return self._events(workspace, EVENTS_AT_ONCE, mark)
         if cached := self._read_model.pages.rows.get(workspace.id):
             workspace = cached.workspace  # it may have a machine by now
         logs = self._logs_of(workspace)
-        return logs.after(workspace.machine_id, kind, mark) if workspace.machine_id else NOTHING
+        return logs.after(workspace.machine_id, kind, mark) if workspace.machine_id else NO_LINES
 
     def _events(self, workspace: Workspace, limit: int, mark: int) -> LogChunk:
         with self._db.read() as sql:

@@ -16,7 +16,7 @@ from prism.logs.model import LogLines, LogSourceList, LogType, LogTypeList
 from prism.logs.reader import LogReader
 from prism.workspaces.model import Workspace
 
-EVERY = 0.3  # seconds between two looks at what is new
+POLL_INTERVAL = 0.3  # seconds between two looks at what is new
 TEXT = "text/plain; charset=utf-8"
 Instance = FromPath[str]
 Tail = Annotated[int, QueryParameter(ge=1, le=10_000)]
@@ -71,4 +71,4 @@ async def _follow(
         if not lines and ended:
             return
         if not lines:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(POLL_INTERVAL)

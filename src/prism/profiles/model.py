@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from prism.errors import AlreadyExists, Conflict, InUse, NotFound
 from prism.profiles.providers import Provider
 
-RESERVED = frozenset({"current", "switch"})  # they are paths of other routes
+RESERVED_NAMES = frozenset({"current", "switch"})  # they are paths of other routes
 
 Name = Annotated[
     str,

@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from prism.errors import ValidationFailed
-from prism.profiles.model import RESERVED, Profile
+from prism.profiles.model import RESERVED_NAMES, Profile
 from prism.profiles.providers import AWS, LOCAL, TRAITS
 
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._@-]+")
@@ -16,7 +16,7 @@ NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._@-]+")
 def checked(profile: Profile) -> Profile:
     """The profile, if its fields are consistent; raises otherwise."""
     errors = []
-    if profile.name in RESERVED:
+    if profile.name in RESERVED_NAMES:
         errors.append(("name", f"{profile.name!r} is reserved"))
     if (region := TRAITS[profile.provider].region) is not None:
         if profile.aws_profile is not None:
@@ -45,7 +45,7 @@ def first_profiles(sections: Mapping[str, str | None], at: datetime) -> list[Pro
 def _free_name(section: str, taken: Iterable[str]) -> str:
     """A profile name for a section: the same name, if possible."""
     name = NOT_IN_NAMES.sub("-", section).strip("._@-")[:56] or AWS
-    unavailable = RESERVED | {*taken}
+    unavailable = RESERVED_NAMES | {*taken}
     if name in unavailable:
         name = f"aws-{name}"
     number, free = 2, name

@@ -67,7 +67,7 @@ TRAITS: Mapping[str, ProviderTraits] = {
         free_if_taken_within=3600,
     ),
 }
-UNKNOWN = ProviderTraits(launch_time=timedelta(minutes=5))
+UNKNOWN_TRAITS = ProviderTraits(launch_time=timedelta(minutes=5))
 """The traits of an unknown provider, whose rows a newer version made."""
 
 
@@ -78,7 +78,7 @@ def provider_of(location: str) -> str:
 
 def traits_of(location: str) -> ProviderTraits:
     """The traits of the provider that a location belongs to."""
-    return TRAITS.get(provider_of(location), UNKNOWN)
+    return TRAITS.get(provider_of(location), UNKNOWN_TRAITS)
 
 
 def region_of(location: str) -> str:

@@ -37,7 +37,7 @@ active = Table(
     Column("profile", String, ForeignKey("profiles.name"), nullable=False, index=True),
 )
 SELECT = select_struct(profiles, Profile)
-USED = update(profiles).where(profiles.c.name == bindparam("of"))
+RECORD_USE = update(profiles).where(profiles.c.name == bindparam("of"))
 
 
 def every(sql: Connection) -> list[Profile]:
@@ -68,7 +68,7 @@ def remove(tx: Tx, name: str) -> None:
 
 def used(tx: Tx, name: str, at: datetime) -> None:
     """Record when it was used last."""
-    tx.sql.execute(USED, {"of": name, "last_used": at})
+    tx.sql.execute(RECORD_USE, {"of": name, "last_used": at})
 
 
 def active_of(sql: Connection, actor: str) -> str | None:

@@ -44,7 +44,7 @@ from prism.projects.plan import (
     without_money,
 )
 
-LIMITS = ("cap", "alert_threshold", "auto_hibernate_threshold", "prevent_launch_threshold")
+LIMIT_FIELDS = ("cap", "alert_threshold", "auto_hibernate_threshold", "prevent_launch_threshold")
 
 
 class ProjectService:
@@ -116,7 +116,7 @@ class ProjectService:
             self._require_honest_name(tx, project)
             store.add(tx, project)
             fields = about(project, self._actor())
-            limits = {name: getattr(project, name) for name in LIMITS}
+            limits = {name: getattr(project, name) for name in LIMIT_FIELDS}
             tx.happened(ProjectCreated(**fields, after=limits))
             for member in members:
                 store.add_member(tx, project.id, member)

@@ -7,19 +7,21 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from prism.kit.money import Micros
-from prism.profiles.model import RESERVED
+from prism.profiles.model import RESERVED_NAMES
 from prism.recovery.model import FoundMachine
 from prism.templates.model import Template
 from prism.workspaces.hooks import FundingSource
 from prism.workspaces.model import LifecycleVerb, Observed, Workspace
 
-NAME = re.compile(r"(?!.*--)(?!i-[0-9a-f]{8,17}$)(?!local-)[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
+RECOVERED_NAME = re.compile(
+    r"(?!.*--)(?!i-[0-9a-f]{8,17}$)(?!local-)[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?"
+)
 PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 UNFIT = re.compile(r"[^a-z0-9]+")
-LONGEST = 48
-COSTS = {Observed.STARTING, Observed.ON, Observed.STOPPING}
+MAX_NAME_LENGTH = 48
+COSTING_STATES = {Observed.STARTING, Observed.ON, Observed.STOPPING}
 WAS_READY = {Observed.ON, Observed.OFF, Observed.ASLEEP, Observed.STOPPING}
-HOUR = timedelta(hours=1)
+ONE_HOUR = timedelta(hours=1)
 
 
 class Origin(Struct, frozen=True, kw_only=True):
@@ -38,18 +40,21 @@ class Origin(Struct, frozen=True, kw_only=True):
 def name_for(machine: FoundMachine, taken: Collection[str]) -> str:
     """A valid name that is not taken, similar to the machine's own."""
     own = machine.name.lower()
-    if not NAME.fullmatch(own):
-        own = UNFIT.sub("-", own).strip("-")[:LONGEST].strip("-")
-        own = own if NAME.fullmatch(own) else "recovered"
+    if not RECOVERED_NAME.fullmatch(own):
+        own = UNFIT.sub("-", own).strip("-")[:MAX_NAME_LENGTH].strip("-")
+        own = own if RECOVERED_NAME.fullmatch(own) else "recovered"
     tail = UNFIT.sub("", machine.id.lower())[-6:]
     numbers = ("", *range(2, 1000))
-    tries = (own, *(f"{own[: LONGEST - 12].rstrip('-')}-{tail}{number}" for number in numbers))
+    tries = (
+        own,
+        *(f"{own[: MAX_NAME_LENGTH - 12].rstrip('-')}-{tail}{number}" for number in numbers),
+    )
     return next(name for name in tries if name not in taken)
 
 
 def names_profile(name: str) -> bool:
     """Whether this is a valid name of a profile: tags can contain anything."""
-    return PROFILE.fullmatch(name) is not None and name not in RESERVED
+    return PROFILE.fullmatch(name) is not None and name not in RESERVED_NAMES
 
 
 def may_take(machine: FoundMachine, user: str, *, everybody: bool) -> str | None:
@@ -73,10 +78,10 @@ def may_take(machine: FoundMachine, user: str, *, everybody: bool) -> str | None
 
 def cost_so_far(machine: FoundMachine, hourly: Micros | None, now: datetime) -> Micros | None:
     """The cost since the last start; None if unknown, or if the machine is off."""
-    if hourly is None or machine.started_at is None or machine.observed not in COSTS:
+    if hourly is None or machine.started_at is None or machine.observed not in COSTING_STATES:
         return None
     ran = max(now - machine.started_at, timedelta(0))
-    return Micros(int(hourly * (ran / HOUR)))
+    return Micros(int(hourly * (ran / ONE_HOUR)))
 
 
 def expiry_of(machine: FoundMachine) -> tuple[datetime | None, str | None]:

@@ -24,7 +24,7 @@ from prism.storage.ports import Disk, ProviderSnapshot, StorageMetadata
 from prism.workspaces import store as workspaces
 from prism.workspaces.model import Workspace
 
-NOTHING = StorageMetadata()
+NO_METADATA = StorageMetadata()
 StorageRow = Volume | Snapshot
 
 
@@ -56,7 +56,7 @@ class StorageRecovery:
         taken: list[RecoveredStorage] = []
         left: list[SkippedOrphan] = []
         for unknown in self._unknown():
-            known = unknown.resource.known or NOTHING
+            known = unknown.resource.known or NO_METADATA
             if why := self._why_left(unknown, known, everybody=everybody):
                 left.append(SkippedOrphan(unknown.resource.id, known.name or None, why))
                 continue
@@ -189,7 +189,7 @@ class StorageRecovery:
         )
 
     def _view(self, unknown: UnknownStorage) -> StorageOrphan:
-        known = unknown.resource.known or NOTHING
+        known = unknown.resource.known or NO_METADATA
         with self._db.read() as sql:
             row, _ = self._row(sql, unknown, known)
         created, cost = known.created_at, monthly_cost(row)

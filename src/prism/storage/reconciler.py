@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Table
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_locations
+from prism.kit.reconcile import NEVER_DUE, Claim, ReconcileResult, in_locations
 from prism.projects import store as projects
 from prism.storage import store
 from prism.storage.changes import StorageChanges
@@ -176,7 +176,7 @@ class VolumeReconciler(StorageReconciler):
         if self._is_paused(None) and step.act not in {StorageAction.REST, StorageAction.FORGET}:
             step = PlannedStorageAction(StorageAction.WAIT)
         if step.act is StorageAction.FORGET:
-            return ReconcileResult(NEVER - now, lambda tx: self._forget(tx, before))
+            return ReconcileResult(NEVER_DUE - now, lambda tx: self._forget(tx, before))
         facts = _facts(before, observed, disk) | _trouble(before, step, attachments)
         refused = False
         try:
@@ -317,7 +317,7 @@ class VolumeReconciler(StorageReconciler):
         if links.again:
             pause = AGAIN
         elif step.act is StorageAction.REST and settled(after, links.attachments):
-            pause = NEVER - self._clock.now()  # a request or a survey will say
+            pause = NEVER_DUE - self._clock.now()  # a request or a survey will say
         return ReconcileResult(pause, lambda tx: self._record(tx, before.id, facts, links))
 
     def _record(self, tx: Tx, id: str, facts: dict[str, Any], links: ObservedAttachments) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from prism.errors import Unavailable
 from prism.kit.clock import whole
 from prism.kit.db import Tx
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult
+from prism.kit.reconcile import NEVER_DUE, Claim, ReconcileResult
 from prism.storage import store
 from prism.storage.events import SnapshotStateChanged, about
 from prism.storage.model import (
@@ -70,7 +70,7 @@ class SnapshotReconciler(StorageReconciler):
         if self._is_paused(None) and act in {StorageAction.MAKE, StorageAction.DELETE}:
             act = StorageAction.WAIT
         if act is StorageAction.FORGET:
-            return ReconcileResult(NEVER - now, lambda tx: self._forget(tx, before))
+            return ReconcileResult(NEVER_DUE - now, lambda tx: self._forget(tx, before))
         facts = _facts(before, observed, copy)
         try:
             facts |= self._act(claim, before, act, host)
@@ -156,7 +156,7 @@ class SnapshotReconciler(StorageReconciler):
         )
         now, busy = self._clock.now(), self._providers[before.location].busy
         due = next_verification(replace(before, **facts), now)
-        rest = max(busy, due - now) if due is not None else NEVER - now
+        rest = max(busy, due - now) if due is not None else NEVER_DUE - now
         pause = rest if at_rest else busy
         return ReconcileResult(pause, lambda tx: self._record(tx, before.id, facts))
 

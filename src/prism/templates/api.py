@@ -14,13 +14,13 @@ from prism.templates.model import TemplateInfo, TemplateItem, TemplateYaml, Vali
 from prism.templates.service import TemplateService
 
 Templates = NamedDependency[TemplateService]
-LIST = {
+TEMPLATES_RESPONSES = {
     200: ResponseSpec(list[TemplateItem], description="Every template", generate_examples=False)
 }
 router = Routes("/api/v1/templates", tags=["templates"])
 
 
-@router.get(responses=LIST, sync_to_thread=False)
+@router.get(responses=TEMPLATES_RESPONSES, sync_to_thread=False)
 def list_templates(
     request: Request[Any, Any, Any], templates: Templates
 ) -> Response[bytes | None]:

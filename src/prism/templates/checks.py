@@ -23,11 +23,11 @@ SYSTEMS = {
     "apt": ("ubuntu-24.04", "ubuntu-22.04", "debian-12"),
     "dnf": ("rocky-9", "amazon-linux-2023"),
 }
-RESERVED = {"validate"}
+RESERVED_NAMES = {"validate"}
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-PROFILE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
-USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PROFILE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
+USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 BLANK = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_.-]*)\}")
 OF_SERVICES = frozenset({"port", "token", "home", "name"})
 OF_ALL = frozenset({"home", "name"})
@@ -40,7 +40,7 @@ def _name(template: Template) -> Iterator[FieldError]:
     if not SLUG.fullmatch(slug):
         yield ("slug",), f"must be a-z, 0-9 and single hyphens inside, not {slug!r}"
     for field, value in (("name", name), ("slug", slug)):
-        if value in RESERVED:
+        if value in RESERVED_NAMES:
             yield (field,), f"{value!r} is reserved"
 
 
@@ -70,7 +70,7 @@ def _packages(template: Template) -> Iterator[FieldError]:
 
 def _users(template: Template) -> Iterator[FieldError]:
     for index, user in enumerate(template.users):
-        if not USER.fullmatch(user):
+        if not USER_NAME.fullmatch(user):
             yield ("users", index), f"{user!r} cannot be the name of an account"
 
 
@@ -141,7 +141,7 @@ def _environment(template: Template) -> Iterator[FieldError]:
     ]
     for path, variables in places:
         for key, value in variables.items():
-            if not WORD.fullmatch(key):
+            if not VARIABLE_NAME.fullmatch(key):
                 yield (*path, key), "cannot be the name of a variable"
             elif key in {"HOME", "PATH"}:
                 yield (*path, key), "is the workspace's own and cannot be set"
@@ -152,7 +152,7 @@ def _environment(template: Template) -> Iterator[FieldError]:
 def _parameters(template: Template) -> Iterator[FieldError]:
     for name, parameter in template.parameters.items():
         path = ("parameters", name)
-        if not WORD.fullmatch(name):
+        if not VARIABLE_NAME.fullmatch(name):
             yield path, "its name must be letters, digits and underscores"
         errors = [*_limits(parameter)]
         yield from (((*path, field), why) for field, why in errors)
@@ -185,7 +185,7 @@ def _limits(parameter: TemplateParameter) -> Iterator[tuple[str, str]]:
 
 
 def _idle_profile(template: Template) -> Iterator[FieldError]:
-    if template.idle_profile is not None and not PROFILE.fullmatch(template.idle_profile):
+    if template.idle_profile is not None and not PROFILE_NAME.fullmatch(template.idle_profile):
         why = f"must be letters, digits and ._- inside, not {template.idle_profile!r}"
         yield ("idle_profile",), why
 

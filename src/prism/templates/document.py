@@ -9,12 +9,15 @@ from typing import Any
 
 import yaml
 
-LIMIT = 256 * 1024
+MAX_DOCUMENT_BYTES = 256 * 1024
 DEEPEST = 20
 """Levels of lists and mappings; a template needs four."""
-PREFIX = "tag:yaml.org,2002:"
-PLAIN = {f"{PREFIX}{kind}" for kind in ("null", "bool", "int", "float", "str")}
-TEXT_AFTER_ALL = {f"{PREFIX}timestamp", f"{PREFIX}value"}  # a template holds no dates
+YAML_TAG_PREFIX = "tag:yaml.org,2002:"
+PLAIN_TAGS = {f"{YAML_TAG_PREFIX}{kind}" for kind in ("null", "bool", "int", "float", "str")}
+TEXT_AFTER_ALL = {
+    f"{YAML_TAG_PREFIX}timestamp",
+    f"{YAML_TAG_PREFIX}value",
+}  # a template holds no dates
 Scalar = str | int | float | bool | None
 
 
@@ -72,8 +75,8 @@ class TemplateUnreadable(Exception):
 def read(raw: bytes, file: str) -> Node:
     """The mapping in a text."""
     start = SourceLine(file, 1)
-    if len(raw) > LIMIT:
-        raise TemplateUnreadable(f"larger than {LIMIT // 1024} KiB", start)
+    if len(raw) > MAX_DOCUMENT_BYTES:
+        raise TemplateUnreadable(f"larger than {MAX_DOCUMENT_BYTES // 1024} KiB", start)
     try:
         root = yaml.compose(raw.decode("utf-8-sig"), Loader=yaml.CSafeLoader)
     except UnicodeDecodeError as error:
@@ -141,8 +144,8 @@ class _Reader:
     def _scalar(self, yaml_node: yaml.ScalarNode, place: SourceLine, field: str) -> Scalar:
         if yaml_node.tag in TEXT_AFTER_ALL:
             return str(yaml_node.value)
-        if yaml_node.tag not in PLAIN:
-            tag = yaml_node.tag.removeprefix(PREFIX)
+        if yaml_node.tag not in PLAIN_TAGS:
+            tag = yaml_node.tag.removeprefix(YAML_TAG_PREFIX)
             raise TemplateUnreadable(f"the tag {tag!r} is not allowed", place, field)
         try:
             value: Scalar = self._scalars.construct_object(yaml_node)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 from uv import find_uv_bin
 
-PATIENCE = 60
+LOOKUP_TIMEOUT = 60
 # In the message of uv if the index lacks a package, or its name is invalid.
 MISSING = (
     "not found in the package registry",
@@ -19,10 +19,22 @@ MISSING = (
     "is available and you require",
     "Couldn't parse requirement",
 )
-NAME = re.compile(r"[A-Za-z0-9]")  # how a package begins; an option or a path does not
+PACKAGE_NAME_START = re.compile(
+    r"[A-Za-z0-9]"
+)  # how a package begins; an option or a path does not
 # In the message of uv if the package exists, but must be built from source.
-SOURCE = ("has no usable wheels", "have no usable wheels", "has no wheels", "have no wheels")
-AWAY = ("network was disabled", "error sending request", "dns error", "not found in the cache")
+NO_WHEEL_SIGNS = (
+    "has no usable wheels",
+    "have no usable wheels",
+    "has no wheels",
+    "have no wheels",
+)
+OFFLINE_SIGNS = (
+    "network was disabled",
+    "error sending request",
+    "dns error",
+    "not found in the cache",
+)
 
 
 class PackageStatus(StrEnum):
@@ -46,7 +58,9 @@ def look_up(packages: Sequence[str]) -> PackageLookup:
     command = [find_uv_bin(), "pip", "compile", "--no-deps", "--no-header", "--quiet"]
     command += ["--no-build", "-"]
     if odd := [
-        package for package in packages if not NAME.match(package) or not package.isprintable()
+        package
+        for package in packages
+        if not PACKAGE_NAME_START.match(package) or not package.isprintable()
     ]:
         return PackageLookup(PackageStatus.MISSING, f"Couldn't parse requirement at {odd[0]!r}")
     quiet = {**os.environ, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
@@ -57,12 +71,12 @@ def look_up(packages: Sequence[str]) -> PackageLookup:
             env=quiet,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=LOOKUP_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
         return PackageLookup(
-            PackageStatus.UNCHECKED, f"the package index did not answer in {PATIENCE} s"
+            PackageStatus.UNCHECKED, f"the package index did not answer in {LOOKUP_TIMEOUT} s"
         )
     return PackageLookup(PackageStatus.FOUND) if done.returncode == 0 else meaning(done.stderr)
 
@@ -70,8 +84,8 @@ def look_up(packages: Sequence[str]) -> PackageLookup:
 def meaning(message: str) -> PackageLookup:
     """The meaning of an error of uv: missing only if the index did answer."""
     words = " ".join(re.sub(r"[╰─▶├│×]+", " ", message).split())
-    if any(sign in words for sign in SOURCE) and "(i.e., with `--no-build`)" in words:
+    if any(sign in words for sign in NO_WHEEL_SIGNS) and "(i.e., with `--no-build`)" in words:
         return PackageLookup(PackageStatus.FOUND)
-    if any(sign in words for sign in MISSING) and not any(sign in words for sign in AWAY):
+    if any(sign in words for sign in MISSING) and not any(sign in words for sign in OFFLINE_SIGNS):
         return PackageLookup(PackageStatus.MISSING, words)
     return PackageLookup(PackageStatus.UNCHECKED, words or "uv gave no reason")

@@ -12,7 +12,7 @@ from functools import reduce
 from prism.templates.document import Node, SourceLine
 
 DEEPEST = 50
-OWN = frozenset({"name", "slug", "inherits"})
+OWN_FIELDS = frozenset({"name", "slug", "inherits"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,5 +127,5 @@ def _distinct(items: tuple[Node, ...]) -> tuple[Node, ...]:
 
 
 def _inheritable(node: Node) -> Node:
-    inherited = {key: inner for key, inner in node.entries().items() if key not in OWN}
+    inherited = {key: inner for key, inner in node.entries().items() if key not in OWN_FIELDS}
     return _dedupe(Node(inherited, node.place))

@@ -13,14 +13,14 @@ from functools import lru_cache
 
 MOST_SECONDS = 1
 """The processor time of a comparison; usual ones need less than a hundredth of it."""
-PROGRAM = f"""
+MATCH_PROGRAM = f"""
 import json, re, resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, ({MOST_SECONDS}, {MOST_SECONDS}))
 pattern, text = json.load(sys.stdin)
 sys.exit(0 if re.fullmatch(pattern, text) else {{no_match}})
 """
 MATCH, NO_MATCH = 0, 100
-COMMAND = (sys.executable, "-I", "-S", "-c", PROGRAM.format(no_match=NO_MATCH))
+COMMAND = (sys.executable, "-I", "-S", "-c", MATCH_PROGRAM.format(no_match=NO_MATCH))
 
 
 def why_unusable(pattern: str) -> str:

@@ -10,7 +10,7 @@ from prism.templates.model import Template, TemplateInvalid, TemplateParameter
 from prism.templates.patterns import mismatch
 
 QUICKSTART = "Data Science (pip)"
-KINDS: dict[str, tuple[type, ...]] = {
+TYPES_BY_KIND: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
     "number": (int, float),
@@ -106,7 +106,7 @@ def _is_of_type(kind: str, value: object) -> bool:
         return kind == "boolean"
     if isinstance(value, float) and not math.isfinite(value):
         return False
-    return isinstance(value, KINDS[kind])
+    return isinstance(value, TYPES_BY_KIND[kind])
 
 
 def _type_phrase(parameter: TemplateParameter) -> str:

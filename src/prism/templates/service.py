@@ -27,7 +27,7 @@ from prism.templates.store import Stamp, TemplateFolder
 from prism.templates.view import info_of, item_of, validated_of, with_index_answer
 
 LookUp = Callable[[Sequence[str]], PackageLookup]
-BUSY = PackageLookup(PackageStatus.UNCHECKED, "it is asked for another request")
+UNCHECKED_LOOKUP = PackageLookup(PackageStatus.UNCHECKED, "it is asked for another request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class TemplateService:
     def _index(self) -> Iterator[LookUp]:
         """What asks the package index; one request at a time, as it may take minutes."""
         if not self._asking.acquire(blocking=False):
-            yield lambda _: BUSY
+            yield lambda _: UNCHECKED_LOOKUP
             return
         try:
             yield look_up

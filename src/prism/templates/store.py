@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prism.templates.document import LIMIT
+from prism.templates.document import MAX_DOCUMENT_BYTES
 from prism.templates.registry import TemplateFile
 
 BUILT_IN = Path(__file__).parent / "library"
@@ -59,7 +59,7 @@ def _content(path: Path) -> bytes:
     _require_regular(path.stat().st_mode)
     with open(path, "rb", opener=_open_at_once) as file:
         _require_regular(os.fstat(file.fileno()).st_mode)
-        return file.read(LIMIT + 1)
+        return file.read(MAX_DOCUMENT_BYTES + 1)
 
 
 def _require_regular(mode: int) -> None:

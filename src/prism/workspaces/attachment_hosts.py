@@ -15,7 +15,7 @@ from prism.workspaces.plan import WorkspaceAction
 
 # States in which no process runs, or all are frozen.
 WAKES = {LifecycleVerb.START, LifecycleVerb.RESUME}
-QUIET = {Observed.NONE, Observed.OFF, Observed.ASLEEP, Observed.BROKEN, Observed.GONE}
+QUIET_OBSERVATIONS = {Observed.NONE, Observed.OFF, Observed.ASLEEP, Observed.BROKEN, Observed.GONE}
 
 
 class AttachmentHosts:
@@ -49,7 +49,7 @@ def host(workspace: Workspace) -> AttachmentHost:
         name=workspace.name,
         location=workspace.location,
         machine=workspace.machine_id or workspace.expected_id,
-        quiet=workspace.observed in QUIET,
+        quiet=workspace.observed in QUIET_OBSERVATIONS,
         up=workspace.observed is Observed.ON,
         ended=workspace.verb is LifecycleVerb.TERMINATE,
         project=workspace.project,

@@ -333,7 +333,7 @@ def _changed_since(sql: Connection, after: int) -> tuple[int, set[str]]:
     while events := journal.after(sql, after):
         ids |= {event.data["workspace"] for event in events if "workspace" in event.data}
         after = events[-1].id
-        if len(events) < journal.PAGE:
+        if len(events) < journal.EVENTS_AT_ONCE:
             break
     return after, ids
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement
 
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_locations
+from prism.kit.reconcile import NEVER_DUE, Claim, ReconcileResult, in_locations
 from prism.profiles.providers import provider_of
 from prism.workspaces import store
 from prism.workspaces.attachment_hosts import termination_step, zone_of
@@ -430,7 +430,7 @@ class WorkspaceReconciler:
             return busy
         if (at := sleep_at(after)) and state is WorkspaceState.RUNNING:
             return max(AT_ONCE, at - now)
-        return NEVER - now  # a request or a survey makes it due
+        return NEVER_DUE - now  # a request or a survey makes it due
 
     def _record(
         self,
@@ -491,7 +491,7 @@ class WorkspaceReconciler:
             store.forget(tx, workspace.id)
             tx.happened(WorkspaceForgotten(actor=SYSTEM, **about(workspace)))
 
-        return ReconcileResult(NEVER - now, forget)
+        return ReconcileResult(NEVER_DUE - now, forget)
 
 
 def _columns(

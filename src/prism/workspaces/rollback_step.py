@@ -11,7 +11,7 @@ from prism.workspaces.plan import WorkspaceAction
 from prism.workspaces.ports import Compute, ProviderRefused, ReplacesFiles
 from prism.workspaces.rollback import backup_of
 
-FAILED = "ROLLBACK_FAILED"
+ROLLBACK_FAILED = "ROLLBACK_FAILED"
 DOWN = {Observed.OFF, Observed.BROKEN}
 
 
@@ -69,4 +69,4 @@ def _failed(workspace: Workspace, why: str) -> RollbackEnd:
         f"It was not rolled back: {why.rstrip('.')}. Its files are as before; start it as it is: "
         f"`prism start {workspace.name}`"
     )
-    return RollbackEnd(WorkspaceFailure(FAILED, message))
+    return RollbackEnd(WorkspaceFailure(ROLLBACK_FAILED, message))

@@ -38,7 +38,7 @@ from prism.access.model import current
 from prism.access.names import SEPARATOR, full_name
 from prism.access.names import named as chosen
 from prism.kit.db import Tx
-from prism.kit.reconcile import NEVER
+from prism.kit.reconcile import NEVER_DUE
 from prism.kit.tables import Utc, changed_fields, leased, metadata, partial_index
 from prism.templates.model import Template
 from prism.workspaces.model import (
@@ -192,7 +192,7 @@ OBSERVED = frozenset(
     }
     | {"stage", "progress", "charged", "failure"}
 )
-AT_ONCE = 64  # rows: few enough for their objects to stay in the processor's cache
+ROWS_AT_ONCE = 64  # rows: few enough for their objects to stay in the processor's cache
 RECENT = 20  # starts that an estimate is based on
 ADD, ADD_BRING_UP = insert(workspaces), insert(bring_ups)
 OF = ("template", "provider", "verb")
@@ -370,9 +370,9 @@ def make_due(tx: Tx, ids: Sequence[str], now: datetime) -> None:
 
 
 def resend_expiries(tx: Tx, now: datetime) -> None:
-    """Make the reconciler send each machine's expiry again; `NEVER` stands for no expiry."""
+    """Make the reconciler send each machine's expiry again; `NEVER_DUE` stands for no expiry."""
     living = and_(workspaces.c.machine_id.is_not(None), LIVE)
-    tx.sql.execute(update(workspaces).where(living).values(applied_expiry=NEVER, due_at=now))
+    tx.sql.execute(update(workspaces).where(living).values(applied_expiry=NEVER_DUE, due_at=now))
 
 
 def observe(tx: Tx, before: Workspace, after: Workspace) -> Workspace:
@@ -422,7 +422,7 @@ def _many(
     sql: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None
 ) -> list[Workspace]:
     loaded: list[Workspace] = []
-    for part in sql.execute(query, parameters).partitions(AT_ONCE):
+    for part in sql.execute(query, parameters).partitions(ROWS_AT_ONCE):
         rows = [dict(zip(FIELDS, row, strict=True)) for row in part]
         for row in rows:
             row["resolved_template"] = _template(row["resolved_template"])

@@ -24,7 +24,7 @@ from prism.workspaces.view import launch_progress
 
 WAIT = "wait"  # the parameter; routes that have it are marked with `WAITS`
 WAITS = {PARAMETERS: (WAIT,)}
-LONGEST = 300
+MAX_WAIT_SECONDS = 300
 WHOLE = re.compile(r"[0-9]{1,9}")
 
 
@@ -128,6 +128,8 @@ def _query(scope: Scope) -> bytes:
 def _seconds(scope: Scope) -> int:
     values = parse_qs(_query(scope).decode("latin-1"), keep_blank_values=True).get(WAIT, [])
     digits = "".join(values) if len(values) == 1 else ""
-    if WHOLE.fullmatch(digits) and int(digits) <= LONGEST:
+    if WHOLE.fullmatch(digits) and int(digits) <= MAX_WAIT_SECONDS:
         return int(digits)
-    raise ValidationFailed.of((WAIT, f"must be a whole number of seconds, 0 to {LONGEST}"))
+    raise ValidationFailed.of(
+        (WAIT, f"must be a whole number of seconds, 0 to {MAX_WAIT_SECONDS}")
+    )

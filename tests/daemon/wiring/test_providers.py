@@ -284,7 +284,7 @@ def test_request_does_not_wait_for_aws_inside_its_transaction(
     answer = daemon_on_double.http("POST", f"/api/v1/{path}", json=body, headers=headers)
     assert answer.is_success, answer.text
     assert waits[0] == (False, providers.PATIENT)
-    assert {patience for inside, patience in waits if inside} == {providers.AT_ONCE}
+    assert {patience for inside, patience in waits if inside} == {providers.NO_WAIT}
 
 
 def test_price_comparison_does_not_wait_for_aws(daemon_on_double, monkeypatch):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from prism.providers.local.cleaning import KEPT, Cleaner
+from prism.providers.local.cleaning import KEPT_LOG_BYTES, Cleaner
 from tests.optional import not_none
 
 OLD = time.time() - 3600
@@ -97,9 +97,9 @@ def test_daemon_log_is_shortened_to_its_end(home):
     own = home / "daemon.log"
     lines = b"".join(b"line %09d\n" % number for number in range(200_000))
     own.write_bytes(lines)
-    assert found(home, "old logs").bytes == len(lines) - KEPT
+    assert found(home, "old logs").bytes == len(lines) - KEPT_LOG_BYTES
     left = own.read_bytes()
-    assert len(left) <= KEPT
+    assert len(left) <= KEPT_LOG_BYTES
     assert lines.endswith(left)
     assert left.startswith(b"line ")
     assert found(home, "old logs").bytes == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prism.providers.local.folder_setup import MachineOptions, make
-from prism.providers.local.mounted_folders import MARKER
+from prism.providers.local.mounted_folders import DISK_MARKER
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import MachineSpec
 from tests.processes import with_words
@@ -36,7 +36,7 @@ def check_only_machine(world, id):
     assert len(with_words(world.left(), "supervisor.py")) == 1
     world.close()
     assert not world.left()
-    assert {path.name for path in world.root.iterdir()} <= {id, MARKER} | _drafts(world)
+    assert {path.name for path in world.root.iterdir()} <= {id, DISK_MARKER} | _drafts(world)
 
 
 def _drafts(world):

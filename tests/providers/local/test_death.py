@@ -17,7 +17,7 @@ import pytest
 
 from prism.providers.local.compute import LocalCompute
 from prism.providers.local.folder import supervisor_pid
-from prism.providers.local.mounted_folders import MARKER
+from prism.providers.local.mounted_folders import DISK_MARKER
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
 from tests.optional import not_none
@@ -159,7 +159,7 @@ def test_terminated_machine_leaves_a_record_that_is_removed_after_an_hour(world)
     aged(world.root / id, minutes=61)
     assert world.machine(id).observed is Observed.GONE, "the last survey that lists it"
     assert list(world.compute.survey()) == []
-    assert [path.name for path in world.root.iterdir()] == [MARKER]
+    assert [path.name for path in world.root.iterdir()] == [DISK_MARKER]
 
 
 def test_record_of_terminated_machine_is_kept_for_the_set_time_or_while_locked(world):
@@ -177,7 +177,7 @@ def test_record_of_terminated_machine_is_kept_for_the_set_time_or_while_locked(w
         world.compute.survey()
         assert world.machine(id).observed is Observed.GONE
     world.compute.survey()
-    assert [path.name for path in world.root.iterdir()] == [MARKER]
+    assert [path.name for path in world.root.iterdir()] == [DISK_MARKER]
 
 
 def aged(folder, minutes):

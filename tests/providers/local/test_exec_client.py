@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from prism.errors import Unavailable
-from prism.providers.local.exec_client import TRIES, enter
+from prism.providers.local.exec_client import MAX_ATTEMPTS, enter
 
 
 @pytest.fixture
@@ -54,4 +54,4 @@ def test_request_fails_after_the_last_try(supervisor, tmp_path):
     unread_connections = supervisor(unread=99)
     with pytest.raises(Unavailable, match="does not answer"):
         enter(tmp_path, ["true"])
-    assert len(unread_connections) == TRIES
+    assert len(unread_connections) == MAX_ATTEMPTS

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from prism.agent.network import VARIABLE
+from prism.agent.network import MODE_VARIABLE
 from prism.agent.protocol import ObservedMachine
 from prism.kit import workspace_peers
 from prism.providers.local import folder as folders
@@ -101,7 +101,7 @@ def test_peer_check_scans_every_process_after_a_new_intent_or_machine(world, mon
 def test_peer_check_scans_every_process_while_a_machine_shares_the_network(
     tmp_path, package_cache, monkeypatch
 ):
-    world = World(tmp_path, package_cache, environ=dict(os.environ) | {VARIABLE: "host"})
+    world = World(tmp_path, package_cache, environ=dict(os.environ) | {MODE_VARIABLE: "host"})
     try:
         id = world.launched(page())
         assert world.report(id)["network"].startswith("shared")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from prism.agent.pause import ANSWER, BOUND, REQUEST
+from prism.agent.pause import ANSWER_FILE, BOUND, REQUEST_FILE
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import SnapshotSpec, VolumeSpec
@@ -83,7 +83,10 @@ def test_snapshot_of_changing_files_is_of_one_moment_and_writing_continues(world
     wait_for_change(folder / "b")
     assert world.machine(machine).observed is Observed.ON
     eventually(
-        lambda: not {REQUEST, ANSWER} & {path.name for path in (world.root / machine).iterdir()}
+        lambda: (
+            not {REQUEST_FILE, ANSWER_FILE}
+            & {path.name for path in (world.root / machine).iterdir()}
+        )
     )
 
 
@@ -92,19 +95,19 @@ def test_paused_machine_resumes_by_itself_after_the_time_limit(world):
     folder = world.root / machine
     writing(world, machine, folder / "home")
     began = time.monotonic()
-    (folder / REQUEST).write_text("nobody")
-    eventually((folder / ANSWER).exists)
-    assert (folder / ANSWER).read_text() == "nobody"
+    (folder / REQUEST_FILE).write_text("nobody")
+    eventually((folder / ANSWER_FILE).exists)
+    assert (folder / ANSWER_FILE).read_text() == "nobody"
     stood = (folder / "home" / "a").read_text()
-    eventually(lambda: not (folder / ANSWER).exists(), BOUND + 15)
+    eventually(lambda: not (folder / ANSWER_FILE).exists(), BOUND + 15)
     assert time.monotonic() - began >= BOUND
     eventually(lambda: (folder / "home" / "a").read_text() not in {stood, ""})
 
 
 def test_paused_machine_can_be_stopped(world):
     machine = world.launched(page())
-    (world.root / machine / REQUEST).write_text("somebody")
-    eventually((world.root / machine / ANSWER).exists)
+    (world.root / machine / REQUEST_FILE).write_text("somebody")
+    eventually((world.root / machine / ANSWER_FILE).exists)
     world.compute.stop(machine)
     assert world.becomes(machine, Observed.OFF).failure is None
-    assert not (world.root / machine / ANSWER).exists()
+    assert not (world.root / machine / ANSWER_FILE).exists()

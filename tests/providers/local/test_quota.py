@@ -9,7 +9,7 @@ import pytest
 
 from prism.kit.programs import PLACES
 from prism.providers.local import quota, volumes
-from prism.providers.local.mounted_folders import MARKER
+from prism.providers.local.mounted_folders import DISK_MARKER
 from prism.providers.local.storage_offer import LocalStorageOffer
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
@@ -95,7 +95,7 @@ def test_volume_size_is_enforced_for_new_and_restored_volumes(disk, monkeypatch)
     (restored / "big").rename(restored / "kept")
     assert filled(restored) <= 10 * MIB
     local_volumes.delete(volume.id)
-    left = [MARKER, again.id]
+    left = [DISK_MARKER, again.id]
     eventually(lambda: sorted(os.listdir(disk / "storage" / "volumes")) == left)
     local_volumes.close()
 

@@ -16,7 +16,7 @@ import pytest
 from prism.agent.protocol import replace_file
 from prism.agent.safe_paths import remove_tree
 from prism.providers.local import checks, removals, tree_snapshots
-from prism.providers.local.mounted_folders import MARKER
+from prism.providers.local.mounted_folders import DISK_MARKER
 from prism.providers.local.offer import machine_id
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import StorageObserved, VolumeKind
@@ -63,7 +63,7 @@ def fill(folder, seed=0):
 
 def entries(folder):
     """The names in a folder of volumes or snapshots, without the mark that its disk is there."""
-    return [name for name in os.listdir(folder) if name != MARKER]
+    return [name for name in os.listdir(folder) if name != DISK_MARKER]
 
 
 def digest(folder):
@@ -406,7 +406,7 @@ def test_volume_is_deleting_with_the_reason_until_it_is_removed(volumes, data_fo
         remove_tree(path)
 
     monkeypatch.setattr(removals, "remove_tree", refusing)
-    monkeypatch.setattr(removals, "AGAIN", 0.05)
+    monkeypatch.setattr(removals, "RETRY_SECONDS", 0.05)
     volumes.delete(id)
     with pytest.raises(StorageRefused):
         volumes.attach(id, machine_id("ws_1"), "data")
@@ -424,7 +424,7 @@ def test_volume_is_deleting_with_the_reason_until_it_is_removed(volumes, data_fo
 def test_volume_deletion_continues_in_the_next_daemon(volumes, data_folder, monkeypatch, tmp_path):
     id = volumes.create(ORDER).id
     fill(data_folder(id))
-    monkeypatch.setattr(removals, "AGAIN", 60)
+    monkeypatch.setattr(removals, "RETRY_SECONDS", 60)
 
     def refusing(path):
         raise OSError(errno.EBUSY, "Device or resource busy", str(path))

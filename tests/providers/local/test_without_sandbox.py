@@ -17,7 +17,7 @@ from prism.agent.access_lists import (
     OWN_GROUP,
     OWNER,
     SEARCH,
-    USER,
+    USER_TAG,
     AccessEntry,
     admits_others,
     grant_search,
@@ -175,7 +175,7 @@ def test_access_list_of_a_mode_gets_an_entry_and_is_that_mode_again():
     opened = with_user(plain, UID, SEARCH)
     assert opened == (
         AccessEntry(OWNER, 7),
-        AccessEntry(USER, SEARCH, UID),
+        AccessEntry(USER_TAG, SEARCH, UID),
         AccessEntry(OWN_GROUP, 0),
         AccessEntry(MASK, SEARCH),
         AccessEntry(OTHER, 0),
@@ -185,11 +185,11 @@ def test_access_list_of_a_mode_gets_an_entry_and_is_that_mode_again():
 
 def test_access_list_entry_gives_nobody_else_more_than_the_mask_allowed():
     masked = (
-        *(AccessEntry(OWNER, 7), AccessEntry(USER, 7, 1000), AccessEntry(OWN_GROUP, 5)),
+        *(AccessEntry(OWNER, 7), AccessEntry(USER_TAG, 7, 1000), AccessEntry(OWN_GROUP, 5)),
         *(AccessEntry(MASK, 4), AccessEntry(OTHER, 0)),
     )
     opened = with_user(masked, UID, SEARCH)
-    allowed = {entry.id: entry.permissions for entry in opened if entry.tag == USER}
+    allowed = {entry.id: entry.permissions for entry in opened if entry.tag == USER_TAG}
     assert allowed == {1000: 4, UID: SEARCH}
     assert [entry.permissions for entry in opened if entry.tag == OWN_GROUP] == [4]
 
@@ -210,7 +210,7 @@ def test_folder_lets_one_user_pass_and_forgets_those_whose_workspace_has_ended(c
     revoke_search(str(closed), UID)
     assert (enters(UID), closed.stat().st_mode & 0o777) == (False, 0o700)
     folder = os.open(closed, os.O_RDONLY)
-    assert not [entry for entry in read(folder) if entry.tag == USER]
+    assert not [entry for entry in read(folder) if entry.tag == USER_TAG]
     os.close(folder)
 
 

@@ -13,7 +13,7 @@ from prism.client.daemon import Daemon
 from prism.client.profiles import Profiles
 from prism.errors import Problem
 
-KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+KEY_VARIABLE, SECRET_VARIABLE = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 # Variables that give credentials to containers, clusters and single sign-on.
 ELSEWHERE = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -35,8 +35,8 @@ def aws_credentials(context: CheckContext) -> Iterator[Finding]:
             continue
         if shared and path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             yield warning(f"other users may read {path}", f"chmod 600 {path}")
-    if bool(context.environ.get(KEY)) != bool(context.environ.get(SECRET)):
-        missing = SECRET if context.environ.get(KEY) else KEY
+    if bool(context.environ.get(KEY_VARIABLE)) != bool(context.environ.get(SECRET_VARIABLE)):
+        missing = SECRET_VARIABLE if context.environ.get(KEY_VARIABLE) else KEY_VARIABLE
         message = f"half of a key is in the environment: {missing} is missing"
         yield broken(message, f"export {missing}=…, or unset the other variable")
     chosen = context.environ.get("AWS_PROFILE") or context.environ.get("AWS_DEFAULT_PROFILE")
@@ -104,7 +104,11 @@ def _prism_profiles(context: CheckContext, aws_profiles: list[str]) -> Iterator[
 
 def _credential_sources(profiles: list[str], environ: Mapping[str, str]) -> str:
     sources = [f"profiles {', '.join(dict.fromkeys(profiles))}"] if profiles else []
-    sources += ["keys in the environment"] if environ.get(KEY) and environ.get(SECRET) else []
+    sources += (
+        ["keys in the environment"]
+        if environ.get(KEY_VARIABLE) and environ.get(SECRET_VARIABLE)
+        else []
+    )
     sources += [f"{name}" for name in ELSEWHERE if environ.get(name)]
     return "; ".join(sources) or "none: workspaces run on this machine only"
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from prism.cli.checks.trials import PATIENCE, ProgramResult
+from prism.cli.checks.trials import TRIAL_TIMEOUT, ProgramResult
 from prism.cli.daemon_start import daemon_info
 from prism.client.address import DaemonAddress
 from prism.client.daemon import status_of
@@ -61,7 +61,7 @@ def run(*argv: str) -> ProgramResult:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=PATIENCE,
+            timeout=TRIAL_TIMEOUT,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -124,7 +124,7 @@ class CheckContext(Struct, frozen=True, kw_only=True):
         if not self.is_unasked:
             return self
         try:
-            wire = Wire(self.address, PATIENCE)
+            wire = Wire(self.address, TRIAL_TIMEOUT)
             answer = status_of(wire)
             status, at = answer.json(), parse_date(answer.headers.get("date"))
         except (Problem, ValueError) as error:

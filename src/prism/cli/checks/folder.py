@@ -17,7 +17,7 @@ from prism.client.workspaces import Workspaces
 from prism.settings import Settings, uids, variable
 
 GIB = 2**30
-FULL, TIGHT = GIB // 2, 5 * GIB
+MIN_FREE_BYTES, TIGHT = GIB // 2, 5 * GIB
 FEW_INODES, TOO_FEW_INODES = 50_000, 2_000
 DISTANT = re.compile(r"(nfs\d?|cifs|smb\d?|smbfs|9p|afs|vboxsf|fuse\.(sshfs|s3fs|gcsfuse|rclone))")
 MACHINE = re.compile(r"local-[0-9a-f]{17}")
@@ -89,7 +89,7 @@ def disk(context: CheckContext) -> Finding:
         "Free space (`prism clean`), terminate workspaces (`prism list`), or choose another "
         "PRISM_HOME"
     )
-    if free < FULL:
+    if free < MIN_FREE_BYTES:
         return broken(text, fix)
     return warning(f"{text}; an environment takes up to 5", fix) if free < TIGHT else ok(text)
 

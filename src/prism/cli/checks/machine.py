@@ -14,8 +14,8 @@ MIB = 2**20
 OLDEST = (3, 11)
 INSTALLERS = {"apt-get": "apt-get install", "dnf": "dnf install", "zypper": "zypper install"}
 INSTALLERS |= {"pacman": "pacman -S", "apk": "apk add"}
-FILES = 1024
-NAME = b"doctor.localhost"  # bytes, since text would import a codec
+MIN_OPEN_FILES = 1024
+LOCALHOST_NAME = b"doctor.localhost"  # bytes, since text would import a codec
 PROGRAMS = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"}
 
 
@@ -64,8 +64,10 @@ def memory(context: CheckContext) -> Finding:
 def open_files(context: CheckContext) -> Finding:
     """How many files and connections a daemon may have open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < FILES:
-        most = FILES * 4 if hard == resource.RLIM_INFINITY else min(hard, FILES * 4)
+    if soft != resource.RLIM_INFINITY and soft < MIN_OPEN_FILES:
+        most = (
+            MIN_OPEN_FILES * 4 if hard == resource.RLIM_INFINITY else min(hard, MIN_OPEN_FILES * 4)
+        )
         return warning(f"at most {soft}: many readers at once fail", f"ulimit -n {most}")
     return ok("no limit" if soft == resource.RLIM_INFINITY else f"at most {soft:,}")
 
@@ -102,7 +104,7 @@ def loopback(context: CheckContext) -> Finding:
 def localhost_names(context: CheckContext) -> Finding:
     """`NAME.localhost`, where browsers find the services of a workspace."""
     try:
-        addresses = {address[4][0] for address in socket.getaddrinfo(NAME, 80)}
+        addresses = {address[4][0] for address in socket.getaddrinfo(LOCALHOST_NAME, 80)}
     except OSError:
         return ok("browsers and curl know NAME.localhost; other programs use connect's addresses")
     if strangers := [address for address in addresses if not ip_address(address).is_loopback]:

@@ -16,7 +16,7 @@ EVERYWHERE: tuple[Check, ...] = (
     service.daemon,
     aws.aws_access,
 )
-HERE: tuple[Check, ...] = (
+LOCAL_CHECKS: tuple[Check, ...] = (
     machine.uv,
     sandbox.bubblewrap,
     sandbox.isolation,
@@ -46,14 +46,14 @@ AROUND: tuple[Check, ...] = (
     machine.ssh,
     machine.browser,
 )
-WAITING: tuple[Check, ...] = (sandbox.isolation, sandbox.bubblewrap, machine.uv, machine.ssh)
+SLOW_CHECKS: tuple[Check, ...] = (sandbox.isolation, sandbox.bubblewrap, machine.uv, machine.ssh)
 """Checks that wait for a program and need no daemon: they start first."""
 
 
 def run_checks(context: CheckContext) -> Iterator[Finding]:
     """The findings of all checks in order, each as soon as it is known; changes nothing."""
-    checks = (*EVERYWHERE, *(() if context.address.url else HERE), *AROUND)
-    early = {check: CheckThread(check, context) for check in WAITING if check in checks}
+    checks = (*EVERYWHERE, *(() if context.address.url else LOCAL_CHECKS), *AROUND)
+    early = {check: CheckThread(check, context) for check in SLOW_CHECKS if check in checks}
     context = context.asked()
     for begun in [early.get(check) or CheckThread(check, context) for check in checks]:
         yield from begun.result()

@@ -15,7 +15,7 @@ from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped,
 from prism.cli.checks.machine import installing
 from prism.settings import Settings, uids, variable
 
-VARIABLE = variable("uid_range")
+RANGE_VARIABLE = variable("uid_range")
 SHARES = (
     "this computer's network, where they reach the cloud's metadata service, what listens on "
     "loopback and each other's ports"
@@ -83,11 +83,11 @@ def isolation(context: CheckContext) -> Finding:
         report = msgspec.json.decode(ran.output, type=IsolationReport)
     except msgspec.MsgspecError:
         return skipped(f"the test gave an unreadable answer: {reason}")
-    uid_range = context.environ.get(VARIABLE) or Settings().uid_range
+    uid_range = context.environ.get(RANGE_VARIABLE) or Settings().uid_range
     if os.geteuid() == 0 and (name := _owner(uid_range)):
         return warning(
-            f"{VARIABLE} has the id of {name}, who could reach into workspaces",
-            f"Set {VARIABLE} to ids that nobody has, and restart the daemon",
+            f"{RANGE_VARIABLE} has the id of {name}, who could reach into workspaces",
+            f"Set {RANGE_VARIABLE} to ids that nobody has, and restart the daemon",
         )
     return _isolation_finding(context, report)
 

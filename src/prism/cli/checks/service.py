@@ -13,15 +13,20 @@ from urllib.parse import parse_qs, urlsplit
 from prism import __version__
 from prism.cli.boot_service import installed_services, missing_program
 from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
-from prism.cli.checks.trials import LARGEST, ForkedTrial, database_path, unmapped_integrity
+from prism.cli.checks.trials import (
+    MAX_DATABASE_BYTES,
+    ForkedTrial,
+    database_path,
+    unmapped_integrity,
+)
 from prism.client.errors import DaemonUnreachable
-from prism.client.listener import ANY, MAPPED, coded, user_ids
+from prism.client.listener import ANY_ADDRESSES, MAPPED, coded, user_ids
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # PostgreSQL answers it with one letter
 LISTENING = re.compile(
     r"^\s*\d+: (\S+):([0-9A-F]{4}) \S+ 0A (?:\S+\s+){3}(\d+)\s+\S+\s+(\d+)", re.M
 )
-LOOPBACK = ("127.0.0.1", "::1")
+LOOPBACK_HOSTS = ("127.0.0.1", "::1")
 NEW_ORIGIN = "the GUI's address for browsers is new at each start"
 ROOT = 0
 
@@ -101,7 +106,7 @@ def _stranger(context: CheckContext, number: str) -> Finding | None:
     if not is_used or number == "0":  # the first daemon of a home takes the next free port
         return None
     trusted = {os.geteuid(), ROOT, *user_ids(context.address.daemon_user)}
-    served = {*ANY, *(coded((host, 0)).partition(":")[0] for host in LOOPBACK)}
+    served = {*ANY_ADDRESSES, *(coded((host, 0)).partition(":")[0] for host in LOOPBACK_HOSTS)}
     strangers = {
         uid
         for address, uid, _ in _listening(context, int(number))
@@ -175,7 +180,7 @@ def database(context: CheckContext) -> Finding:
     path = Path(file)
     if not path.exists():
         return ok("SQLite; the first start makes it")
-    if path.stat().st_size > LARGEST:
+    if path.stat().st_size > MAX_DATABASE_BYTES:
         return skipped(f"SQLite of {path.stat().st_size >> 20} MiB: too large for a quick check")
     verdict = context.trial("database")
     if verdict.code is not None and verdict.code < 0:

@@ -17,10 +17,10 @@ from prism.annotations import TYPE_CHECKING
 if TYPE_CHECKING:
     from prism.agent.protocol import IsolationProbe, SandboxProbe
 
-PATIENCE = 10.0  # seconds that checks wait for a program, a trial or the daemon
-LARGEST = 200 * 2**20  # bytes of the largest database that the check reads
+TRIAL_TIMEOUT = 10.0  # seconds that checks wait for a program, a trial or the daemon
+MAX_DATABASE_BYTES = 200 * 2**20  # bytes of the largest database that the check reads
 # Files that may be outside the home, and whose content the check must not print.
-NAMED = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "XAUTHORITY")
+FILE_VARIABLES = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "XAUTHORITY")
 
 
 class ProgramResult(NamedTuple):
@@ -35,7 +35,7 @@ class ForkedTrial:
 
     def __init__(self, main: Callable[[Any], int], probe: object) -> None:
         self._reader, writer = os.pipe()
-        self._until = time.monotonic() + PATIENCE
+        self._until = time.monotonic() + TRIAL_TIMEOUT
         self._pid = os.fork()
         if not self._pid:
             code = 1
@@ -58,7 +58,7 @@ class ForkedTrial:
                 output += piece
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
-        return ProgramResult(None, f"it did not end within {PATIENCE:.0f} seconds")
+        return ProgramResult(None, f"it did not end within {TRIAL_TIMEOUT:.0f} seconds")
 
 
 def _run_in_fork(main: Callable[[Any], int], probe: object, output: int) -> int:
@@ -78,7 +78,7 @@ def start_trials(home: str, environ: Mapping[str, str]) -> dict[str, ForkedTrial
     """Start the trials that work on this system; the result is by the name of the check."""
     trials: dict[str, ForkedTrial] = {}
     database = database_path(home, environ)
-    if database and os.path.isfile(database) and os.path.getsize(database) <= LARGEST:
+    if database and os.path.isfile(database) and os.path.getsize(database) <= MAX_DATABASE_BYTES:
         trials["database"] = ForkedTrial(integrity, database)
     if sys.platform == "linux":
         trials |= _sandbox_trials(home, environ, database)
@@ -96,7 +96,7 @@ def _sandbox_trials(
     isolated: IsolationProbe = {"reachable": reachable(), "told": dict(environ), "home": home}
     trials = {"isolation": ForkedTrial(isolation.main, isolated)}
     if program := which("bwrap"):
-        private = [file for name in NAMED if (file := environ.get(name))]
+        private = [file for name in FILE_VARIABLES if (file := environ.get(name))]
         if database and "PRISM_DATABASE_URL" in environ:
             private.append(database)
         probe: SandboxProbe = {
@@ -121,7 +121,7 @@ def database_path(home: str, environ: Mapping[str, str]) -> str | None:
     return os.path.abspath(unquote(url.removeprefix("sqlite:///").partition("?")[0]))
 
 
-def integrity(database: str, mapped: int = LARGEST) -> int:
+def integrity(database: str, mapped: int = MAX_DATABASE_BYTES) -> int:
     """In a fork: print SQLite's verdict on its file, `ok` if it is undamaged.
 
     A memory map of at most `mapped` bytes halves the time; but a file that cannot be read, or

@@ -10,14 +10,14 @@ from prism.home import NETWORK_VARIABLES, lines_of, settings_file
 from prism.settings import SettingInvalid, Settings, variable
 
 KNOWN = {variable(name) for name in Settings.__struct_fields__}
-OURS = {"PRISM_MACHINE"}  # set inside of workspaces
+OWN_VARIABLES = {"PRISM_MACHINE"}  # set inside of workspaces
 MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 
 def settings(context: CheckContext) -> Iterator[Finding]:
     """Every `PRISM_…` variable, and every line of the settings' file."""
     env = {name: value for name, value in context.environ.items() if name.startswith("PRISM_")}
-    for name in env.keys() - KNOWN - OURS:
+    for name in env.keys() - KNOWN - OWN_VARIABLES:
         yield warning(f"{name} is not a setting of Prism", _suggestion(name))
     yield from _invalid({name: value for name, value in env.items() if name in KNOWN and value})
     yield from _env_file_findings(context)

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 IsPaused = Callable[[datetime | None], bool]
-PATIENT, AT_ONCE = 4.0, 0.0  # seconds that a launch waits for the identity; and others
+PATIENT, NO_WAIT = 4.0, 0.0  # seconds that a launch waits for the identity; and others
 # How long the first requests wait for the first survey. A cloud may be away.
 LOCAL_TIMEOUT_SECONDS, CLOUD_TIMEOUT_SECONDS = 10.0, 2.0
 GATHER = 0.5  # seconds in which the requests for one location share a survey
@@ -437,7 +437,7 @@ class ProviderWiring(BillingWiring):
     # ------------------------------------------------------------ offers and status
     def _offer(self, profile: Profile) -> Offer:
         """For a launch, which may wait a moment for the identity, but not in a transaction."""
-        wait = PATIENT if CURRENT.get() is None else AT_ONCE
+        wait = PATIENT if CURRENT.get() is None else NO_WAIT
         return self._provider(profile.provider).offer(profile, wait=wait)
 
     def wait_for_offer(self) -> None:
@@ -452,7 +452,7 @@ class ProviderWiring(BillingWiring):
         )
 
     def _terms_now(self, profile: Profile) -> Offer:
-        return self._provider(profile.provider).offer(profile, wait=AT_ONCE)
+        return self._provider(profile.provider).offer(profile, wait=NO_WAIT)
 
     def _reachable_aws(self) -> AwsLocations:
         self._provider(AWS)

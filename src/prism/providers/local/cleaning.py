@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from prism.agent.protocol import TREE as TREE_RECORD
+from prism.agent.protocol import TREE_FILE as TREE_RECORD
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
 from prism.providers.local.mounted_folders import StorageAway, workspace_folder
@@ -26,16 +26,16 @@ from prism.providers.local.trees import measured, try_remove
 
 log = logging.getLogger(__name__)
 MACHINE = re.compile(r"local-[0-9a-f]{17}")
-DRAFT = re.compile(r"\.local-[0-9a-f]{17}-[0-9a-f]{8}")
+DRAFT_NAME = re.compile(r"\.local-[0-9a-f]{17}-[0-9a-f]{8}")
 TURNED_OVER = re.compile(r".+\.log\.[0-9]+")
 STATE_DRAFT = re.compile(r"\.backup-.+|state\.db\.restore-[a-z0-9_]{8}")
 ASIDE = re.compile(r"\..+\.cleaned-[0-9a-f]{8}")
 FINISHED = 600.0  # seconds after which a draft is abandoned
-TREE = re.compile(r"[0-9a-f]{64}")
+TREE_NAME = re.compile(r"[0-9a-f]{64}")
 TREE_DRAFT = re.compile(r"[0-9a-f]{16}|\.[0-9a-f]{16}\.cleaned-[0-9a-f]{8}")
 TREE_LOCK = re.compile(r"[0-9a-f]{64}\.lock")
-KEPT = 2**20  # bytes of the daemon's own log
-OFF = {"off", "failed"}
+KEPT_LOG_BYTES = 2**20  # bytes of the daemon's own log
+ENDED_PHASES = {"off", "failed"}
 
 
 class RemovableFiles(Struct, frozen=True, kw_only=True):
@@ -87,7 +87,7 @@ class Cleaner:
                     kind=kind, bytes=0, items=0, in_use=["packages are being installed"]
                 )
             users = Counter(filter(None, map(folders.read_package_tree, self._machine_folders())))
-            trees = _matching(cache / "trees", TREE)
+            trees = _matching(cache / "trees", TREE_NAME)
             unused = [path for path in trees if path.name not in users]
             drafts = cache / "drafts"
             left = [*_matching(cache / "trees", ASIDE), *_matching(drafts, TREE_DRAFT)]
@@ -108,7 +108,7 @@ class Cleaner:
         ]
         removed = _remove_trees("old logs", old, dry_run=dry_run)
         own = self._home / "daemon.log"
-        over = own.stat().st_size - KEPT if own.exists() else 0
+        over = own.stat().st_size - KEPT_LOG_BYTES if own.exists() else 0
         if over <= 0:
             return removed
         if not dry_run:
@@ -131,7 +131,7 @@ class Cleaner:
 
     def _drafts(self) -> Iterator[Path]:
         """Unfinished files of a daemon that died."""
-        for draft in _matching(self._machines, DRAFT):
+        for draft in _matching(self._machines, DRAFT_NAME):
             if self._alone or _seconds_old(draft) > FINISHED:
                 yield draft
         for draft in _matching(self._home, STATE_DRAFT):
@@ -186,7 +186,7 @@ def _disk_usage(tree: Path) -> int | None:
 def _shorten(path: Path) -> None:
     """Keep only the end of a file to which another process may append meanwhile."""
     with path.open("r+b") as file:
-        file.seek(-KEPT, os.SEEK_END)
+        file.seek(-KEPT_LOG_BYTES, os.SEEK_END)
         end = file.read().partition(b"\n")[2]
         file.truncate(0)
     with path.open("ab") as file:
@@ -195,7 +195,7 @@ def _shorten(path: Path) -> None:
 
 def _is_unfinished(machine: Path) -> bool:
     """Whether its packages were never complete; such an environment is made anew anyway."""
-    is_down = _phase(machine) in OFF and not folders.supervisor_pid(str(machine))
+    is_down = _phase(machine) in ENDED_PHASES and not folders.supervisor_pid(str(machine))
     return is_down and (machine / "venv").is_dir() and not (machine / "packages.done").exists()
 
 

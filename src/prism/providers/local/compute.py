@@ -21,7 +21,7 @@ from prism.agent.protocol import (
     ALIVE,
     INTENT,
     OBSERVED,
-    VERSION,
+    PROTOCOL_VERSION,
     IdleReport,
     MachineIntent,
     ObservedMachine,
@@ -58,9 +58,9 @@ from prism.workspaces.model import HibernationNotSupported, Observed, WorkspaceF
 from prism.workspaces.ports import Access, Machine, MachineSpec, ProviderRefused, ServiceEndpoint
 
 log = logging.getLogger(__name__)
-ID = re.compile(r"local-[0-9a-f]{17}")
+MACHINE_ID = re.compile(r"local-[0-9a-f]{17}")
 HOST = "127.0.0.1"
-LOOPBACK = {"localhost", HOST, "::1"}
+LOOPBACK_NAMES = {"localhost", HOST, "::1"}
 OBSERVED_BY_PHASE: dict[Phase, Observed] = {
     "starting": Observed.STARTING,
     "on": Observed.ON,
@@ -114,7 +114,7 @@ class LocalCompute:
         sandbox: bool = True,
         minute: float = 60,
         remembered: timedelta = REMEMBERED,
-        environ: Mapping[str, str] = supervision.NOTHING,
+        environ: Mapping[str, str] = supervision.NO_VARIABLES,
     ) -> None:
         """`remembered` is how long a destroyed machine is surveyed; never more than an hour.
 
@@ -306,7 +306,7 @@ class LocalCompute:
 
     def _networked(self) -> bool:
         """Whether all sandboxed programs have a network of their own, by the current files."""
-        for name in filter(ID.fullmatch, os.listdir(self._root)):
+        for name in filter(MACHINE_ID.fullmatch, os.listdir(self._root)):
             cached_machine, stamps = self._cached.get(name), _stamps(f"{self._root}/{name}")
             if cached_machine is None or cached_machine.stamps != stamps:
                 cached_machine = self._read(name, stamps)
@@ -315,7 +315,7 @@ class LocalCompute:
         return True
 
     def _supervisors(self) -> set[int]:
-        names = filter(ID.fullmatch, os.listdir(self._root))
+        names = filter(MACHINE_ID.fullmatch, os.listdir(self._root))
         return {folders.supervisor_pid(f"{self._root}/{name}") for name in names} - {0}
 
     def _running(self) -> dict[str, str]:
@@ -348,7 +348,7 @@ class LocalCompute:
 
     def _target(self, id: str, host: str, port: int) -> Address | None:
         """The address to which an SSH client's forwarding leads: a port of this machine."""
-        if host not in LOOPBACK or (folder := self._folder(id)) is None:
+        if host not in LOOPBACK_NAMES or (folder := self._folder(id)) is None:
             return None
         if (report := folders.read_report(folder)) and (spec := folders.read_spec(folder)):
             by_port = {
@@ -371,7 +371,7 @@ class LocalCompute:
 
     def _folder(self, id: str) -> Path | None:
         path = self._root / id
-        return path if ID.fullmatch(id) and path.is_dir() else None
+        return path if MACHINE_ID.fullmatch(id) and path.is_dir() else None
 
     def _machine_ids(self) -> Iterator[str]:
         try:
@@ -382,7 +382,7 @@ class LocalCompute:
         except OSError as error:
             raise Unavailable(f"The workspaces of this machine cannot be read: {error}") from error
         for name in names:
-            if ID.fullmatch(name):
+            if MACHINE_ID.fullmatch(name):
                 yield name
             elif name.startswith("."):
                 remove_old(self._root / name, REMEMBERED)
@@ -408,7 +408,7 @@ class LocalCompute:
         report, intent = folders.read_report(folder), folders.read_intent(folder)
         if report is None:
             return None
-        if report.get("protocol", 0) > VERSION:
+        if report.get("protocol", 0) > PROTOCOL_VERSION:
             log.warning("%s runs under a newer Prism, whose words may mean something else", name)
         phase, failure = report["phase"], report.get("failure")
         pending = intent is not None and (

@@ -21,7 +21,7 @@ from prism.agent.protocol import (
 from prism.errors import Unavailable
 
 LONGEST_LINE, HIGHEST_CODE = 65536, 255
-TRIES = 5
+MAX_ATTEMPTS = 5
 
 
 class ExecSession:
@@ -108,7 +108,7 @@ def _exchange(
     A supervisor disconnects clients that send nothing for two seconds, which happens on a very
     busy computer. It has not read the request then, so a repeated one runs nothing twice.
     """
-    for remaining in reversed(range(TRIES)):
+    for remaining in reversed(range(MAX_ATTEMPTS)):
         connection = _connect(folder)
         try:
             send_descriptors(connection, request, list(streams))

@@ -20,8 +20,8 @@ from prism.storage.model import StorageFailure
 from prism.workspaces.ports import ProviderRefused
 
 log = logging.getLogger(__name__)
-MARK = "replaced-by"  # in the machine's folder: the token of the last replacement
-TOKEN = re.compile(r"[A-Za-z0-9_-]{1,80}")
+TOKEN_FILE = "replaced-by"  # in the machine's folder: the token of the last replacement
+REPLACEMENT_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,80}")
 SNAPSHOT = re.compile(r"snap-[0-9a-f]{17}")
 
 
@@ -37,14 +37,14 @@ class FileReplacements:
 
     def advance(self, folder: Path, snapshot: str, token: str) -> bool:
         """Go on with the replacement in a machine's folder; returns whether it is done."""
-        if not SNAPSHOT.fullmatch(snapshot) or not TOKEN.fullmatch(token):
+        if not SNAPSHOT.fullmatch(snapshot) or not REPLACEMENT_TOKEN.fullmatch(token):
             raise FilesNotReplaced(f"There is no snapshot {snapshot} here")
         draft = folder / f"replacement-{token}"
-        if _read(folder / MARK) == token:
+        if _read(folder / TOKEN_FILE) == token:
             return True
         if draft.is_dir():
             _exchange(folder, draft)
-            replace_file(folder / MARK, token.encode(), durable=True)
+            replace_file(folder / TOKEN_FILE, token.encode(), durable=True)
             remove = threading.Thread(target=try_remove, args=(draft,), daemon=True)
             remove.start()
             return True

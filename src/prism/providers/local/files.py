@@ -33,7 +33,7 @@ from prism.files.model import (
 from prism.files.plan import VOLUMES, offset_mismatch, part_of, split
 from prism.files.ports import Scan
 
-ID = re.compile(r"local-[0-9a-f]{17}")
+MACHINE_ID = re.compile(r"local-[0-9a-f]{17}")
 PROBLEMS: dict[int, type[Problem]] = {
     errno.ENOENT: FileMissing,
     errno.ELOOP: WrongFileKind,
@@ -145,7 +145,7 @@ class LocalFiles:
     @contextmanager
     def _tree(self, id: str, path: str) -> Iterator["Tree"]:
         """The home, or the attached volume, to which a path leads."""
-        if not ID.fullmatch(id):
+        if not MACHINE_ID.fullmatch(id):
             raise FileMissing("The workspace has no home on this machine")
         with refusals("the home"):
             home = Directory.at(self._root / id / "home")

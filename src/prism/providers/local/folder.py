@@ -16,8 +16,8 @@ from prism.agent.protocol import (
     LOCK,
     OBSERVED,
     SPEC,
-    TOKEN,
-    TREE,
+    TOKEN_FILE,
+    TREE_FILE,
     LocalMachineSpec,
     MachineIntent,
     ObservedMachine,
@@ -50,14 +50,14 @@ def read_spec(folder: Path) -> LocalMachineSpec | None:
 
 def read_package_tree(folder: Path) -> str | None:
     """The package tree of a machine; None if it has its own packages."""
-    record = _read(folder / TREE, PackageTree)
+    record = _read(folder / TREE_FILE, PackageTree)
     return record["tree"] if record else None
 
 
 def read_token(folder: Path) -> str | None:
     """The secret of its services."""
     try:
-        return (folder / TOKEN).read_text()
+        return (folder / TOKEN_FILE).read_text()
     except FileNotFoundError:
         return None
 

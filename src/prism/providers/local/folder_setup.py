@@ -13,7 +13,13 @@ import msgspec
 import uv
 from msgspec import Struct, to_builtins
 
-from prism.agent.protocol import FULL, SPEC, LocalMachineSpec, MachineIntent, replace_file
+from prism.agent.protocol import (
+    DISK_FULL_ERRORS,
+    SPEC,
+    LocalMachineSpec,
+    MachineIntent,
+    replace_file,
+)
 from prism.catalog.plan import machine_type
 from prism.errors import Unavailable
 from prism.providers.local import folder as folders
@@ -62,7 +68,7 @@ def make(folder: Path, spec: MachineSpec, options: MachineOptions) -> bool:
         try_remove(draft)
         if folder.exists():  # another call was faster
             return False
-        if error.errno in FULL:
+        if error.errno in DISK_FULL_ERRORS:
             raise ProviderRefused(
                 f"There is no space for a workspace in {folder.parent}"
             ) from error

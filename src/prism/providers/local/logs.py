@@ -12,17 +12,17 @@ from msgspec import Struct
 from prism.logs.ports import Kind, LogChunk
 from prism.providers.local import folder as folders
 
-ID = re.compile(r"local-[0-9a-f]{17}")
+MACHINE_ID = re.compile(r"local-[0-9a-f]{17}")
 OLDER = (".2", ".1", "")  # a log and its rotated files, the oldest first
-PIECE = 1 << 18
-LONGEST = 10_000
-LOST = "(some lines are missing here: they were deleted meanwhile)"
+LOG_CHUNK = 1 << 18
+MAX_LINE_LENGTH = 10_000
+LINES_LOST = "(some lines are missing here: they were deleted meanwhile)"
 CREDENTIALS = re.compile(r"://[^/@\s]+@")
-HEAD = 64
+HEAD_BYTES = 64
 Position = tuple[int, bytes, int]  # a file's inode, how it begins, and how far it was read
-NOWHERE: Position = (0, b"", 0)
+NO_TAIL: Position = (0, b"", 0)
 Positions = Mapping[str, Position]
-OURS = {"console", "setup", "inside"}
+OWN_LOGS = {"console", "setup", "inside"}
 
 
 class Source(Struct, frozen=True):
@@ -57,7 +57,7 @@ class LocalLogs:
 
     def _sources(self, id: str, kind: Kind) -> list[Source]:
         folder = self._root / id
-        if not ID.fullmatch(id) or not folder.is_dir():
+        if not MACHINE_ID.fullmatch(id) or not folder.is_dir():
             return []
         logs = folder / "logs"
         if kind == "cloud-init":
@@ -67,7 +67,7 @@ class LocalLogs:
             return [console, Source("supervisor", folder / "supervisor.log")]
         spec = folders.read_spec(folder)
         services = spec.get("services", {}) if spec else ()
-        names = [name for name in services if name not in OURS]
+        names = [name for name in services if name not in OWN_LOGS]
         several = len(names) > 1
         return [Source(name if several else "", logs / f"{name}.log") for name in names]
 
@@ -76,7 +76,7 @@ class LocalLogs:
         if secret := folders.read_token(self._root / id):
             text = text.replace(secret, "***")
         text = CREDENTIALS.sub("://***@", text)
-        text = text if len(text) <= LONGEST else text[:LONGEST] + "…"
+        text = text if len(text) <= MAX_LINE_LENGTH else text[:MAX_LINE_LENGTH] + "…"
         return f"{source.label}: {text}" if source.label else text
 
 
@@ -97,7 +97,7 @@ def _last_lines(path: Path, count: int) -> tuple[list[bytes], Position]:
     """The last lines of a log, and the position behind the last whole one."""
     with _open_log(path) as files:
         if not files:
-            return [], NOWHERE
+            return [], NO_TAIL
         inode, newest = files[-1]
         lines, end = _last_lines_of_file(newest, count)
         for _, file in reversed(files[:-1]):
@@ -111,8 +111,8 @@ def _last_lines_of_file(file: BinaryIO, count: int) -> tuple[list[bytes], int]:
     """The last lines of one file, and the offset behind the last whole one."""
     start = end = file.seek(0, os.SEEK_END)
     tail = b""
-    while start > 0 and tail.count(b"\n") <= count and len(tail) < PIECE * 64:
-        start = max(0, start - PIECE)
+    while start > 0 and tail.count(b"\n") <= count and len(tail) < LOG_CHUNK * 64:
+        start = max(0, start - LOG_CHUNK)
         file.seek(start)
         tail = file.read(end - start)
     whole, newline, _ = tail.rpartition(b"\n")
@@ -125,8 +125,8 @@ def _new_lines(path: Path, mark: Position | None) -> tuple[list[bytes], Position
     """A piece of the lines since the mark, and the mark behind them."""
     with _open_log(path) as files:
         if not files:
-            return [], mark or NOWHERE
-        inode, head, offset = mark or NOWHERE
+            return [], mark or NO_TAIL
+        inode, head, offset = mark or NO_TAIL
         # An inode is reused as soon as its file is gone, so the first bytes are compared too.
         known = (
             n
@@ -135,7 +135,7 @@ def _new_lines(path: Path, mark: Position | None) -> tuple[list[bytes], Position
         )
         notes: list[bytes] = []
         if (at := next(known, None)) is None:
-            notes = [LOST.encode()] if inode else []
+            notes = [LINES_LOST.encode()] if inode else []
             at, offset = 0, 0
         inode, file = files[at]
         lines, offset = _read_lines(file, offset, closed=at < len(files) - 1)
@@ -147,7 +147,7 @@ def _new_lines(path: Path, mark: Position | None) -> tuple[list[bytes], Position
 
 def _position_at(inode: int, file: BinaryIO, offset: int) -> Position:
     file.seek(0)
-    return inode, file.read(min(HEAD, offset)), offset
+    return inode, file.read(min(HEAD_BYTES, offset)), offset
 
 
 def _begins_with(file: BinaryIO, head: bytes, offset: int) -> bool:
@@ -158,11 +158,11 @@ def _begins_with(file: BinaryIO, head: bytes, offset: int) -> bool:
 def _read_lines(file: BinaryIO, offset: int, *, closed: bool) -> tuple[list[bytes], int]:
     """Whole lines from an offset; of a closed file also the rest without a newline."""
     file.seek(offset)
-    piece = file.read(PIECE)
+    piece = file.read(LOG_CHUNK)
     whole, newline, rest = piece.rpartition(b"\n")
     if newline:
         return whole.split(b"\n"), offset + len(whole) + 1
-    if rest and (closed or len(rest) == PIECE):
+    if rest and (closed or len(rest) == LOG_CHUNK):
         return [rest], offset + len(rest)
     return [], offset
 

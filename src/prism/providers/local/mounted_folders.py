@@ -15,9 +15,9 @@ from pathlib import Path
 
 from prism.errors import Unavailable
 
-MARKER = ".disk"
+DISK_MARKER = ".disk"
 WORKSPACE = re.compile(r"local-[0-9a-f]{17}")
-VOLUME, SNAPSHOT = re.compile(r"(vol|fs)-[0-9a-f]{17}"), re.compile(r"snap-[0-9a-f]{17}")
+VOLUME_ID, SNAPSHOT = re.compile(r"(vol|fs)-[0-9a-f]{17}"), re.compile(r"snap-[0-9a-f]{17}")
 
 
 class StorageAway(Unavailable, code="STORAGE_AWAY"):
@@ -38,7 +38,7 @@ class MountedFolder:
 
     def require(self) -> None:
         """Raise `StorageAway` if the folder was used before, and is missing or another one."""
-        if (self._folder / MARKER).exists():
+        if (self._folder / DISK_MARKER).exists():
             is_there = True
         elif is_there := any(_holds(*part) for part in self._parts):
             self._note()
@@ -50,7 +50,7 @@ class MountedFolder:
         """Mark the folder as used; if that fails, the next look does it."""
         with suppress(OSError):
             self._record.touch(mode=0o600)
-            (self._folder / MARKER).touch(mode=0o600)
+            (self._folder / DISK_MARKER).touch(mode=0o600)
 
     def _away(self) -> StorageAway:
         nothing = f"{self._folder} has nothing of what was in it"
@@ -60,7 +60,7 @@ class MountedFolder:
         )
         folders = dict.fromkeys([self._folder, *(folder for folder, _ in self._parts)])
         paths = shlex.join(map(str, folders))
-        markers = shlex.join(str(folder / MARKER) for folder in folders)
+        markers = shlex.join(str(folder / DISK_MARKER) for folder in folders)
         return StorageAway(
             f"The disk with the {self._content} is not there",
             details=nothing,
@@ -94,7 +94,7 @@ def workspace_folder(machines: Path) -> MountedFolder:
 def storage_folders(root: Path, machines: Path) -> MountedFolders:
     """The folders that a change of storage needs; beside workspaces are lists of their volumes."""
     home, volumes, snapshots = machines.parent, root / "volumes", root / "snapshots"
-    parts = [(volumes, VOLUME), (snapshots, SNAPSHOT)]
+    parts = [(volumes, VOLUME_ID), (snapshots, SNAPSHOT)]
     return MountedFolders(
         [
             MountedFolder(root, home, "volumes and snapshots", parts),

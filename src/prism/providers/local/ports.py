@@ -20,12 +20,12 @@ from prism.providers.local.folder import read_report, supervisor_pid
 
 V4, V6 = "127.0.0.1", "::1"
 # Local addresses as the kernel writes them, by the address that reaches them.
-REACHED = {
+LISTENING_ADDRESSES = {
     V4: ("0100007F", "00000000", "0" * 32, "0000000000000000FFFF00000100007F"),
     V6: ("00000000000000000000000001000000", "0" * 32),
 }
 LISTENS = r":\s({}):{:04X}\s0+:0000\s0A\s(?:\S+\s+){{3}}\s*(\d+)\s+\d+\s+(\d+)\s"
-TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+SOCKET_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
 def address_of(folder: Path, port: int) -> Address | None:
@@ -39,7 +39,7 @@ def address_of(folder: Path, port: int) -> Address | None:
     if (tables := listeners(network)) is not None:
         return _address_in_own_network(network, tables, port)
     tables = _kernel_tables()
-    for host, locals_ in REACHED.items():
+    for host, locals_ in LISTENING_ADDRESSES.items():
         if inodes := _listening_inodes(tables, locals_, port):
             if not _are_of_the_machine(folder, supervisor, inodes):
                 return None
@@ -49,7 +49,7 @@ def address_of(folder: Path, port: int) -> Address | None:
 
 def _address_in_own_network(network: str, tables: str, port: int) -> Address | None:
     """The address of a port in a network of one machine."""
-    for host, locals_ in REACHED.items():
+    for host, locals_ in LISTENING_ADDRESSES.items():
         if inodes := _listening_inodes(tables, locals_, port):
             return Address(host=host, port=port, listener=min(inodes), network=network)
     return None
@@ -57,7 +57,7 @@ def _address_in_own_network(network: str, tables: str, port: int) -> Address | N
 
 def _kernel_tables() -> str:
     texts = []
-    for table in TABLES:
+    for table in SOCKET_TABLES:
         with contextlib.suppress(FileNotFoundError), open(table) as file:
             texts.append(file.read())
     return "".join(texts)

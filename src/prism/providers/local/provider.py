@@ -22,16 +22,16 @@ from prism.settings import Settings, variable
 from prism.storage.ports import Volumes
 from prism.workspaces.ports import Compute
 
-PASSED = ("uid_range", "pids_max", "workspace_network", "workspace_network_allow")
+PASSED_SETTINGS = ("uid_range", "pids_max", "workspace_network", "workspace_network_allow")
 """Settings that the supervisors of local machines need."""
-THREADS = 4
+SURVEY_THREADS = 4
 """Calls to a cloud wait; calls to this machine compute. With more threads, the threads of requests
 wait three times as long for the interpreter."""
 
 
 def local_compute(settings: Settings) -> LocalCompute:
     """Machines that are folders of this computer."""
-    values = {name: str(getattr(settings, name)) for name in PASSED}
+    values = {name: str(getattr(settings, name)) for name in PASSED_SETTINGS}
     return LocalCompute(
         settings.workspaces,
         remembered=timedelta(seconds=settings.terminated_retention),
@@ -64,7 +64,7 @@ class LocalProvider:
                 logs=LocalLogs(settings.workspaces),
                 files=files,
                 copies=self.volumes.copies,
-                threads=THREADS,
+                threads=SURVEY_THREADS,
             )
         }
 

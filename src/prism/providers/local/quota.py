@@ -18,11 +18,11 @@ from msgspec import Struct
 
 from prism.kit.programs import PLACES, on_path
 
-MOUNTS = Path("/proc/self/mountinfo")
+MOUNT_TABLE = Path("/proc/self/mountinfo")
 ENVIRONMENT = {"LC_ALL": "C", "PATH": PLACES}
 BY_PROJECT = {"ext4", "xfs", "f2fs"}
 COUNTS = {"prjquota", "pquota"}
-PATIENCE = 20
+COMMAND_TIMEOUT = 20
 How = Literal["btrfs", "project"]
 
 
@@ -40,7 +40,7 @@ def enforced(path: Path) -> How | None:
         path = path.parent
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         return None
-    if (fs := mounted(path.resolve(), MOUNTS.read_text())) is None:
+    if (fs := mounted(path.resolve(), MOUNT_TABLE.read_text())) is None:
         return None
     if fs.kind == "btrfs" and on_path("btrfs"):
         return "btrfs" if _run(("btrfs", "qgroup", "show", str(path))) is None else None
@@ -57,7 +57,7 @@ def make(folder: Path, size: int, how: How) -> None:
         _must_run(("btrfs", "qgroup", "limit", str(size), str(folder)))
         return
     folder.mkdir(mode=0o700)
-    fs = mounted(folder.resolve(), MOUNTS.read_text())
+    fs = mounted(folder.resolve(), MOUNT_TABLE.read_text())
     project = str(_project_id(folder))
     _must_run(("chattr", "-p", project, "+P", str(folder)))
     _must_run(("setquota", "-P", project, "0", str(size // 1024), "0", "0", fs.at if fs else "/"))
@@ -89,7 +89,12 @@ def _run(argv: Sequence[str]) -> str | None:
     """Run a program; returns why it failed, or None."""
     try:
         proc = subprocess.run(
-            argv, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=False
+            argv,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)

@@ -16,7 +16,7 @@ WAIT_SECONDS = 2.0
 """How long a launch waits for it, if no answer is known."""
 VALID_SECONDS = 600.0
 ATTEMPTS = 2
-AT_ONCE = {"UV_HTTP_RETRIES": "0"}  # between its own attempts uv waits for seconds
+WITHOUT_RETRIES = {"UV_HTTP_RETRIES": "0"}  # between its own attempts uv waits for seconds
 
 
 class RegistryResult(Struct, frozen=True):
@@ -91,7 +91,7 @@ class RegistryCheck:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env=AT_ONCE | os.environ,
+                env=WITHOUT_RETRIES | os.environ,
                 cwd="/",
             )
         try:

@@ -22,7 +22,7 @@ ASIDE = re.compile(r"\.((?:vol|fs|snap)-[0-9a-f]{17})\.deleted-[0-9a-f]{8}")
 LEFT_BEHIND = re.compile(
     r"\.(?:vol|fs|snap)-[0-9a-f]{17}(?:-[0-9a-f]{8}|\.deleted-[0-9a-f]{8})"
 )  # incomplete or half removed; other hidden folders there are not Prism's
-AGAIN = 5.0  # seconds until what could not be removed is tried again
+RETRY_SECONDS = 5.0  # seconds until what could not be removed is tried again
 
 
 class FolderRemoval(Struct):
@@ -77,7 +77,7 @@ class Removals:
                 remove_tree(folder)
             except OSError as error:
                 self._known[folder].trouble = _failure_of(error)
-                if self._closed.wait(AGAIN):
+                if self._closed.wait(RETRY_SECONDS):
                     return
             else:
                 break

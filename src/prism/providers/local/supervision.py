@@ -13,13 +13,13 @@ from prism.errors import Unavailable
 from prism.providers.local.folder import supervisor_pid
 
 log = logging.getLogger(__name__)
-PROGRAM = Path(__file__).parents[2] / "agent" / "supervisor.py"
-PATIENCE = 30
-AT_ONCE = 4
-NOTHING: Mapping[str, str] = {}
+SUPERVISOR_PROGRAM = Path(__file__).parents[2] / "agent" / "supervisor.py"
+START_TIMEOUT = 30
+MAX_STARTS_AT_ONCE = 4
+NO_VARIABLES: Mapping[str, str] = {}
 
 
-def ensure(folder: Path, environ: Mapping[str, str] = NOTHING) -> None:
+def ensure(folder: Path, environ: Mapping[str, str] = NO_VARIABLES) -> None:
     """Make sure that a supervisor reads the current intent; starts one if there is none.
 
     `environ` has the settings that a supervisor needs.
@@ -49,15 +49,17 @@ def poke(folder: Path) -> bool:
     return False
 
 
-def revive(folders: Sequence[Path], seconds: float, environ: Mapping[str, str] = NOTHING) -> None:
+def revive(
+    folders: Sequence[Path], seconds: float, environ: Mapping[str, str] = NO_VARIABLES
+) -> None:
     """Start supervisors for these, as many as time allows; the next call continues."""
     until = time.monotonic() + seconds
-    for first in range(0, len(folders), AT_ONCE):
+    for first in range(0, len(folders), MAX_STARTS_AT_ONCE):
         if time.monotonic() > until:
             return
         started = [
             (path, _start(path, environ))
-            for path in folders[first : first + AT_ONCE]
+            for path in folders[first : first + MAX_STARTS_AT_ONCE]
             if path.is_dir()
         ]
         for folder, process in started:
@@ -70,7 +72,7 @@ def revive(folders: Sequence[Path], seconds: float, environ: Mapping[str, str] =
 def _start(folder: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     known = {name: value for name, value in os.environ.items() if not name.startswith("PRISM_")}
     quiet = subprocess.DEVNULL
-    argv = [sys.executable, "-I", "-S", str(PROGRAM), str(folder)]
+    argv = [sys.executable, "-I", "-S", str(SUPERVISOR_PROGRAM), str(folder)]
     return subprocess.Popen(
         argv, env=known | dict(environ), cwd="/", stdin=quiet, stdout=quiet, stderr=quiet
     )
@@ -78,7 +80,7 @@ def _start(folder: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
 
 def _wait_until_started(folder: Path, process: subprocess.Popen[bytes]) -> None:
     try:
-        code = process.wait(PATIENCE)
+        code = process.wait(START_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         code = process.wait()

@@ -17,17 +17,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from prism.agent.protocol import FULL, CopyAnswer, CopyTask
+from prism.agent.protocol import DISK_FULL_ERRORS, CopyAnswer, CopyTask
 from prism.providers.local import folder as folders
 from prism.providers.local import mirrored_file
 from prism.providers.local.trees import try_remove
 from prism.storage.model import StorageFailure
 
 log = logging.getLogger(__name__)
-PROGRAM = Path(__file__).parents[2] / "agent" / "tree_copy.py"
-AT_ONCE = 2  # more would only make each other wait for the disk
+TREE_COPY_PROGRAM = Path(__file__).parents[2] / "agent" / "tree_copy.py"
+MAX_SNAPSHOTS_AT_ONCE = 2  # more would only make each other wait for the disk
 INTERRUPTED = "COPY_INTERRUPTED"
-TRIES = 3  # a copy whose program was killed is started again
+MAX_ATTEMPTS = 3  # a copy whose program was killed is started again
 
 
 class TreeSnapshotFailed(Exception):
@@ -67,7 +67,7 @@ class TreeSnapshots:
     """The copies that this process is making, or that failed, by the id of the result."""
 
     def __init__(self) -> None:
-        self._lock, self._turn = threading.Lock(), threading.Semaphore(AT_ONCE)
+        self._lock, self._turn = threading.Lock(), threading.Semaphore(MAX_SNAPSHOTS_AT_ONCE)
         self._running: dict[str, subprocess.Popen[bytes] | None] = {}
         self._keys: dict[str, str] = {}
         self._failed: dict[str, StorageFailure] = {}
@@ -155,7 +155,7 @@ class TreeSnapshots:
     def _copy(self, work: SnapshotWork) -> None:
         id, failure = work.target.name, None
         with self._turn:
-            for _ in range(TRIES):
+            for _ in range(MAX_ATTEMPTS):
                 failure = self._attempt(work)
                 if failure is None or failure.code != INTERRUPTED or self._ending:
                     break
@@ -204,7 +204,7 @@ def copy_task(draft: Path, work: SnapshotWork) -> CopyTask:
 
 def copying(task: CopyTask) -> subprocess.Popen[bytes]:
     """Start the program; it ends when the pipe on its standard input closes, as when we end."""
-    argv = [sys.executable, "-I", "-S", str(PROGRAM), json.dumps(task)]
+    argv = [sys.executable, "-I", "-S", str(TREE_COPY_PROGRAM), json.dumps(task)]
     pipe = subprocess.PIPE
     return subprocess.Popen(
         argv, env={"LC_ALL": "C.UTF-8"}, stdin=pipe, stdout=pipe, start_new_session=True
@@ -218,7 +218,7 @@ def failure_of(error: Exception) -> StorageFailure:
     if isinstance(error, TreeSnapshotFailed) and error.failure:
         return error.failure
     full = isinstance(error, TreeSnapshotFailed) and error.full
-    if full or (isinstance(error, OSError) and error.errno in FULL):
+    if full or (isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS):
         return StorageFailure(
             "DISK_FULL", f"The disk is full: free space, and try again ({error})"
         )

@@ -22,7 +22,7 @@ import msgspec
 from msgspec.structs import replace
 
 from prism.agent.mounts import linked_volumes
-from prism.agent.protocol import FULL, MOUNTS, MachineMounts, Mount
+from prism.agent.protocol import DISK_FULL_ERRORS, MOUNTS_FILE, MachineMounts, Mount
 from prism.errors import Unavailable
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
@@ -52,14 +52,14 @@ from prism.storage.ports import (
 )
 
 log = logging.getLogger(__name__)
-ID = re.compile(r"(vol|fs|snap)-[0-9a-f]{17}")
+STORAGE_ID = re.compile(r"(vol|fs|snap)-[0-9a-f]{17}")
 MACHINE = re.compile(r"local-[0-9a-f]{17}")
 GB = 2**30
 Kind = TypeVar("Kind", Disk, ProviderSnapshot)
-PREFIX = {VolumeKind.EBS: "vol", VolumeKind.EFS: "fs"}
+ID_PREFIXES = {VolumeKind.EBS: "vol", VolumeKind.EFS: "fs"}
 
 
-NOTHING: MachineMounts = {"root": "", "volumes": []}
+NO_MOUNTS: MachineMounts = {"root": "", "volumes": []}
 
 
 class LocalVolumes:
@@ -98,7 +98,7 @@ class LocalVolumes:
     def folder_ids(self) -> set[str]:
         """The ids of all folders of volumes and snapshots."""
         names = (*_list_names(self._volumes), *_list_names(self._snapshots))
-        return {name for name in names if ID.fullmatch(name)}
+        return {name for name in names if STORAGE_ID.fullmatch(name)}
 
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
         """Every volume and snapshot, also those being made or deleted; `parts` is ignored."""
@@ -199,7 +199,7 @@ class LocalVolumes:
         id, source = volume_id(spec.key, spec.kind), self._snapshots / snapshot / "data"
         if (self._volumes / id).exists():
             return Disk(id=id, key=spec.key, observed=StorageObserved.THERE)
-        if not ID.fullmatch(snapshot) or not source.is_dir():
+        if not STORAGE_ID.fullmatch(snapshot) or not source.is_dir():
             raise StorageRefused(f"There is no snapshot {snapshot} here")
         manifest = source.with_name("manifest.json")
         if not manifest.exists() and self._checks.had_manifest(snapshot):
@@ -219,7 +219,7 @@ class LocalVolumes:
         """Write it into the machine's file of mounts, and notify its supervisor."""
         self.disk.require()
         data = self._volumes / id / "data"
-        if not ID.fullmatch(id) or not data.is_dir():
+        if not STORAGE_ID.fullmatch(id) or not data.is_dir():
             raise StorageRefused(f"There is no volume {id} here")
         self._change_mounts(machine, id, [{"id": id, "name": name, "path": str(data)}])
 
@@ -258,7 +258,7 @@ class LocalVolumes:
             )
         if MACHINE.fullmatch(source):
             data = self._machines / source / "home"
-        elif ID.fullmatch(source):
+        elif STORAGE_ID.fullmatch(source):
             data = self._volumes / source / "data"
         else:
             raise StorageRefused(f"{source} is not on this computer")
@@ -278,7 +278,7 @@ class LocalVolumes:
         key, id = spec.key, snapshot_id(spec.key)
         if (self._snapshots / id).exists():
             return ProviderSnapshot(id=id, key=key, observed=StorageObserved.THERE)
-        record = _about_snapshot(spec, f"{PREFIX[kind]}-")
+        record = _about_snapshot(spec, f"{ID_PREFIXES[kind]}-")
         record["known"] = replace(record["known"], source_id=None)
         target = self._snapshots / id
         work = SnapshotWork(
@@ -300,7 +300,7 @@ class LocalVolumes:
     def verify(self, id: str, token: str) -> None:
         """Restore a snapshot into a draft in the background, and compare all with the manifest."""
         self.disk.require()
-        if not ID.fullmatch(id) or not (self._snapshots / id).is_dir():
+        if not STORAGE_ID.fullmatch(id) or not (self._snapshots / id).is_dir():
             raise StorageRefused(f"There is no snapshot {id} here")
         self._checks.verify(id, token)
 
@@ -325,7 +325,7 @@ class LocalVolumes:
             quota.make(data, spec.size_gb * GB, how)
 
     def _remove(self, folder: Path, id: str) -> None:
-        if not ID.fullmatch(id):
+        if not STORAGE_ID.fullmatch(id):
             return
         self.disk.require()
         self._copies.forget(id)
@@ -343,7 +343,9 @@ class LocalVolumes:
         """The machines of each volume; adds those whose file cannot be read to `unreadable`."""
         attached: dict[str, set[str]] = {}
         for name in _list_names(self._machines):
-            if name.endswith(MOUNTS) and MACHINE.fullmatch(machine := name[: -len(MOUNTS)]):
+            if name.endswith(MOUNTS_FILE) and MACHINE.fullmatch(
+                machine := name[: -len(MOUNTS_FILE)]
+            ):
                 known = self._mounts(machine, unreadable)
                 leaving = known.get("leaving", ())
                 parting = (mount for mount in leaving if self._can_reach(machine, mount))
@@ -357,7 +359,9 @@ class LocalVolumes:
         Such a file stays if its machine ended while its volumes were detached, or was damaged.
         """
         for name in _list_names(self._machines):
-            if name.endswith(MOUNTS) and MACHINE.fullmatch(machine := name[: -len(MOUNTS)]):
+            if name.endswith(MOUNTS_FILE) and MACHINE.fullmatch(
+                machine := name[: -len(MOUNTS_FILE)]
+            ):
                 with self._lock:
                     unreadable: dict[str, str] = {}
                     known = self._mounts(machine, unreadable)
@@ -398,16 +402,16 @@ class LocalVolumes:
 
     def _mounts(self, machine: str, unreadable: dict[str, str]) -> MachineMounts:
         """Its volumes; none if its file cannot be read, so that they are attached anew."""
-        path = self._machines / f"{machine}{MOUNTS}"
+        path = self._machines / f"{machine}{MOUNTS_FILE}"
         try:
-            known = mirrored_file.read(path, MachineMounts) if path.exists() else NOTHING
+            known = mirrored_file.read(path, MachineMounts) if path.exists() else NO_MOUNTS
         except FileNotFoundError:
-            return NOTHING
+            return NO_MOUNTS
         except mirrored_file.BothCopiesUnreadable as why:
             unreadable[machine] = (
                 f"{why.message}. Attach its volumes again (`prism volume attach`), or terminate it"
             )
-            return NOTHING
+            return NO_MOUNTS
         return {
             **known,
             "volumes": [*map(self._here, known["volumes"])],
@@ -441,7 +445,7 @@ class LocalVolumes:
         same = sorted(before["volumes"], key=_by_name) == sorted(after, key=_by_name)
         if not anew and same and leaving == leaving_before:
             return
-        path = self._machines / f"{machine}{MOUNTS}"
+        path = self._machines / f"{machine}{MOUNTS_FILE}"
         if after or leaving:
             self._machines.mkdir(mode=0o700, parents=True, exist_ok=True)
             document: MachineMounts = {
@@ -458,7 +462,7 @@ class LocalVolumes:
 
 def volume_id(key: str, kind: VolumeKind) -> str:
     """The id of the volume with this key; always the same."""
-    return f"{PREFIX[kind]}-{sha256(key.encode()).hexdigest()[:17]}"
+    return f"{ID_PREFIXES[kind]}-{sha256(key.encode()).hexdigest()[:17]}"
 
 
 def snapshot_id(key: str) -> str:
@@ -502,7 +506,7 @@ def _by_name(mount: Mount) -> str:
 def _read_abouts(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, About]]:
     """The `about.json` of each folder; those that cannot be read are added to `unreadable`."""
     for name in _list_names(folder):
-        if ID.fullmatch(name):
+        if STORAGE_ID.fullmatch(name):
             try:
                 yield name, mirrored_file.read(folder / name / "about.json", About)
             except mirrored_file.BothCopiesUnreadable as why:
@@ -522,6 +526,6 @@ def _list_names(folder: Path) -> list[str]:
 
 
 def _refusal_of(error: OSError) -> StorageRefused:
-    if error.errno in FULL:
+    if error.errno in DISK_FULL_ERRORS:
         return StorageRefused("There is no space for a volume on this computer")
     return StorageRefused(f"No volume can be made on this machine: {error}")

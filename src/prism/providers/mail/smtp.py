@@ -19,11 +19,11 @@ from prism.errors import Problem, Unavailable
 from prism.invitations.ports import Undeliverable
 
 TIMEOUT = 10.0  # seconds for each step; the row's lease is 60
-LONGEST = 300  # characters of what a server says that are kept
+MAX_REPLY_LENGTH = 300  # characters of what a server says that are kept
 PERMANENT = 500
 OF_LOGIN = {530, 534, 535, 538}
 ENHANCED = re.compile(r"(?<![\d.])[245]\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
-ADDRESS, POLICY = 1, 7  # subjects of such codes: addresses, and policies on senders
+ADDRESS_DETAIL, POLICY_DETAIL = 1, 7  # subjects of such codes: addresses, and policies on senders
 OF_SENDER = {7, 8}  # details of ADDRESS that are about the sender's address
 OF_COMING = re.compile(r"relay|rcpthosts|authenti|client host", re.IGNORECASE)
 OF_US = re.compile(r"sender|block ?list|blocked|blacklist", re.IGNORECASE)
@@ -126,9 +126,9 @@ def is_of_recipient(code: int, reply: str) -> bool:
     another day or with other settings, so that is tried again.
     """
     subject, detail = _enhanced(reply)
-    if subject == ADDRESS and detail:
+    if subject == ADDRESS_DETAIL and detail:
         return code >= PERMANENT and detail not in OF_SENDER
-    is_ours = subject == POLICY or OF_US.search(reply) or OF_COMING.search(reply)
+    is_ours = subject == POLICY_DETAIL or OF_US.search(reply) or OF_COMING.search(reply)
     return code in {550, 551, 553} and not is_ours
 
 
@@ -148,7 +148,7 @@ def _reply_away(code: int, words: bytes | str) -> MailServerAway:
 
 
 def _describe(code: int, words: bytes | str) -> str:
-    return f"{code} {_reply_text(words)}"[:LONGEST]
+    return f"{code} {_reply_text(words)}"[:MAX_REPLY_LENGTH]
 
 
 def _reply_text(words: bytes | str) -> str:

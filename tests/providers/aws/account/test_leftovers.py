@@ -6,7 +6,7 @@ from aws_double.rulebook import build
 from prism.errors import Unavailable
 from prism.providers.aws.account.leftovers import AccountResource, delete, delete_all, leftovers
 from prism.providers.aws.network.groups import find_or_make
-from prism.providers.aws.storage.filesystems import GROUP
+from prism.providers.aws.storage.filesystems import EFS_GROUP
 from tests.providers.aws.place import AwsParts
 
 
@@ -63,7 +63,7 @@ def test_group_that_the_one_of_file_systems_names_is_deleted_too(parts, cloud):
     shared = None
     for _ in range(3):
         try:
-            shared = find_or_make(cloud, network, GROUP, "Prism")
+            shared = find_or_make(cloud, network, EFS_GROUP, "Prism")
         except Unavailable:
             parts.pass_on()
     assert shared is not None

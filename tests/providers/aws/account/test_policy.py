@@ -19,7 +19,7 @@ from prism.providers.aws.account.policy import (
     FREE,
     IMPLIED,
     NEW,
-    OURS,
+    OWN_RESOURCES,
     RULES,
     THE_ROLE,
     WITH_OUR_PROFILE,
@@ -97,8 +97,9 @@ def test_policy_allows_launches_in_subnets_of_other_accounts():
 
 @pytest.mark.parametrize(
     ("action", "condition"),
-    [("ec2:DeleteVolume", OURS), ("efs:DeleteFileSystem", OURS),
-     ("ec2:StopInstances", OURS), ("efs:CreateFileSystem", NEW), ("ec2:ImportKeyPair", NEW)],
+    [("ec2:DeleteVolume", OWN_RESOURCES), ("efs:DeleteFileSystem", OWN_RESOURCES),
+     ("ec2:StopInstances", OWN_RESOURCES), ("efs:CreateFileSystem", NEW),
+     ("ec2:ImportKeyPair", NEW)],
 )  # fmt: skip
 def test_delete_and_create_actions_require_the_managed_tag(action, condition):
     assert {json.dumps(rule.condition) for rule in rules() if action in rule.actions} == {
@@ -110,7 +111,7 @@ def test_termination_requires_the_managed_tag_or_the_instance_profile():
     conditions = {
         json.dumps(rule.condition) for rule in rules() if "ec2:TerminateInstances" in rule.actions
     }
-    assert conditions == {json.dumps(OURS), json.dumps(WITH_OUR_PROFILE)}
+    assert conditions == {json.dumps(OWN_RESOURCES), json.dumps(WITH_OUR_PROFILE)}
 
 
 def test_action_without_a_rule_is_granted_by_a_default_rule():

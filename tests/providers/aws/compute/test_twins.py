@@ -52,7 +52,7 @@ def test_twin_is_an_orphan_that_names_the_workspace(aws_parts, twin):
 
 def test_earlier_launch_is_not_taken_for_a_twin(aws_parts, other_user):
     """`_find_earlier_launch`: the machine of a used token is found by tag, and by the token."""
-    request = order({names.MANAGED: "true", names.ID: "ws_1"})
+    request = order({names.MANAGED: "true", names.ID_TAG: "ws_1"})
     other_user.call("ec2", "RunInstances", **request)
     aws_parts.pass_on()
     assert aws_parts.instances.of_key("ws_1") is None

@@ -8,7 +8,7 @@ from prism.errors import Unavailable
 from prism.providers.aws.machine import logs as module
 from prism.providers.aws.machine.cloudinit.script import shipped
 from prism.providers.aws.machine.cloudinit.tokens import secret
-from prism.providers.aws.machine.logs import LOST, SETUP, AwsLogs
+from prism.providers.aws.machine.logs import LINES_LOST, SETUP, AwsLogs
 from prism.providers.aws.machine.service_access import AwsServiceAccess
 from prism.providers.aws.ssh.port_forwarding import AwsPortFinder
 from tests.providers.aws.ssh_machine import ID
@@ -31,9 +31,9 @@ def sshd(sshd):
 
 @pytest.fixture
 def logs(machine_pool, sshd, monkeypatch):
-    monkeypatch.setattr(module, "EVERY", 0.0)
+    monkeypatch.setattr(module, "LOG_POLL_INTERVAL", 0.0)
     monkeypatch.setattr(module, "CONSOLE_EVERY", 0.0)
-    monkeypatch.setattr(module, "AWAY", 0.0)
+    monkeypatch.setattr(module, "AWAY_SECONDS", 0.0)
     serve(sshd, "lab")
     machine_pool.keys.learn(ID, machine_pool.cloud.consoles[ID])
     reach = AwsPortFinder(machine_pool.pool, machine_pool.forwards)
@@ -67,7 +67,7 @@ def test_console_is_read_and_followed(logs, machine_pool):
     assert page.lines == ("three", "four bold")
     assert logs.after(ID, "console", page.mark).lines == ()
     machine_pool.cloud.consoles[ID] = "another text\n"
-    assert logs.after(ID, "console", page.mark).lines == (LOST, "another text")
+    assert logs.after(ID, "console", page.mark).lines == (LINES_LOST, "another text")
 
 
 def test_console_of_a_stopped_machine_can_be_read(logs, machine_pool):
@@ -97,7 +97,7 @@ def test_cloud_init_log_is_read_and_followed(logs, sshd):
     assert logs.after(ID, "cloud-init", page.mark).lines == ()
     file.unlink()
     file.write_text("new\n")
-    assert logs.after(ID, "cloud-init", page.mark).lines == (LOST, "new")
+    assert logs.after(ID, "cloud-init", page.mark).lines == (LINES_LOST, "new")
 
 
 def test_boot_script_writes_into_the_log_that_is_read():

@@ -162,7 +162,7 @@ def product(usd, unit="Hrs", begin="0", **attributes):
     ],
 )  # fmt: skip
 def test_price_is_known_only_if_the_listed_products_agree(products, usage, expected):
-    assert module._agreed_price(products, module.HOUR, usage) == expected
+    assert module._agreed_price(products, module.HOURLY_UNIT, usage) == expected
 
 
 def test_prices_of_volumes_and_their_performance_are_those_of_the_list(prices, cloud):

@@ -18,7 +18,7 @@ from prism.providers.aws.api.faults import AwsRefused, AwsUnavailable
 
 TIMEOUT = 10.0
 SESSION_SECONDS = 3600  # seconds that keys for the console are valid
-NAME = "prism"
+ISSUER_NAME = "prism"
 DOMAINS = {
     "aws": ("signin.aws.amazon.com", "console.aws.amazon.com"),
     "aws-cn": ("signin.amazonaws.cn", "console.amazonaws.cn"),
@@ -33,7 +33,7 @@ def sign_in(cloud: Cloud, identity: AwsIdentity, service: str, token: str | None
     signin_token = token or _request_token(endpoint, _temporary_keys(cloud, identity))
     query = {
         "Action": "login",
-        "Issuer": NAME,
+        "Issuer": ISSUER_NAME,
         "Destination": _console_url(identity.partition, cloud.region, service),
         "SigninToken": signin_token,
     }
@@ -62,7 +62,7 @@ def _temporary_keys(cloud: Cloud, identity: AwsIdentity) -> Mapping[str, str]:
     issued = cloud.call(
         "sts",
         "GetFederationToken",
-        Name=NAME,
+        Name=ISSUER_NAME,
         DurationSeconds=SESSION_SECONDS,
         PolicyArns=[{"arn": everything}],  # AWS grants only what the user also may do
     )["Credentials"]

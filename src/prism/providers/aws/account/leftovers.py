@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from prism.errors import Problem
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import code_of
-from prism.providers.aws.api.tags import OURS
+from prism.providers.aws.api.tags import OWN_FILTER
 from prism.providers.aws.network.groups import group_name
-from prism.providers.aws.storage.filesystems import GROUP
+from prism.providers.aws.storage.filesystems import EFS_GROUP
 
 IN_USE = "DependencyViolation"
 KEY_PAIR = "key pair"
@@ -67,7 +67,7 @@ def _forget_in_shared_group(cloud: Cloud, id: str) -> None:
 
     EC2 API Reference, "DeleteSecurityGroup": not while another group refers to it.
     """
-    named = [*OURS, {"Name": "group-name", "Values": [GROUP]}]
+    named = [*OWN_FILTER, {"Name": "group-name", "Values": [EFS_GROUP]}]
     for group in cloud.pages("ec2", "DescribeSecurityGroups", "SecurityGroups", Filters=named):
         rules = [
             {
@@ -90,13 +90,13 @@ def _forget_in_shared_group(cloud: Cloud, id: str) -> None:
 
 def _groups(cloud: Cloud, fingerprints: Collection[str]) -> Iterator[AccountResource]:
     own = {group_name(fingerprint, ()) for fingerprint in fingerprints}
-    names = [*sorted(own), *(f"{name}-*" for name in sorted(own)), GROUP]
-    filters = [*OURS, {"Name": "group-name", "Values": names}]
+    names = [*sorted(own), *(f"{name}-*" for name in sorted(own)), EFS_GROUP]
+    filters = [*OWN_FILTER, {"Name": "group-name", "Values": names}]
     for group in cloud.pages("ec2", "DescribeSecurityGroups", "SecurityGroups", Filters=filters):
         yield AccountResource(kind="security group", id=group["GroupId"], name=group["GroupName"])
 
 
 def _key_pairs(cloud: Cloud, fingerprints: Collection[str]) -> Iterator[AccountResource]:
-    for pair in cloud.call("ec2", "DescribeKeyPairs", Filters=[*OURS])["KeyPairs"]:
+    for pair in cloud.call("ec2", "DescribeKeyPairs", Filters=[*OWN_FILTER])["KeyPairs"]:
         if pair["KeyName"].rpartition("-")[2] in fingerprints:
             yield AccountResource(kind=KEY_PAIR, id=pair["KeyPairId"], name=pair["KeyName"])

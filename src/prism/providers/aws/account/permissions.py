@@ -38,14 +38,14 @@ SAMPLE = "0123456789abcdef0"
 SSO_PATH = "aws-reserved/sso.amazonaws.com/"
 SSO_FIRST = "us-east-1"
 TAGS = [{"Key": MANAGED, "Value": "true"}]
-VOLUME = {"AvailabilityZone": "{region}a", "Size": 1, "VolumeType": "gp3"}
-GROUP = {"GroupName": "prism-dry-run", "Description": "A dry run"}
-KEY = {"KeyName": "prism-dry-run", "PublicKeyMaterial": b"ssh-ed25519 AAAA"}
+DRY_RUN_VOLUME = {"AvailabilityZone": "{region}a", "Size": 1, "VolumeType": "gp3"}
+DRY_RUN_GROUP = {"GroupName": "prism-dry-run", "Description": "A dry run"}
+DRY_RUN_KEY = {"KeyName": "prism-dry-run", "PublicKeyMaterial": b"ssh-ed25519 AAAA"}
 # The kind of resource that a call makes, and what a dry run of the call needs.
 MADE: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "ec2:CreateVolume": ("volume", VOLUME),
-    "ec2:CreateSecurityGroup": ("security-group", GROUP),
-    "ec2:ImportKeyPair": ("key-pair", KEY),
+    "ec2:CreateVolume": ("volume", DRY_RUN_VOLUME),
+    "ec2:CreateSecurityGroup": ("security-group", DRY_RUN_GROUP),
+    "ec2:ImportKeyPair": ("key-pair", DRY_RUN_KEY),
 }
 NEEDS_MORE = {"ec2:DescribeSpotPriceHistory"}
 USER_TAGS = ("PrincipalTag", "RequestTag", "ResourceTag")

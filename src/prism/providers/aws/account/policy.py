@@ -27,7 +27,7 @@ MANAGED, USER = "prism:managed", "prism:user"
 MAKING = ("ec2:Create*", "ec2:RunInstances", "ec2:StartInstances", "elasticfilesystem:Create*")
 Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 NEW: Condition = {"StringEquals": {f"aws:RequestTag/{MANAGED}": "true"}}
-OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{MANAGED}": "true"}}
+OWN_RESOURCES: Condition = {"StringEquals": {f"aws:ResourceTag/{MANAGED}": "true"}}
 ANYTHING = ("*",)
 EC2, ROLE = "arn:{partition}:ec2:*:{account}:", "arn:{partition}:iam::{account}:"
 # Another account may own the subnets and VPCs, and share them (AWS RAM).
@@ -127,7 +127,7 @@ RULES = (
         sid="LaunchWithOurKeysAndGroups",
         actions=("ec2:RunInstances",),
         resources=_ec2("key-pair", "security-group"),
-        condition=OURS,
+        condition=OWN_RESOURCES,
     ),
     PolicyStatement(
         sid="MakeWhatIsTagged",
@@ -195,13 +195,13 @@ RULES = (
             "efs:TagResource",
             "efs:UntagResource",
         ),
-        condition=OURS,
+        condition=OWN_RESOURCES,
     ),
-    PolicyStatement(sid="StartOurs", actions=("ec2:StartInstances",), condition=OURS),
+    PolicyStatement(sid="StartOurs", actions=("ec2:StartInstances",), condition=OWN_RESOURCES),
     PolicyStatement(
         sid="OpenOurGroups",
         actions=("ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"),
-        condition=OURS,
+        condition=OWN_RESOURCES,
     ),
     PolicyStatement(
         sid="TagNewFileSystems",

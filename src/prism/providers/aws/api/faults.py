@@ -63,7 +63,12 @@ FULL = {
     "InsufficientVolumeCapacity",
     "SpotMaxPriceTooLow",
 }
-AWAY = {"InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable"}
+UNAVAILABLE_CODES = {
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "ServiceUnavailable",
+}
 NOT_THERE = ("NotFound", "NotFoundException", "NoSuchEntity", "ID.Malformed", "Id.Malformed")
 QUOTA = ("LimitExceeded", "LimitExceededException", "CountExceeded")
 QUOTAS = "https://console.aws.amazon.com/servicequotas"
@@ -144,7 +149,7 @@ KINDS: tuple[tuple[set[str], type[AwsProblem]], ...] = (
     (CREDENTIAL_CODES, CredentialsMissing),
     (DENIED, AwsDenied),
     (FULL, CapacityUnavailable),
-    (AWAY, AwsUnavailable),
+    (UNAVAILABLE_CODES, AwsUnavailable),
     ({"IdempotentParameterMismatch"}, TokenMismatch),
 )
 

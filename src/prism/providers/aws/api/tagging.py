@@ -6,7 +6,7 @@ from typing import Any
 
 from prism.errors import Problem
 from prism.providers.aws.api.faults import code_of
-from prism.providers.aws.api.tags import MANAGED, NAME, Tags, listed, specified
+from prism.providers.aws.api.tags import MANAGED, NAME_TAG, Tags, listed, specified
 
 
 def tagged(kind: str, name: str) -> list[dict[str, Any]]:
@@ -20,7 +20,7 @@ def tags(name: str) -> list[dict[str, str]]:
 
 
 def _shared(name: str) -> Tags:
-    return {NAME: name, MANAGED: "true"}
+    return {NAME_TAG: name, MANAGED: "true"}
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from typing import Any
 from prism.workspaces.ports import MachineSpec
 
 Tags = dict[str, str]
-NAME = "Name"
+NAME_TAG = "Name"
 MANAGED = "prism:managed"
-ID = "prism:id"
+ID_TAG = "prism:id"
 OUR_NAME = "prism:name"
 TEMPLATE = "prism:template"
 PROJECT = "prism:project"
@@ -40,10 +40,10 @@ ASLEEP = "prism:asleep"  # the LaunchTime of the start that ended in hibernation
 MEMORY_LOST = "prism:memory-lost"  # the LaunchTime of a start that booted instead of resuming
 GENERATION = "prism:generation"  # the id of the database and its newest event at the last change
 FORCED_OFF = "prism:forced-off"  # when a machine that hung was stopped by force
-FAILED = "prism:failed"  # the LaunchTime of a start that failed, a space, the step
+FAILED_TAG = "prism:failed"  # the LaunchTime of a start that failed, a space, the step
 CHANGING = {USER, PROJECT, ALLOCATION, BUDGET, IDLE_PROFILE, ENDS_AT}
-LONGEST = 256
-OURS = ({"Name": f"tag:{MANAGED}", "Values": ["true"]},)
+MAX_TAG_LENGTH = 256
+OWN_FILTER = ({"Name": f"tag:{MANAGED}", "Values": ["true"]},)
 """The filter for resources that Prism manages."""
 
 GO_TEXT = re.compile(r"(?:\d+(?:\.\d+)?(?:h|m|s))+")
@@ -53,7 +53,7 @@ GO_UNITS = {"h": 3600, "m": 60, "s": 1}
 
 def listed(tags: Mapping[str, str]) -> list[dict[str, str]]:
     """The tags in AWS's format, sorted, so that a repeated call is identical."""
-    return [{"Key": key, "Value": tags[key][:LONGEST]} for key in sorted(tags)]
+    return [{"Key": key, "Value": tags[key][:MAX_TAG_LENGTH]} for key in sorted(tags)]
 
 
 def read(answered: Iterable[Mapping[str, str]] | None) -> Tags:
@@ -69,7 +69,7 @@ def specified(tags: Mapping[str, str], *kinds: str) -> list[dict[str, Any]]:
 def managed(key: str, **more: str | None) -> Tags:
     """Tags of a resource of ours; `more` has names without `prism:`, and None is left out."""
     optional = {f"prism:{name.replace('_', '-')}": value for name, value in more.items()}
-    always = {MANAGED: "true", ID: key, VERSION: version("prism")}
+    always = {MANAGED: "true", ID_TAG: key, VERSION: version("prism")}
     return always | {name: value for name, value in optional.items() if value is not None}
 
 
@@ -86,11 +86,11 @@ def instance_tags(spec: MachineSpec) -> Tags:
         budget=spec.budget,
         idle_profile=spec.idle_profile or "",
     )
-    tags |= {NAME: spec.name, ROOT_DISK: f"{spec.root_gb} {spec.root_type}"}
+    tags |= {NAME_TAG: spec.name, ROOT_DISK: f"{spec.root_gb} {spec.root_type}"}
     if spec.unlimited:
         tags[CREDITS] = "unlimited"
     parameters = json.dumps(spec.parameters, sort_keys=True, separators=(",", ":"))
-    if spec.parameters and len(parameters) <= LONGEST:
+    if spec.parameters and len(parameters) <= MAX_TAG_LENGTH:
         tags[PARAMETERS] = parameters
     if spec.launched_at is not None:
         tags[LAUNCHED_AT] = instant(spec.launched_at)
@@ -103,7 +103,11 @@ def instance_tags(spec: MachineSpec) -> Tags:
 
 def changed_facts(known: Tags, spec: MachineSpec) -> tuple[Tags, list[str]]:
     """The changed tags of a launched machine: those to write, and those to remove."""
-    new = {key: value[:LONGEST] for key, value in instance_tags(spec).items() if key in CHANGING}
+    new = {
+        key: value[:MAX_TAG_LENGTH]
+        for key, value in instance_tags(spec).items()
+        if key in CHANGING
+    }
     written = {key: value for key, value in new.items() if known.get(key) != value}
     return written, sorted(key for key in CHANGING if key in known and key not in new)
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from prism.errors import Unavailable
-from prism.providers.aws.api.tags import ID, read
+from prism.providers.aws.api.tags import ID_TAG, read
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -81,6 +81,6 @@ class UnreadableItems:
 
 def _prism_key(item: Mapping[str, Any]) -> str:
     try:
-        return read(item.get("Tags")).get(ID, "")
+        return read(item.get("Tags")).get(ID_TAG, "")
     except PARSE_ERRORS:
         return ""

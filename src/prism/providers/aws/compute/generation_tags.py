@@ -60,8 +60,8 @@ class GenerationTags:
     def _tag(self, generation: GenerationMarks, kind: Kind, by_id: Mapping[str, Tags]) -> None:
         if not self._is_due(kind, by_id):
             return
-        keys = generation.ours({tags.get(names.ID, "") for tags in by_id.values()})
-        able = [id for id, tags in by_id.items() if tags.get(names.ID) in keys]
+        keys = generation.ours({tags.get(names.ID_TAG, "") for tags in by_id.values()})
+        able = [id for id, tags in by_id.items() if tags.get(names.ID_TAG) in keys]
         if able:
             self._write(generation.text, kind, max(able, key=lambda id: _event_of(by_id[id])))
 

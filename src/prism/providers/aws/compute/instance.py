@@ -11,7 +11,9 @@ from prism.providers.aws.api import tags as names
 from prism.providers.aws.api.tags import Tags
 from prism.providers.aws.api.unreadable import read_item
 
-STATES = frozenset({"pending", "running", "stopping", "stopped", "shutting-down", "terminated"})
+KNOWN_STATES = frozenset(
+    {"pending", "running", "stopping", "stopped", "shutting-down", "terminated"}
+)
 HIBERNATED = "Client.UserInitiatedHibernate"  # hibernation began; it may have failed
 WRITTEN_AT = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
@@ -66,14 +68,14 @@ def read(description: Mapping[str, Any]) -> Ec2Instance:
 
 def _parse(description: Mapping[str, Any]) -> Ec2Instance:
     tags, token = names.read(description.get("Tags")), description.get("ClientToken") or ""
-    if (state := description["State"]["Name"]) not in STATES:
+    if (state := description["State"]["Name"]) not in KNOWN_STATES:
         raise ValueError(f"its state {state!r} is unknown to this version of Prism")
     if not isinstance(description["LaunchTime"], datetime):
         raise TypeError(f"its LaunchTime is {description['LaunchTime']!r}")
     reason = description.get("StateReason") or {}
     return Ec2Instance(
         id=description["InstanceId"],
-        key=_key(tags.get(names.ID, ""), token, description["InstanceId"]),
+        key=_key(tags.get(names.ID_TAG, ""), token, description["InstanceId"]),
         state=state,
         type=description["InstanceType"],
         zone=description["Placement"]["AvailabilityZone"],

@@ -122,7 +122,7 @@ class AwsCompute:
         published = BASES[spec.template.base or DEFAULT_BASE]
         expected = {**names.instance_tags(spec), names.LOGIN: launching.login(spec, published)}
         lost = {key: value for key, value in expected.items() if key not in instance.tags}
-        if not instance.gone and {names.MANAGED, names.ID} & lost.keys():
+        if not instance.gone and {names.MANAGED, names.ID_TAG} & lost.keys():
             log.warning("%s has lost tags, written again: %s", id, ", ".join(sorted(lost)))
             try:
                 self._change(id, "CreateTags", Resources=[id], Tags=names.listed(lost))

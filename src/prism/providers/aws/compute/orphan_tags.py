@@ -6,7 +6,7 @@ from prism.recovery.model import FoundMachine
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import Machine
 
-RUNS = {Observed.STARTING, Observed.ON, Observed.STOPPING}
+RUNNING_OBSERVATIONS = {Observed.STARTING, Observed.ON, Observed.STOPPING}
 
 
 def machine_of_tags(instance: Ec2Instance, machine: Machine, *, at_home: bool) -> FoundMachine:
@@ -19,7 +19,7 @@ def machine_of_tags(instance: Ec2Instance, machine: Machine, *, at_home: bool) -
         twin_of=_twin_of(instance),
         observed=machine.observed,
         charged=machine.charged,
-        name=tags.get(names.OUR_NAME) or tags.get(names.NAME, ""),
+        name=tags.get(names.OUR_NAME) or tags.get(names.NAME_TAG, ""),
         owner=tags.get(names.USER, ""),
         profile=tags.get(names.PROFILE, ""),
         template=tags.get(names.TEMPLATE, ""),
@@ -34,7 +34,7 @@ def machine_of_tags(instance: Ec2Instance, machine: Machine, *, at_home: bool) -
         budget=tags.get(names.BUDGET) or None,
         idle_profile=tags.get(names.IDLE_PROFILE) or None,
         launched_at=names.moment(tags.get(names.LAUNCHED_AT)),
-        started_at=instance.launched if machine.observed in RUNS else None,
+        started_at=instance.launched if machine.observed in RUNNING_OBSERVATIONS else None,
         ends_at=names.moment(tags.get(names.ENDS_AT)),
         stops_at=names.expires_at(tags),
         at_home=at_home,
@@ -43,7 +43,7 @@ def machine_of_tags(instance: Ec2Instance, machine: Machine, *, at_home: bool) -
 
 def _twin_of(instance: Ec2Instance) -> str | None:
     """The name of the workspace whose tags it has although no launch of Prism made it."""
-    tagged = instance.tags.get(names.ID)
+    tagged = instance.tags.get(names.ID_TAG)
     if tagged is None or tagged == instance.key:
         return None
     return instance.tags.get(names.OUR_NAME) or tagged

@@ -39,7 +39,7 @@ SLOW_UNVERIFIED = timedelta(minutes=45)  # the same, without CPU credits (decisi
 LATE_RESULT_UNTIL = timedelta(hours=2)  # until then, a late result still counts
 SHORTEST_PAUSE, LONGEST_PAUSE, LATE_PAUSE = 2.0, 10.0, 60.0  # seconds between two reads
 SSH_PAUSE = 30.0  # seconds between a failed login and the next one
-THREADS = 8
+READINESS_THREADS = 8
 
 
 class BootStage(StrEnum):
@@ -134,7 +134,7 @@ class Readiness:
         """`pace` is the length of a second between two reads; shorter in tests."""
         self._cloud, self._consoles, self._probe = cloud, consoles, probe
         self._listeners, self._pace = listeners, pace
-        self._executor = executor or ThreadPoolExecutor(THREADS, "aws ready")
+        self._executor = executor or ThreadPoolExecutor(READINESS_THREADS, "aws ready")
         self._lock = threading.Lock()
         self._boots: dict[tuple[str, str], BootStatus] = {}  # by machine and boot
         self._due: dict[tuple[str, str], datetime] = {}
@@ -240,7 +240,7 @@ class Readiness:
 
     def _fail_and_stop(self, instance: Ec2Instance, boot: BootStatus) -> None:
         """Tag a machine whose setup failed, then stop it, so that it costs no more."""
-        self._cloud.tag(instance.id, {names.FAILED: f"{instance.boot} {boot.step or 'boot'}"})
+        self._cloud.tag(instance.id, {names.FAILED_TAG: f"{instance.boot} {boot.step or 'boot'}"})
         self._cloud.call("ec2", "StopInstances", InstanceIds=[instance.id])
 
     def _tag_sleepers(self, instances: Iterable[Ec2Instance]) -> None:
@@ -296,7 +296,7 @@ def _ready_tags(instance: Ec2Instance, boot: BootStatus) -> names.Tags:
 
 def tagged(instance: Ec2Instance) -> BootStatus | None:
     """The result of a machine's current or last boot, by its tags."""
-    boot, _, step = instance.tags.get(names.FAILED, "").partition(" ")
+    boot, _, step = instance.tags.get(names.FAILED_TAG, "").partition(" ")
     if boot == instance.boot:
         return BootStatus(BootStage.FAILED, step)
     if instance.tags.get(names.READY) == instance.boot:

@@ -84,7 +84,7 @@ class SpotRequests:
         try:
             self.cancel(request)
             for instance in self._instances.of_request(request):
-                if not instance.gone and names.ID not in instance.tags:
+                if not instance.gone and names.ID_TAG not in instance.tags:
                     self._cloud.call("ec2", "TerminateInstances", InstanceIds=[instance.id])
         except ProviderRefused as why:  # the daily policy allows this only with our tag
             log.error("the machine of %s may run, and has to be terminated: %s", request, why)
@@ -100,7 +100,7 @@ class SpotRequests:
                 "ec2",
                 "DescribeSpotInstanceRequests",
                 "SpotInstanceRequests",
-                Filters=[*names.OURS, states],
+                Filters=[*names.OWN_FILTER, states],
             )
             unseen = [
                 request for request in requests if request.get("InstanceId") not in {None, *known}
@@ -131,12 +131,12 @@ class SpotRequests:
         """
         tags = names.read(request.get("Tags"))
         instance = self._instances.look(request["InstanceId"])
-        key = tags.pop(names.ID, "")
+        key = tags.pop(names.ID_TAG, "")
         tags = {name: value for name, value in tags.items() if not name.startswith("aws:")}
         if (
             instance is None
             or instance.gone
-            or names.ID in instance.tags
+            or names.ID_TAG in instance.tags
             or instance.token.startswith(f"{key}-")
         ):
             return None

@@ -28,7 +28,7 @@ class InstanceCache:
         """List all of them now; those that cannot be read are left out."""
         with self._lock:
             self._noted = {}
-        described = self._described([*names.OURS])
+        described = self._described([*names.OWN_FILTER])
         listing = self._cloud.unreadable.read_each("InstanceId", described, self._read)
         instances: list[Ec2Instance] = listing.items
         with self._lock:
@@ -80,7 +80,7 @@ class InstanceCache:
 
     def of_key(self, key: str) -> Ec2Instance | None:
         """The machine with this key, preferably one that is not gone."""
-        instances = self._find([{"Name": f"tag:{names.ID}", "Values": [key]}])
+        instances = self._find([{"Name": f"tag:{names.ID_TAG}", "Values": [key]}])
         ours = (instance for instance in instances if instance.key == key)
         return min(ours, key=lambda it: it.gone, default=None)
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from prism.providers.aws.machine.cloudinit.units import LIBRARY, SECRETS, UNITS
 from prism.providers.aws.ssh.pool import AS_ROOT
 
-AGENT = Path(__file__).parents[3] / "agent"
+AGENT_FOLDER = Path(__file__).parents[3] / "agent"
 PACKAGE = "prism.agent"
 ENTRY = "idle_daemon"
 STATE = "/var/lib/prism/idle"
@@ -135,7 +135,7 @@ def _quoted_paths(layout: Layout) -> dict[str, str]:
 
 
 def _source(name: str) -> str:
-    return (AGENT / f"{name}.py").read_text(encoding="utf-8")
+    return (AGENT_FOLDER / f"{name}.py").read_text(encoding="utf-8")
 
 
 def _imported_modules(entry: str) -> list[str]:

@@ -8,13 +8,13 @@ from prism.errors import Problem
 from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.ssh.pool import AS_ROOT, SshPool
 
-ASK = AS_ROOT + (
+PROBE_SCRIPT = AS_ROOT + (
     "as_root journalctl --boot --unit prism-boot.service --output cat --no-pager --quiet"
     " | grep '^prism-boot: '\n"
     'echo "prism-boot: id $(cat /proc/sys/kernel/random/boot_id'
     ' /run/prism-memory 2>/dev/null | tr "\\n" " ")$(date -u +%FT%TZ)"'
 )
-PATIENCE = 10.0
+PROBE_TIMEOUT = 10.0
 
 
 def boot_markers(pool: SshPool, instance: Ec2Instance) -> str | None:
@@ -22,7 +22,7 @@ def boot_markers(pool: SshPool, instance: Ec2Instance) -> str | None:
     if pool.keys.known(instance.id) is None:
         return None
     try:
-        result = pool.run(instance.id, ASK, seconds=PATIENCE)
+        result = pool.run(instance.id, PROBE_SCRIPT, seconds=PROBE_TIMEOUT)
     except Problem:
         return None
     return result.out.decode(errors="replace")

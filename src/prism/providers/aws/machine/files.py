@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from prism.providers.aws.ssh.pool import SshPool
 
-PATIENCE = 60.0  # seconds for one step; removing a tree takes several
-LONG = 600.0
+FILE_TIMEOUT = 60.0  # seconds for one step; removing a tree takes several
+COPY_TIMEOUT = 600.0
 FILE, FOLDER, LINK = 1, 2, 3  # SFTP's numbers for the types of files
 KINDS: dict[int, Kind] = {FILE: "file", FOLDER: "folder", LINK: "link"}
 NO_SPACE, QUOTA = 14, 15  # error codes of newer servers
@@ -87,15 +87,15 @@ class AwsFiles:
     def _run_in_home(self, id: str, work: Callable[[Home], Coroutine[Any, Any, T]]) -> T:
         home = self._enter(id)
         try:
-            return self._run(work(home), "", LONG)
+            return self._run(work(home), "", COPY_TIMEOUT)
         finally:
             self._close(home)
 
     def _enter(self, id: str) -> Home:
         return self._run(self._open_home(id), "")
 
-    def _run(self, work: Coroutine[Any, Any, T], path: str, seconds: float = PATIENCE) -> T:
-        return self._pool.background.run(_in_time(work, path, seconds), seconds + PATIENCE)
+    def _run(self, work: Coroutine[Any, Any, T], path: str, seconds: float = FILE_TIMEOUT) -> T:
+        return self._pool.background.run(_in_time(work, path, seconds), seconds + FILE_TIMEOUT)
 
     def _close(self, home: Home) -> None:
         self._pool.background.start(home.leave())

@@ -20,19 +20,19 @@ from prism.providers.aws.machine.cloudinit.tokens import secret
 from prism.providers.aws.machine.service_access import AwsServiceAccess
 from prism.providers.aws.ssh.pool import AS_ROOT, SshPool
 
-ID = re.compile(r"i-[0-9a-f]{8,17}")
+INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
 # cloud-init's output; the setup that it starts (`agent/boot.sh`) appends to it.
 SETUP = "/var/log/cloud-init-output.log"
 UNIT = "prism-service-"
-PIECE = 1 << 18
-LONGEST = 10_000
+LOG_CHUNK = 1 << 18
+MAX_LINE_LENGTH = 10_000
 LINES_PER_READ = 2000  # lines of a journal per read
 MARK_LENGTH = 400  # characters of a console by which a follower finds its position again
 # Seconds between two reads of a follower: by SSH, of a console, if the machine does not answer.
-EVERY, CONSOLE_EVERY, AWAY = 1.0, 10.0, 5.0
+LOG_POLL_INTERVAL, CONSOLE_EVERY, AWAY_SECONDS = 1.0, 10.0, 5.0
 Position = tuple[int, int]  # a file's inode, and how far it was read
-NOWHERE: Position = (0, -1)
-LOST = "(some lines are missing here: they were deleted meanwhile)"
+NO_POSITION: Position = (0, -1)
+LINES_LOST = "(some lines are missing here: they were deleted meanwhile)"
 LIKE_A_TOKEN = re.compile(r"(?<![\w:+/-])[A-Za-z0-9_-]{43}(?![\w+/=-])")
 CREDENTIALS = re.compile(r"://[^/@\s]+@")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -66,23 +66,23 @@ class AwsLogs:
 
     def tail(self, id: str, kind: Kind, lines: int) -> LogChunk:
         """The last lines."""
-        if not ID.fullmatch(id):
+        if not INSTANCE_ID.fullmatch(id):
             return LogChunk((), None)
         texts, at = self._readers[kind](id, None, lines)
         return self._chunk(id, texts[-lines:] if lines > 0 else [], at)
 
     def after(self, id: str, kind: Kind, mark: Any) -> LogChunk:
         """The new lines; reads by SSH at most once a second, a console every 10 seconds."""
-        if not ID.fullmatch(id):
+        if not INSTANCE_ID.fullmatch(id):
             return LogChunk((), mark)
         if isinstance(mark, ReadPosition) and time.monotonic() < mark.again_at:
             return LogChunk((), mark)
-        pause = CONSOLE_EVERY if kind == "console" else EVERY
+        pause = CONSOLE_EVERY if kind == "console" else LOG_POLL_INTERVAL
         at = mark.at if isinstance(mark, ReadPosition) else None
         try:
             texts, now = self._readers[kind](id, at, LINES_PER_READ)
         except Unavailable:  # the machine may be stopping or starting: the follower waits
-            return LogChunk((), ReadPosition(at, time.monotonic() + AWAY))
+            return LogChunk((), ReadPosition(at, time.monotonic() + AWAY_SECONDS))
         # After new lines, the next read may follow at once.
         pause = 0.0 if texts and kind != "console" else pause
         return self._chunk(id, texts, now, time.monotonic() + pause)
@@ -110,19 +110,19 @@ class AwsLogs:
         position = whole.rfind(at) if at else 0
         if position >= 0:
             return whole[position + len(at) :].splitlines(), end
-        return [LOST, *whole.splitlines()], end
+        return [LINES_LOST, *whole.splitlines()], end
 
     def _read_file(self, id: str, at: Position | None, lines: int) -> tuple[list[str], Position]:
         """Read the setup's log from `at` on, which has the inode and the offset."""
-        inode, offset = at or NOWHERE
+        inode, offset = at or NO_POSITION
         script = _FILE.format(file=quote(self._file), inode=inode, offset=offset, lines=lines)
         head, _, output = self._run_script(id, script).partition(b"\n")
         now, start, lost = (int(number) for number in (head.split() or (b"0", b"0", b"0")))
         whole = output[: output.rfind(b"\n") + 1]
-        if not whole and len(output) >= PIECE:
+        if not whole and len(output) >= LOG_CHUNK:
             whole = output
         text = whole.decode(errors="replace").splitlines()
-        return [LOST, *text] if lost else text, (now, start + len(whole))
+        return [LINES_LOST, *text] if lost else text, (now, start + len(whole))
 
     def _read_journal(self, id: str, at: str | None, lines: int) -> tuple[list[str], str]:
         """Read the journal from `at` on, which is a cursor."""
@@ -199,4 +199,4 @@ def _journal_line(entry: JournalEntry, *, label: bool) -> str:
 def _redact(line: str, hidden: re.Pattern[str]) -> str:
     line = hidden.sub("***", ESCAPES.sub("", line))
     line = CREDENTIALS.sub("://***@", line)
-    return line if len(line) <= LONGEST else line[:LONGEST] + "…"
+    return line if len(line) <= MAX_LINE_LENGTH else line[:MAX_LINE_LENGTH] + "…"

@@ -13,7 +13,7 @@ from prism.providers.aws.ssh.pool import SshPool
 from prism.providers.aws.ssh.port_forwarding import AwsPortFinder
 from prism.workspaces.ports import Access, ServiceEndpoint
 
-NOTHING: tuple[str, ServedByMachine] = ("", {})
+NO_SERVICES: tuple[str, ServedByMachine] = ("", {})
 
 
 class AwsServiceAccess:
@@ -45,7 +45,7 @@ class AwsServiceAccess:
 
     def serving(self, host: SshHost) -> ServedByMachine:
         """The services of a machine, read once per boot."""
-        boot, known = self._known.get(host.id, NOTHING)
+        boot, known = self._known.get(host.id, NO_SERVICES)
         if boot == host.boot and known.get("services"):
             return known
         result = self._pool.run(host.id, f"cat {quote(self._file)}")
@@ -59,7 +59,7 @@ class AwsServiceAccess:
 
     def known(self, id: str) -> tuple[str, ...]:
         """The names of a machine's services, if they have been read; makes no call."""
-        return tuple(sorted(self._known.get(id, NOTHING)[1].get("services", {})))
+        return tuple(sorted(self._known.get(id, NO_SERVICES)[1].get("services", {})))
 
     def forget(self, id: str) -> None:
         """Forget a machine that is off."""

@@ -32,7 +32,7 @@ READ_EVERY = 60.0  # seconds between two reads of a machine; longer if there are
 SECONDS_PER_MACHINE = 1.0  # seconds between two machines
 CONSOLE_AGAIN = (0.0, 60.0, 300.0)  # a console shows the last output late
 INSTALL_TIME = 60.0
-THREADS = 4
+WATCH_THREADS = 4
 NOT_INSTALLED = 7  # the exit code if the machine has another idle daemon, or none
 NO_REPORT = 3  # the exit code if there is no report
 ACTED = re.compile(rf"{IDLE_ACT} (\{{[^\r\n]*\}})\s")
@@ -54,7 +54,7 @@ class AwsWatch:
         """Only tests change `layout`, `minute` (its length in seconds) and `every`."""
         self._pool, self._console, self._minute = pool, console, minute
         self._layout, self._every = layout or Layout(), every
-        self._executor = executor or ThreadPoolExecutor(THREADS, "aws idle")
+        self._executor = executor or ThreadPoolExecutor(WATCH_THREADS, "aws idle")
         self._lock = threading.Lock()
         self._known: dict[str, Idleness] = {}
         self._due: dict[tuple[str, str], float] = {}  # by machine and boot, if on

@@ -10,7 +10,7 @@ from urllib.request import HTTPHandler, HTTPSHandler, Request, build_opener
 from prism.workspaces.ports import ProviderRefused
 
 ASKED = "https://checkip.amazonaws.com"
-PATIENCE = 5.0  # seconds
+REQUEST_TIMEOUT = 5.0  # seconds
 # The source of connections by IPv4: over IPv6 the service would return our IPv6 address.
 ANY_IPV4 = ("0.0.0.0", 0)
 
@@ -30,7 +30,7 @@ def caller_cidr(configured: str = "", endpoint: str | None = None, url: str = AS
     if endpoint is not None and _is_loopback(endpoint):
         return "127.0.0.1/32"
     try:
-        with BY_IPV4.open(url, timeout=PATIENCE) as answer:
+        with BY_IPV4.open(url, timeout=REQUEST_TIMEOUT) as answer:
             text = answer.read(100).decode("ascii").strip()
         return str(ipaddress.ip_network(ipaddress.IPv4Address(text)))
     except (URLError, OSError, ValueError) as error:

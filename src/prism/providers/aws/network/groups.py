@@ -9,7 +9,7 @@ from prism.providers.aws.api.faults import Missing
 from prism.providers.aws.api.tagging import accepting, tagged
 
 SSH = 22
-OURS = "prism: where its user comes from"
+OWN_RULE = "prism: where its user comes from"
 
 
 class IngressRule(NamedTuple):
@@ -92,7 +92,7 @@ def _single_port_rules(group: Mapping[str, Any], *, only_ours: bool) -> Iterable
         low, high = permission.get("FromPort"), permission.get("ToPort")
         if permission["IpProtocol"] == "tcp" and low == high:
             for peer in (*permission.get("IpRanges", []), *permission.get("Ipv6Ranges", [])):
-                if not only_ours or peer.get("Description") == OURS:
+                if not only_ours or peer.get("Description") == OWN_RULE:
                     yield IngressRule(low, peer.get("CidrIp") or peer["CidrIpv6"])
 
 
@@ -104,5 +104,5 @@ def _change(cloud: Cloud, action: str, group: str, rules: Collection[IngressRule
 
 def _ip_permission(rule: IngressRule) -> dict[str, Any]:
     kind, word = ("Ipv6Ranges", "CidrIpv6") if ":" in rule.cidr else ("IpRanges", "CidrIp")
-    peer = {word: rule.cidr, "Description": OURS}
+    peer = {word: rule.cidr, "Description": OWN_RULE}
     return {"IpProtocol": "tcp", "FromPort": rule.port, "ToPort": rule.port, kind: [peer]}

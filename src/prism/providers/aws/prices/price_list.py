@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 DAILY, HOURLY = timedelta(days=1), timedelta(hours=1)
 RETRY_AFTER = timedelta(minutes=10)  # after a fetch that failed
 STALE, STALE_SPOT = timedelta(days=30), timedelta(hours=6)
-LIST = "AWS price list"
+PRICE_LIST = "AWS price list"
 DISKS = ("gp3", "gp2", "io2", "st1")
 MACHINE = {  # the filter for one product per type: Linux, shared, on demand, no software
     "operatingSystem": "Linux",
@@ -54,7 +54,7 @@ class Product(Struct, frozen=True):
     unit: StorageUnit = "GB-month"
 
 
-HOUR, GB_MONTH, IOPS_MONTH = {"Hrs": 1}, {"GB-Mo": 1, "GB-month": 1}, {"IOPS-Mo": 1}
+HOURLY_UNIT, GB_MONTH, IOPS_MONTH = {"Hrs": 1}, {"GB-Mo": 1, "GB-month": 1}, {"IOPS-Mo": 1}
 MIBPS_MONTH = {"MiBps-Mo": 1, "GiBps-mo": 1024}
 FIRST_RANGES = {"IOPS-Mo": {"0", "3000"}}  # where the first range begins, if not at 0
 REGIONAL = {"locationType": "AWS Region"}  # a Local Zone of a region has other prices
@@ -94,7 +94,7 @@ STORED: dict[str, Product] = {
     ),
     "efs": Product("AmazonEFS", GB_MONTH, {"storageClass": "General Purpose"}, "ByteHrs"),
     "address": Product(
-        "AmazonVPC", HOUR, {"group": "VPCPublicIPv4Address"}, "InUseAddress", "hour"
+        "AmazonVPC", HOURLY_UNIT, {"group": "VPCPublicIPv4Address"}, "InUseAddress", "hour"
     ),
 }
 
@@ -130,7 +130,7 @@ class Prices:
         """The on-demand price of an hour."""
         known = self._prices(region)
         if (amount := known.hourly.get(instance_type)) is not None and self._is_fresh(known):
-            return Quote(amount, f"{LIST}, {region}, as of {known.listed_at:%Y-%m-%d}")
+            return Quote(amount, f"{PRICE_LIST}, {region}, as of {known.listed_at:%Y-%m-%d}")
         if (tabled := price(instance_type, region)) is None:
             return None
         return Quote(tabled.hourly, f"{tabled.source}, {region}, as of {tabled.as_of}")
@@ -205,7 +205,7 @@ class Prices:
             for kind, amount in known.stored.items():
                 if (product := STORED.get(kind)) is not None:
                     listed[kind] = StoragePrice(
-                        amount=amount, unit=product.unit, as_of=as_of, source=LIST
+                        amount=amount, unit=product.unit, as_of=as_of, source=PRICE_LIST
                     )
         self._price_book.set_listed(region, listed)
 
@@ -241,7 +241,7 @@ def spot_prices(cloud: Cloud, now: datetime) -> dict[str, Micros]:
 
 def _machine_price(cloud: Cloud, name: str) -> Micros | None:
     fields = {"instanceType": name, "regionCode": cloud.region, **MACHINE}
-    return _agreed_price(_products(cloud, "AmazonEC2", fields), HOUR, "")
+    return _agreed_price(_products(cloud, "AmazonEC2", fields), HOURLY_UNIT, "")
 
 
 def _stored_price(cloud: Cloud, product: Product) -> Micros | None:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from prism.providers.aws.ssh.pool import SshPool
 
-HERE = "127.0.0.1"
-PATIENCE = 5.0
-WAITING = 128
+LOOPBACK_HOST = "127.0.0.1"
+FORWARD_TIMEOUT = 5.0
+LISTEN_BACKLOG = 128
 
 
 class ForwardTarget(Struct, frozen=True):
@@ -58,7 +58,7 @@ class Forwards:
         """The port of this computer that is forwarded to `end`."""
         if (known := self._ports.get(end)) is not None:
             return known
-        return self._pool.background.run(self._open_port(end), PATIENCE)
+        return self._pool.background.run(self._open_port(end), FORWARD_TIMEOUT)
 
     def ports_of(self, machine: str) -> set[int]:
         """The ports of this computer that are forwarded to this machine."""
@@ -75,7 +75,7 @@ class Forwards:
     def close(self) -> None:
         """Close all."""
         if self._ports:
-            self._pool.background.run(self._close_ports(list(self._ports)), PATIENCE)
+            self._pool.background.run(self._close_ports(list(self._ports)), FORWARD_TIMEOUT)
         if self._peers is not None:
             self._peers.close()
 
@@ -90,7 +90,9 @@ class Forwards:
             self._peers = PeerCheck(stranger=self._stranger)
         if end not in self._open:
             loop = asyncio.get_running_loop()
-            self._open[end] = listener = socket.create_server((HERE, 0), backlog=WAITING)
+            self._open[end] = listener = socket.create_server(
+                (LOOPBACK_HOST, 0), backlog=LISTEN_BACKLOG
+            )
             listener.setblocking(False)
             self._ports[end] = listener.getsockname()[1]
             # asyncio's own server loses connections that arrive while it closes.

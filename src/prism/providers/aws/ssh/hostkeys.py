@@ -15,7 +15,7 @@ from pathlib import Path
 from prism.providers.aws.compute.console import Console
 from prism.providers.aws.ssh.model import HostKeyUnknown, SshHost
 
-ID = re.compile(r"i-[0-9a-f]{1,32}")
+INSTANCE_ID = re.compile(r"i-[0-9a-f]{1,32}")
 KEY = r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa) (AAAA[A-Za-z0-9+/]+={0,2})"
 MARKER = re.compile(rf"prism-boot: hostkey {KEY}\s")
 # The lines of cloud-init, one per key.
@@ -73,7 +73,7 @@ class HostKeys:
 
     def known(self, id: str) -> str | None:
         """The stored key; makes no call."""
-        if id not in self._known and ID.fullmatch(id):
+        if id not in self._known and INSTANCE_ID.fullmatch(id):
             try:
                 line = self.file(id).read_text("ascii").partition("\n")[0]
             except (OSError, UnicodeError):
@@ -85,7 +85,7 @@ class HostKeys:
 
     def learn(self, id: str, console: str) -> str | None:
         """Store and return the key on a console."""
-        if (key := key_on_console(console)) and ID.fullmatch(id):
+        if (key := key_on_console(console)) and INSTANCE_ID.fullmatch(id):
             with self._writing:  # several threads learn the key of a machine that boots
                 if self.known(id) != key:
                     self._write(id, key, "")
@@ -113,7 +113,7 @@ class HostKeys:
         """Delete the key of a machine that is gone."""
         with self._writing:
             self._known.pop(id, None)
-            if ID.fullmatch(id):
+            if INSTANCE_ID.fullmatch(id):
                 self.file(id).unlink(missing_ok=True)
 
     def file(self, id: str) -> Path:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from prism.providers.aws.ssh.hostkeys import HostKeys
     from prism.providers.aws.ssh.model import SshHost, SshHosts
 
-IDLE = 600.0  # seconds until an unused connection is closed
-PATIENCE = 20.0
+IDLE_TIMEOUT = 600.0  # seconds until an unused connection is closed
+COMMAND_TIMEOUT = 20.0
 # Scripts run as root: the user of every image may use sudo without a password.
 AS_ROOT = 'as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }\n'
 
@@ -50,7 +50,7 @@ class SshPool:
         hosts: SshHosts,
         keys: HostKeys,
         *,
-        idle: float = IDLE,
+        idle: float = IDLE_TIMEOUT,
         on_unreachable: Callable[[str], object] = lambda id: None,
     ) -> None:
         """`on_unreachable` is called with the id of each machine whose address does not answer."""
@@ -67,11 +67,13 @@ class SshPool:
         return host
 
     def run(
-        self, id: str, script: str, stdin: bytes = b"", seconds: float = PATIENCE
+        self, id: str, script: str, stdin: bytes = b"", seconds: float = COMMAND_TIMEOUT
     ) -> ScriptResult:
         """Run a script with `sh` on a machine; raises if that takes too long."""
         host = self.host(id)
-        return self.background.run(self.execute(host, script, stdin, seconds), seconds + PATIENCE)
+        return self.background.run(
+            self.execute(host, script, stdin, seconds), seconds + COMMAND_TIMEOUT
+        )
 
     @property
     def open(self) -> frozenset[str]:
@@ -92,11 +94,11 @@ class SshPool:
     def close(self) -> None:
         """Close all connections."""
         if self._links:
-            self.background.run(self._close_stale({}), PATIENCE)
+            self.background.run(self._close_stale({}), COMMAND_TIMEOUT)
         self.background.close()
 
     async def execute(
-        self, host: SshHost, script: str, stdin: bytes = b"", seconds: float = PATIENCE
+        self, host: SshHost, script: str, stdin: bytes = b"", seconds: float = COMMAND_TIMEOUT
     ) -> ScriptResult:
         """`run` for code in the background loop."""
         import asyncssh  # noqa: PLC0415  cold start: 200 ms, only for SSH

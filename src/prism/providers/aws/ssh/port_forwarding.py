@@ -11,7 +11,7 @@ import time
 from msgspec import Struct
 
 from prism.connections.ports import Address
-from prism.providers.aws.ssh.forwards import HERE, Forwards, ForwardTarget
+from prism.providers.aws.ssh.forwards import LOOPBACK_HOST, Forwards, ForwardTarget
 from prism.providers.aws.ssh.pool import SshPool
 
 FRESH = 1.0  # seconds for which a machine's answer is cached
@@ -48,7 +48,7 @@ class AwsPortFinder:
         if (listener := self.listeners(id).get(port)) is None:
             return None
         local_port = self._forwards.port(ForwardTarget(id, listener.host, port))
-        return Address(host=HERE, port=local_port, listener=f"{id} {listener.name}")
+        return Address(host=LOOPBACK_HOST, port=local_port, listener=f"{id} {listener.name}")
 
     def listeners(self, id: str) -> dict[int, ListeningSocket]:
         """The listening sockets of a machine, by port; raises if it cannot be asked."""

@@ -20,7 +20,7 @@ from prism.errors import Problem, Unavailable
 from prism.providers.aws.api.cloud import Answer, Cloud
 from prism.providers.aws.api.faults import Missing, TokenMismatch, code_of
 from prism.providers.aws.api.tagging import accepting
-from prism.providers.aws.api.tags import ID, OUR_NAME, Tags, listed, read, specified
+from prism.providers.aws.api.tags import ID_TAG, OUR_NAME, Tags, listed, read, specified
 from prism.providers.aws.api.unreadable import ReadableItems, read_item
 from prism.providers.aws.storage.machines import MachineDisks, find_machine, require_machine
 from prism.providers.aws.storage.mounts import AttachedDisk, AwsMounts, DiskOrigin
@@ -40,7 +40,7 @@ from prism.providers.aws.storage.tags import (
 from prism.storage.model import StorageFailure, StorageObserved, VolumeElsewhere
 from prism.storage.ports import Disk, StorageRefused, VolumeSpec, as_twin
 
-STATES = {
+DISK_STATES = {
     "creating": StorageObserved.MAKING,
     "available": StorageObserved.THERE,
     "in-use": StorageObserved.THERE,
@@ -112,7 +112,7 @@ class Disks:
         described = read_item(id, lambda: self._describe(volume))
         expected = {**volume_tags(spec), USED: UNKNOWN, MOUNTED: ""}
         tags = put_back(partial(self._cloud.tag, id), id, described.tags, expected)
-        return _disk({**volume, "Tags": listed({**tags, ID: spec.key})})
+        return _disk({**volume, "Tags": listed({**tags, ID_TAG: spec.key})})
 
     def create(self, spec: VolumeSpec, snapshot: str | None = None) -> Disk:
         """Make a volume, empty or from a snapshot."""
@@ -192,7 +192,7 @@ class Disks:
             volume = self._volume(id)
         except Unavailable:
             return []
-        this, key = _disk(volume), read(volume.get("Tags")).get(ID)
+        this, key = _disk(volume), read(volume.get("Tags")).get(ID_TAG)
         same_key = map(_disk, self._of_key(key)) if key else ()
         return [disk.id for disk in same_key if disk.id != id and _is_move(disk, this)]
 
@@ -206,7 +206,7 @@ class Disks:
             )
         arguments = {
             "AvailabilityZone": zone,
-            "ClientToken": f"{tags[ID]}-{volume['VolumeId']}",
+            "ClientToken": f"{tags[ID_TAG]}-{volume['VolumeId']}",
             "Encrypted": True,
             "Size": volume["Size"],
             "TagSpecifications": specified(
@@ -338,11 +338,11 @@ def _origin(volume: Mapping[str, Any]) -> DiskOrigin:
 def _disk(volume: Mapping[str, Any]) -> Disk:
     tags, holders = read(volume.get("Tags")), _holders(volume)
     attached = frozenset(holder["InstanceId"] for holder in holders if holder["State"] in THERE)
-    state = STATES[volume["State"]]
+    state = DISK_STATES[volume["State"]]
     mounted = {tags[MOUNTED]} if MOUNTED in tags else set()
     return Disk(
         id=volume["VolumeId"],
-        key=tags.get(ID, ""),
+        key=tags.get(ID_TAG, ""),
         observed=state,
         attached=attached,
         unmounted=attached - mounted,

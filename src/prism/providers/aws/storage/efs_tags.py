@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from prism.providers.aws.api.tags import LONGEST, Tags, read
+from prism.providers.aws.api.tags import MAX_TAG_LENGTH, Tags, read
 
 PLAIN = set("_.:/+-@")
 CODED = re.compile(r"(?:=[0-9A-F]{2})+")
@@ -27,7 +27,7 @@ def decoded(answered: Iterable[Mapping[str, str]] | None) -> Tags:
 
 def _encode(value: str) -> str:
     """The encoded value, cut at the maximum length, but never within a character's code."""
-    pieces, left = [], LONGEST
+    pieces, left = [], MAX_TAG_LENGTH
     for position, letter in enumerate(value):
         digits = "".join(f"={byte:02X}" for byte in letter.encode())
         piece = letter if _is_allowed(value, position) else digits

@@ -12,7 +12,7 @@ from prism.errors import Problem, Unavailable
 from prism.providers.aws.api.cloud import Answer, Cloud
 from prism.providers.aws.api.faults import Missing, code_of
 from prism.providers.aws.api.tagging import accepting
-from prism.providers.aws.api.tags import ID, MANAGED, Tags, listed
+from prism.providers.aws.api.tags import ID_TAG, MANAGED, Tags, listed
 from prism.providers.aws.api.unreadable import ReadableItems, read_item
 from prism.providers.aws.network.groups import find_or_make
 from prism.providers.aws.storage.efs_tags import decoded, encoded
@@ -30,7 +30,7 @@ from prism.providers.aws.storage.tags import (
 from prism.storage.model import StorageFailure, StorageObserved, VolumeKind
 from prism.storage.ports import Disk, StorageRefused, VolumeSpec, as_twin
 
-STATES = {
+FILE_SYSTEM_STATES = {
     "creating": StorageObserved.MAKING,
     "available": StorageObserved.THERE,
     "updating": StorageObserved.THERE,
@@ -40,7 +40,7 @@ STATES = {
 }
 FAILED = StorageFailure("VOLUME_FAILED", "AWS could not make it; delete it and make another")
 NFS = 2049
-GROUP = "prism-efs"
+EFS_GROUP = "prism-efs"
 MOST_TAGS = 50  # EFS quotas: tags per file system
 
 
@@ -63,7 +63,7 @@ class FileSystems:
         if not _is_ours(tags := decoded(system.get("Tags"))):
             return None
         disk = _disk(system)
-        if system.get("CreationToken") == tags.get(ID):
+        if system.get("CreationToken") == tags.get(ID_TAG):
             return disk
         return as_twin(disk, self.removal(disk.id))
 
@@ -83,7 +83,7 @@ class FileSystems:
             return None
         known = read_item(id, lambda: (_disk(system), decoded(system.get("Tags")))[1])
         tags = put_back(lambda lost: self._tag(id, lost), id, known, volume_tags(spec))
-        return _disk({**system, "Tags": listed(encoded({**tags, ID: spec.key}))})
+        return _disk({**system, "Tags": listed(encoded({**tags, ID_TAG: spec.key}))})
 
     def create(self, spec: VolumeSpec) -> Disk:
         """Make a file system; if the token was used before, returns the one of that call."""
@@ -188,7 +188,7 @@ class FileSystems:
     def _nfs_group(self, host: MachineDisks) -> str:
         """The security group of mount targets, open for NFS to a machine's own groups."""
         purpose = "Prism: NFS from workspaces to their shared volumes"
-        group = find_or_make(self._cloud, host.network, GROUP, purpose)
+        group = find_or_make(self._cloud, host.network, EFS_GROUP, purpose)
         missing = set(host.groups) - _admitted_groups(group)
         if missing:
             pairs = [{"GroupId": group_id} for group_id in sorted(missing)]
@@ -217,7 +217,7 @@ class FileSystems:
 
 
 def _is_ours(tags: Tags) -> bool:
-    return tags.get(MANAGED) == "true" and KIND in tags and ID in tags
+    return tags.get(MANAGED) == "true" and KIND in tags and ID_TAG in tags
 
 
 def _admitted_groups(group: Mapping[str, Any]) -> set[str]:
@@ -234,11 +234,11 @@ def _disk(system: Mapping[str, Any]) -> Disk:
     tags = decoded(system.get("Tags"))
     attached = frozenset(key.removeprefix(AT) for key in tags if key.startswith(AT))
     mounted = {key.removeprefix(SHOWN) for key in tags if key.startswith(SHOWN)}
-    observed = STATES[system["LifeCycleState"]]
+    observed = FILE_SYSTEM_STATES[system["LifeCycleState"]]
     size = (system.get("SizeInBytes") or {}).get("Value")
     return Disk(
         id=system["FileSystemId"],
-        key=tags.get(ID, ""),
+        key=tags.get(ID_TAG, ""),
         observed=observed,
         attached=attached,
         unmounted=attached - mounted,

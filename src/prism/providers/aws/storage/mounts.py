@@ -13,8 +13,8 @@ from prism.providers.aws.ssh.pool import AS_ROOT, ScriptResult
 from prism.storage.ports import StorageRefused
 
 SCRIPT = Path(__file__).with_name("mounting.sh")
-LATER, REFUSED, BUSY = 75, 65, 16
-PATIENCE = 25.0  # seconds; a lease lasts 60
+LATER_EXIT_CODE, REFUSED_EXIT_CODE, BUSY_EXIT_CODE = 75, 65, 16
+MACHINE_TIMEOUT = 25.0  # seconds; a lease lasts 60
 
 
 DiskOrigin = Literal["new", "copy", "old"]
@@ -49,7 +49,7 @@ class AwsMounts:
 
     def answers(self, machine: str) -> None:
         """Raise `Unavailable` unless the machine has booted from its own disk and answers."""
-        if (result := self._runner.run(machine, "true", b"", PATIENCE)).code != 0:
+        if (result := self._runner.run(machine, "true", b"", MACHINE_TIMEOUT)).code != 0:
             raise Unavailable(f"Machine {machine} does not answer", details=result.err)
 
     def disk(self, machine: str, plugged: AttachedDisk, name: str) -> None:
@@ -69,12 +69,12 @@ class AwsMounts:
     def _run_script(self, machine: str, verb: str, *words: str) -> None:
         # The words need no quotes: ids, names and addresses have no special characters.
         script = f"{AS_ROOT}as_root sh -s -- {verb} {' '.join(words)}"
-        result = self._runner.run(machine, script, SCRIPT.read_bytes(), PATIENCE)
+        result = self._runner.run(machine, script, SCRIPT.read_bytes(), MACHINE_TIMEOUT)
         if result.code == 0:
             return
         why = (result.err.strip().splitlines() or [f"it ended with {result.code}"])[-1]
-        if result.code == REFUSED:
+        if result.code == REFUSED_EXIT_CODE:
             raise StorageRefused(f"It cannot be mounted there: {why}")
-        if result.code == BUSY:
+        if result.code == BUSY_EXIT_CODE:
             raise VolumeBusy(f"It stays mounted: {why}", remediation="Stop what uses it")
         raise Unavailable(f"Machine {machine} is not ready to {verb} {words[0]}", details=why)

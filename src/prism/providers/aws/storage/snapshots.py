@@ -15,7 +15,7 @@ from typing import Any
 from prism.errors import Unavailable
 from prism.providers.aws.api.cloud import Answer, Cloud
 from prism.providers.aws.api.faults import AwsThrottled, Missing
-from prism.providers.aws.api.tags import ID, listed, read, specified
+from prism.providers.aws.api.tags import ID_TAG, listed, read, specified
 from prism.providers.aws.api.unreadable import ReadableItems, read_item
 from prism.providers.aws.storage.machines import find_machine
 from prism.providers.aws.storage.tags import (
@@ -30,7 +30,7 @@ from prism.storage.model import StorageFailure, StorageObserved
 from prism.storage.ports import ProviderSnapshot, SnapshotSpec, StorageRefused, as_twin
 from prism.workspaces.ports import ProviderRefused
 
-STATES = {
+SNAPSHOT_STATES = {
     "pending": StorageObserved.MAKING,
     "completed": StorageObserved.THERE,
     "recoverable": StorageObserved.GONE,  # it is in EC2's Recycle Bin
@@ -70,7 +70,7 @@ class AwsSnapshots:
         snapshot = read_item(id, lambda: self._cloud.written.over(id, _readable(snapshots[0])))
         write, known = partial(self._cloud.tag, id), read(snapshot.get("Tags"))
         tags = put_back(write, id, known, copy_tags(spec))
-        return _as_snapshot({**snapshot, "Tags": listed({**tags, ID: spec.key})})
+        return _as_snapshot({**snapshot, "Tags": listed({**tags, ID_TAG: spec.key})})
 
     def snapshot(self, spec: SnapshotSpec, source: str) -> ProviderSnapshot:
         """Take a snapshot of a volume, or of the root disk of a machine."""
@@ -146,18 +146,18 @@ def _oldest_per_key(snapshots: Iterable[Answer]) -> list[Answer]:
     """One snapshot for each key: the oldest that has not failed."""
     by_key: dict[str, Answer] = {}
     for snapshot in sorted(snapshots, key=_age_order):
-        by_key.setdefault(read(snapshot.get("Tags")).get(ID, ""), snapshot)
+        by_key.setdefault(read(snapshot.get("Tags")).get(ID_TAG, ""), snapshot)
     return list(by_key.values())
 
 
 def _as_snapshot(snapshot: Mapping[str, Any]) -> ProviderSnapshot:
-    observed = STATES[snapshot["State"]]
+    observed = SNAPSHOT_STATES[snapshot["State"]]
     why = snapshot.get("StateMessage") or "AWS could not complete it"
     progress = str(snapshot.get("Progress") or "").rstrip("%")
     whole = snapshot.get("FullSnapshotSizeInBytes") or snapshot["VolumeSize"] * GIB
     return ProviderSnapshot(
         id=snapshot["SnapshotId"],
-        key=read(snapshot.get("Tags")).get(ID, ""),
+        key=read(snapshot.get("Tags")).get(ID_TAG, ""),
         observed=observed,
         progress=int(progress) if progress.isdigit() else None,
         used_bytes=whole if observed is StorageObserved.THERE else None,

@@ -8,11 +8,11 @@ from typing import Any
 from prism.errors import Unavailable
 from prism.providers.aws.api.faults import Missing
 from prism.providers.aws.api.tags import (
-    ID,
+    ID_TAG,
     MANAGED,
-    NAME,
+    NAME_TAG,
     OUR_NAME,
-    OURS,
+    OWN_FILTER,
     PROJECT,
     USER,
     Tags,
@@ -45,13 +45,13 @@ def copy_tags(spec: SnapshotSpec) -> Tags:
 
 def _spec_tags(spec: VolumeSpec | SnapshotSpec, **more: str) -> Tags:
     named = {"name": spec.name, "project": spec.project or "", "user": spec.owner}
-    return managed(spec.key, **named, **more) | {NAME: spec.name}
+    return managed(spec.key, **named, **more) | {NAME_TAG: spec.name}
 
 
 def known(tags: Tags, **more: Any) -> StorageMetadata:
     """The facts in the tags of a volume or snapshot, for a daemon that has lost its rows."""
     return StorageMetadata(
-        name=tags.get(OUR_NAME) or tags.get(NAME, ""),
+        name=tags.get(OUR_NAME) or tags.get(NAME_TAG, ""),
         owner=tags.get(USER, ""),
         project=tags.get(PROJECT) or None,
         source=tags.get(SOURCE, ""),
@@ -61,12 +61,12 @@ def known(tags: Tags, **more: Any) -> StorageMetadata:
 
 def kind_filter(kind: str) -> Filters:
     """The filter for all our resources of a kind."""
-    return [*OURS, {"Name": f"tag:{KIND}", "Values": [kind]}]
+    return [*OWN_FILTER, {"Name": f"tag:{KIND}", "Values": [kind]}]
 
 
 def key_filter(kind: str, key: str) -> Filters:
     """The filter for the resources of a kind with this key."""
-    return [*kind_filter(kind), {"Name": f"tag:{ID}", "Values": [key]}]
+    return [*kind_filter(kind), {"Name": f"tag:{ID_TAG}", "Values": [key]}]
 
 
 def put_back(write: Callable[[Tags], object], id: str, tags: Tags, expected: Tags) -> Tags:

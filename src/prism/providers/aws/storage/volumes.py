@@ -27,7 +27,7 @@ from prism.storage.ports import (
     VolumeSpec,
 )
 
-NOTHING = ReadableItems([], {})
+NO_DISKS = ReadableItems([], {})
 
 
 class AwsVolumes:
@@ -51,9 +51,9 @@ class AwsVolumes:
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
         """All volumes and snapshots of these parts, with one call per part."""
         with unavailable_if_refused():
-            disks = self._disks.survey() if SurveyPart.EBS in parts else NOTHING
-            shared = self._shared.survey() if SurveyPart.EFS in parts else NOTHING
-            copies = self._copies.survey() if SurveyPart.SNAPSHOTS in parts else NOTHING
+            disks = self._disks.survey() if SurveyPart.EBS in parts else NO_DISKS
+            shared = self._shared.survey() if SurveyPart.EFS in parts else NO_DISKS
+            copies = self._copies.survey() if SurveyPart.SNAPSHOTS in parts else NO_DISKS
         unread = {**disks.unreadable, **shared.unreadable, **copies.unreadable}
         return StorageSurvey([*disks.items, *shared.items], copies.items, not_understood=unread)
 

@@ -8,7 +8,7 @@ from prism.copies.destinations import CopyDestination, DestinationKind
 from prism.storage.model import StorageFailure
 
 INSTALL = "Install restic: `sudo apt install restic` (Debian 13, Ubuntu 25.04 or newer)"
-NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 10, 11, 12  # exit codes since restic 0.17
+NO_REPOSITORY, LOCKED_EXIT_CODE, WRONG_PASSWORD = 10, 11, 12  # exit codes since restic 0.17
 SHOWN_LENGTH = 300
 
 NOT_INSTALLED = StorageFailure(
@@ -108,7 +108,7 @@ def failure_of(code: int, output: str, destination: CopyDestination) -> StorageF
             f"The copies at {where} have another passphrase. Put the right one into a file, and "
             "name the file in PRISM_COPY_PASSWORD_FILE",
         )
-    if code == LOCKED:
+    if code == LOCKED_EXIT_CODE:
         return StorageFailure(
             "DESTINATION_LOCKED", f"Another computer is changing the copies at {where}. Try later"
         )

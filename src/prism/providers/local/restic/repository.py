@@ -33,11 +33,11 @@ from prism.storage.model import StorageFailure
 ARCHIVE_CHECK = Path(__file__).parents[3] / "agent" / "archive_check.py"
 TAG, ABOUT = "prism", "about="
 OLDEST = (0, 17)
-PASSED = (
+RESTIC_VARIABLES = (
     *("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "TMPDIR"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
 )
-TRIES = 5  # to hear from ssh why there is no session
+MAX_ATTEMPTS = 5  # to hear from ssh why there is no session
 SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15"
 MAX_OUTPUT, MAX_ERRORS = 1 << 26, 1 << 16  # bytes
 Progress = Callable[[int, int], object]
@@ -179,7 +179,7 @@ class Repository:
         restic may end before it has passed on what ssh said. Then it is asked again, because
         without a session nothing was done.
         """
-        for _ in range(TRIES - 1):
+        for _ in range(MAX_ATTEMPTS - 1):
             try:
                 return self._run_once(*words, folder=folder, progress=progress)
             except _ExitedWith as ended:
@@ -298,7 +298,7 @@ def _address(destination: CopyDestination, s3: S3Access | None) -> str:
 
 def _environment(s3: S3Access | None) -> dict[str, str]:
     """Without Prism's secrets; a login of AWS is here, because arguments are public."""
-    known = {name: os.environ[name] for name in PASSED if name in os.environ}
+    known = {name: os.environ[name] for name in RESTIC_VARIABLES if name in os.environ}
     return {**known, "LC_ALL": "C.UTF-8", **(s3.environment if s3 else {})}
 
 

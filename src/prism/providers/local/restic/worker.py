@@ -33,7 +33,7 @@ from prism.storage.model import StorageFailure
 
 log = logging.getLogger(__name__)
 UNEXPECTED = StorageFailure("COPY_FAILED", "The copy failed; `prism daemon logs` says why")
-AT_ONCE = 2  # more would only make each other wait for the disk
+MAX_COPIES_AT_ONCE = 2  # more would only make each other wait for the disk
 
 
 class _Stopped(Exception):
@@ -45,7 +45,7 @@ class SnapshotCopies:
 
     def __init__(self, snapshots: Path, checks: SnapshotChecks, access: RepositoryAccess) -> None:
         self._snapshots, self._checks, self._access = snapshots, checks, access
-        self._lock, self._turn = threading.Lock(), threading.Semaphore(AT_ONCE)
+        self._lock, self._turn = threading.Lock(), threading.Semaphore(MAX_COPIES_AT_ONCE)
         self._statuses: dict[str, CopyStatus] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._unwanted: set[str] = set()

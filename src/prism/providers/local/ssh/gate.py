@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SERVING = "prism.providers.local.ssh.serving"
 log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
-MOST_WAITING = 128
+LISTEN_BACKLOG = 128
 # Connections before their login: of one peer (on this computer, a user), and of all.
 MOST_OF_ONE_PEER, MOST_KNOCKING = 16, 64
 ACCEPT_AGAIN = 1.0  # seconds until the next try if the system has no resources left
@@ -199,6 +199,6 @@ def _listen_on_last_port(file: Path) -> socket.socket:
 
 
 def _bind(port: int) -> socket.socket:
-    listener = socket.create_server((HOST, port), backlog=MOST_WAITING)
+    listener = socket.create_server((HOST, port), backlog=LISTEN_BACKLOG)
     listener.setblocking(False)
     return listener

@@ -20,7 +20,7 @@ SFTP = Path(__file__).with_name("transfer.py").read_text("utf-8")
 CHUNK = 1 << 16
 MOST_LEFT = 1 << 20  # bytes that a pipe can hold: more is output of other programs
 NOT_BEGUN, KILLED = 255, 128  # exit codes, as OpenSSH and shells have them
-LARGEST = 0x7FFF
+MAX_WINDOW_SIZE = 0x7FFF
 REPORT_EVERY = 1.0  # seconds between two reports of activity
 IUTF8 = 0x4000  # on Linux and macOS alike; Python has no name for it
 ACCEPTED = ("LANG", "LC_", "COLORTERM")  # the only variables that a client may set
@@ -260,7 +260,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
 
 def _size(columns: int, rows: int) -> tuple[int, int]:
-    return min(columns, LARGEST), min(rows, LARGEST)
+    return min(columns, MAX_WINDOW_SIZE), min(rows, MAX_WINDOW_SIZE)
 
 
 def _delete_whole_letters(terminal: int) -> None:

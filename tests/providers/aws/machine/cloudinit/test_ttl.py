@@ -9,11 +9,11 @@ import pytest
 
 from prism.providers.aws.api.tags import duration, instant, moment
 from prism.providers.aws.machine.cloudinit.agent import ttl
-from prism.providers.aws.machine.cloudinit.script import AGENT
+from prism.providers.aws.machine.cloudinit.script import MACHINE_FILES
 from tests.optional import not_none
 from tests.providers.aws.machine.cloudinit.imds import imds
 
-SCRIPT = AGENT / "ttl.py"
+SCRIPT = MACHINE_FILES / "ttl.py"
 
 
 @pytest.fixture

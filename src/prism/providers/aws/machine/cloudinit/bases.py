@@ -53,13 +53,13 @@ APT = BaseSystem(
 DNF = BaseSystem(
     manager="dnf", python="python3.12", python_packages=("python3.12", "python3.12-pip")
 )
-AGENT = ("ec2-hibinit-agent",)
+HIBERNATION_AGENT = ("ec2-hibinit-agent",)
 SYSTEMS: Mapping[Base, BaseSystem] = {
     "ubuntu-24.04": APT,
-    "ubuntu-22.04": replace(APT, hibernation=AGENT, keeps_addresses=True),
+    "ubuntu-22.04": replace(APT, hibernation=HIBERNATION_AGENT, keeps_addresses=True),
     "debian-12": APT,
     "rocky-9": replace(DNF, groups=GROUPS, first=("epel-release",)),
-    "amazon-linux-2023": replace(DNF, hibernation=AGENT),
+    "amazon-linux-2023": replace(DNF, hibernation=HIBERNATION_AGENT),
 }
 
 # A fixed release with a known checksum; conda updates its packages.

@@ -20,13 +20,13 @@ from prism.templates.model import TemplateInvalid
 
 MARK = "prism-boot:"
 POST_INSTALL = f"{LIBRARY}/post-install"
-AGENT = Path(__file__).parent / "agent"
+MACHINE_FILES = Path(__file__).parent / "agent"
 
 
 @cache
 def shipped(name: str) -> str:
     """The text of a file in `agent`."""
-    return (AGENT / name).read_text(encoding="utf-8")
+    return (MACHINE_FILES / name).read_text(encoding="utf-8")
 
 
 def boot_script(worker: Worker) -> str:

@@ -8,7 +8,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-AGENT = Path(__file__).parents[4] / "agent"
+AGENT_FOLDER = Path(__file__).parents[4] / "agent"
 PARTS = ("sigv4", "metadata", "power")  # each needs the ones before it
 HEAD = """\
 #!/usr/bin/python3 -I
@@ -26,7 +26,7 @@ def stop_program() -> str:
 
 def _bare(name: str) -> str:
     """A module's source without docstrings and without imports of the other `PARTS`."""
-    module = ast.parse((AGENT / f"{name}.py").read_text(encoding="utf-8"))
+    module = ast.parse((AGENT_FOLDER / f"{name}.py").read_text(encoding="utf-8"))
     module.body = [stmt for stmt in module.body if not _is_own_import(stmt)]
     for node in ast.walk(module):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(

@@ -14,12 +14,12 @@ from prism.providers.aws.machine.cloudinit.words import (
     export_line,
     one_line,
 )
-from prism.templates.checks import SLUG, USER, WORD
+from prism.templates.checks import SLUG, USER_NAME, VARIABLE_NAME
 from prism.templates.model import DEFAULT_BASE, TemplateInvalid
 from prism.workspaces.ports import MachineSpec
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-RESERVED = {"root", "daemon", "bin", "sys", "nobody", "sshd", "sudo"}
+RESERVED_USERS = {"root", "daemon", "bin", "sys", "nobody", "sshd", "sudo"}
 
 
 class Worker:
@@ -32,7 +32,7 @@ class Worker:
         self.system: BaseSystem = SYSTEMS[self.base]
         self.name = (template.users or (boot.user,))[-1]
         for name in (*template.users, boot.user):
-            if not USER.fullmatch(name) or name in RESERVED:
+            if not USER_NAME.fullmatch(name) or name in RESERVED_USERS:
                 raise _invalid(f"users: {name!r} cannot be the name of an account")
         for name in template.services:
             if not SLUG.fullmatch(name):
@@ -149,7 +149,7 @@ class Worker:
         self, declared: dict[str, str], field: str, port: int | None = None, token: str = ""
     ) -> dict[str, str]:
         for name in declared:
-            if not WORD.fullmatch(name):
+            if not VARIABLE_NAME.fullmatch(name):
                 raise _invalid(f"{field}: {name!r} cannot be the name of a variable")
         return {
             name: one_line(self._filler.fill(text, port, token), f"{field}.{name}")

@@ -21,10 +21,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 TTL, LAUNCHED, ACTION = "prism:ttl", "prism:launched-at", "prism:expire-action"
-PATIENCE = 120.0  # seconds
-UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
+HIBERNATION_SECONDS = 120.0  # seconds
+SECONDS_BY_UNIT = {
+    "h": 3600,
+    "m": 60,
+    "s": 1,
+    "ms": 1e-3,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ns": 1e-9,
+}
 PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|μs|ns|m|s)")
-STOP, OFF = ["/usr/local/lib/prism/stop"], ["systemctl", "poweroff"]
+STOP, POWER_OFF_COMMAND = ["/usr/local/lib/prism/stop"], ["systemctl", "poweroff"]
 WEB = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -35,7 +44,7 @@ def seconds(duration: str) -> float:
     parts = PART.findall(number)
     if number != "0" and (not parts or "".join(map("".join, parts)) != number):
         raise ValueError(f"{duration!r} is not a duration")
-    total = sum(float(part) * UNITS[unit] for part, unit in parts)
+    total = sum(float(part) * SECONDS_BY_UNIT[unit] for part, unit in parts)
     return -total if text.startswith("-") else total
 
 
@@ -70,7 +79,7 @@ def deadline(address: str, saved: Path) -> float | None:
             saved.unlink(missing_ok=True)
             return None
         at = moment(own_tags[LAUNCHED]) + seconds(own_tags[TTL])
-        at += PATIENCE if own_tags.get(ACTION) == "hibernate" else 0
+        at += HIBERNATION_SECONDS if own_tags.get(ACTION) == "hibernate" else 0
     except (OSError, http.client.HTTPException, KeyError, ValueError) as error:
         sys.stderr.write(f"its tags say nothing: {error!r}\n")
         return float(saved.read_text()) if saved.exists() else None
@@ -97,7 +106,7 @@ def main() -> int:
     parser.add_argument("--kept", type=Path, default=Path("/var/lib/prism/deadline"))
     parser.add_argument("--console", type=Path, default=Path("/dev/console"))
     parser.add_argument("--stop", default=STOP, nargs=1)
-    parser.add_argument("command", nargs="*", default=OFF)
+    parser.add_argument("command", nargs="*", default=POWER_OFF_COMMAND)
     arguments = parser.parse_args()
     at = deadline(arguments.address, arguments.kept)
     if at is None or time.time() < at:
