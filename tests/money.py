@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import httpx
 
 from prism.budgets import store as budgets
-from prism.budgets.balances import Balances, every_cap
+from prism.budgets.books import Books, every_cap
 from prism.budgets.model import Cap, Reservation
 from prism.budgets.plan import ALWAYS, window
 from prism.budgets.plan import reserved as reserved_in
@@ -154,10 +154,9 @@ class ClockedDaemon:
 
     def balances(self, name: str | None = None) -> list[tuple[Cap, int, int]]:
         """Each cap, or those of that name, with the settled and reserved money of its period."""
-        books = Balances(self.clock)
         balances: list[tuple[Cap, int, int]] = []
         with self.daemon.db.read() as sql:
-            totals = books.totals(sql)
+            books = Books(sql, self.now)
             for cap in every_cap(sql):
                 if name not in {None, cap.title}:
                     continue
@@ -168,7 +167,7 @@ class ClockedDaemon:
                 rows = budgets.reservations_of(sql, cap.column, cap.id)
                 own = cap.column == "project"
                 reserved = sum(reserved_in(row, self.now, within, own=own) for row in rows)
-                assert books.settled(totals, cap, within) == settled, cap.words
+                assert books.settled(cap, within) == settled, cap.words
                 balances.append((cap, settled, reserved))
         return balances
 

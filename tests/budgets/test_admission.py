@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from prism.budgets.admission import CapComparison
-from prism.budgets.balances import Balances, every_cap
+from prism.budgets.books import BookReader, Books, every_cap
+from prism.costs.plan import unix_time
 from prism.kit.clock import StoppedClock
 
 
@@ -16,11 +17,11 @@ class AdvancingClock(StoppedClock):
 
 
 def test_admission_compares_settled_and_reserved_money_at_one_time(clocked_daemon, clock):
-    balances = Balances(AdvancingClock(clock.now()))
+    reader = BookReader(clocked_daemon.daemon.db, AdvancingClock(clock.now()))
     with clocked_daemon.daemon.db.read() as sql:
-        totals = balances.totals(sql)
-        comparison = CapComparison(balances, sql, [], "ws_1", totals)
-    assert totals.now == comparison.now == comparison._balances.now == comparison._balances.now
+        books = reader.open(sql)
+        comparison = CapComparison(books, [], "ws_1")
+    assert books.now == books.totals.now == comparison.now == comparison._books.totals.now
 
 
 def test_balance_uses_only_the_first_reading_of_the_clock_around_midnight(clocked_daemon):
@@ -31,13 +32,14 @@ def test_balance_uses_only_the_first_reading_of_the_clock_around_midnight(clocke
     clocked_daemon.settle(hours=23)
     clocked_daemon.running(project="lab", ttl_hours=3)
     clocked_daemon.live(minutes=58)
-    midnight = datetime(2026, 1, 2, tzinfo=UTC)
-    with clocked_daemon.daemon.db.read() as sql:
+    midnight, db = datetime(2026, 1, 2, tzinfo=UTC), clocked_daemon.daemon.db
+    with db.read() as sql:
         for cap in every_cap(sql):
             for seconds in range(1, 8):
                 began = midnight - timedelta(seconds=seconds)
-                still = Balances(StoppedClock(began + timedelta(seconds=1)))  # the first reading
-                assert Balances(AdvancingClock(began)).balance(sql, cap) == still.balance(sql, cap)
-                assert Balances(AdvancingClock(began)).tightest(sql, cap) == still.tightest(
-                    sql, cap
-                )
+                still = Books(sql, unix_time(began) + 1)  # the first reading
+                reader = BookReader(db, AdvancingClock(began))
+                assert reader.open(sql).balance(cap) == still.balance(cap)
+                assert reader.open(sql).now == still.now + 1, "the clock has advanced"
+                tightest = BookReader(db, AdvancingClock(began)).open(sql).tightest(cap)
+                assert tightest == still.tightest(cap)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from prism.budgets import store
-from prism.budgets.balances import Balances, every_cap
+from prism.budgets.books import Books, every_cap
 from tests.shapes import failed
 
 RATE, DISK = 83_200, 1_600_000
@@ -187,7 +187,7 @@ def test_opening_balance_of_a_period_is_recomputed_after_a_late_observation(
     lab.live(hours=1)
     with lab.daemon.db.read() as sql:
         caps = [cap for cap in every_cap(sql) if cap.pool is not None]
-        assert Balances(lab.clock).unmarked(sql, caps) == []
+        assert Books(sql, lab.now).unmarked(caps) == []
         assert len(store.every_pool(sql)) == 1
     [machine] = cloud.survey()
     before_midnight = lab.clock.now() - timedelta(minutes=40)

@@ -335,7 +335,14 @@ def test_no_workspace_sleeps_if_the_cap_is_raised_while_it_is_checked(clocked_da
     clocked_daemon.running(project="lab", ttl_hours=5)
     clocked_daemon.live(hours=3)
     clocked_daemon.put("projects/lab", budget={"auto_hibernate_threshold": 5.0})
-    monkeypatch.setattr(BudgetReconciler, "_mark_period_starts", lambda _, caps: raise_cap())
+    crossed = BudgetReconciler._crossed
+    raises = iter([raise_cap])
+
+    def raise_once(self, *seen):
+        next(raises, lambda: None)()
+        return crossed(self, *seen)
+
+    monkeypatch.setattr(BudgetReconciler, "_crossed", raise_once)
     clocked_daemon.daemon.budget_loop.mark_due()
     assert clocked_daemon.reasons() == []
 

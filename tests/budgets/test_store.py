@@ -8,13 +8,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from prism.budgets import store
-from prism.budgets.balances import ReservedStored
 from prism.budgets.model import Cap, Pool, Reservation, Window
-from prism.budgets.plan import lasting_disk, reserved_compute
+from prism.budgets.plan import ALWAYS, disks_until, lasting_disk, reserved_compute
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.money import Micros
+from prism.projects import store as projects
+from prism.projects.model import Project
 
 MOST = 10**12  # micro-dollars: a million dollars an hour
 LAST = 2**33  # seconds since 1970: the year 2242
@@ -60,6 +61,7 @@ EACH = [
     for column in COLUMNS
     for pool in ((None,) if column == "project" else (None, POOL))
 ]
+PROJECT = Project(id="project", name="lab", cap=Micros(1), created_by="pi", created_at=BEGIN)
 OWN, CAPS = EACH[0], st.sampled_from(EACH)
 WINDOWS = st.builds(Window, MOMENTS, st.none() | MOMENTS)
 
@@ -85,6 +87,14 @@ SEEN = Reservation(
 )
 
 
+def sums_of(rows: list[Reservation], cap: Cap, now: int, within: Window) -> tuple[int, int]:
+    """What these reservations reserve, each by itself: for compute, and for disks."""
+    return (
+        sum(reserved_compute(row, now, within) for row in rows),
+        sum(lasting_disk(row, cap, now, within) for row in rows),
+    )
+
+
 class RolledBack(Exception):
     """Rolls a transaction back."""
 
@@ -102,13 +112,21 @@ def test_database_sum_equals_the_sum_over_the_reservations(
     without = rows[besides].id if besides < len(rows) else ""
     counted = [row for row in rows if getattr(row, cap.column) == cap.id and row.id != without]
     with pytest.raises(RolledBack), db.write() as tx:
+        projects.add(tx, PROJECT)
         for row in rows:
             store.put_reservation(tx, row, clock.now())
-        reserved = ReservedStored(tx.sql, now, without).of(cap, within)
-        assert reserved == (
-            sum(reserved_compute(row, now, within) for row in counted),
-            sum(lasting_disk(row, cap, now, within) for row in counted),
-        )
+        until = disks_until(cap, within, now)
+        reserved = store.reserved(tx.sql, cap, now, within, besides=without, disks_until=until)
+        assert reserved == sums_of(counted, cap, now, within)
+        every = [row for row in rows if getattr(row, cap.column) == cap.id]
+        of_pools = store.reserved_of_pools(tx.sql, now, {"pool": (within, until)})
+        if cap.is_own:
+            assert store.reserved_of_capped(tx.sql, now).get(cap.id, (0, 0)) == sums_of(
+                every, cap, now, ALWAYS
+            )
+        else:
+            paid = [row for row in every if row.pool == "pool"]
+            assert of_pools.get(cap.id, (0, 0)) == sums_of(paid, cap, now, within)
         ends = [row.until + row.stopping for row in rows if getattr(row, cap.column) == cap.id]
         assert store.furthest(tx.sql, cap) == max(ends, default=None)
         raise RolledBack

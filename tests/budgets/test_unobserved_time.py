@@ -33,7 +33,7 @@ def compute(clocked_daemon):
 def counted_until(clocked_daemon):
     """Until when the only open segment of compute counts."""
     with clocked_daemon.daemon.db.read() as sql:
-        [until] = store.counted_of_open(sql).values()
+        [until] = [row.counted for row in store.open_now(sql) if row.counted is not None]
     return until
 
 

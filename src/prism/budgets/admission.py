@@ -1,6 +1,6 @@
 """Whether a reservation fits every cap, and the refusal if it does not.
 
-Launches, plans and renewals all ask here, so they cannot disagree.
+Launches, volumes, plans and renewals all ask here, so they cannot disagree.
 """
 
 from collections.abc import Sequence
@@ -10,23 +10,30 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import Connection
 
-from prism.budgets.balances import Balance, Balances, ReservedStored, dollars
+from prism.budgets.balances import Balance, dollars, sleep_reason
+from prism.budgets.books import Books
 from prism.budgets.model import BudgetExceeded, Cap, Reservation, Window
 from prism.budgets.plan import (
+    ALWAYS,
+    SHORTEST,
+    Demand,
     begin_words,
     disk_period,
+    extend_by,
+    extension,
+    horizon,
     is_beyond,
     last_day,
     lasting_disk,
     longest,
+    reservation_for,
+    reserved,
     reserved_compute,
     windows,
 )
 from prism.costs.model import DAY, HOUR
 from prism.costs.plan import unix_time
-from prism.costs.store import Totals
 from prism.projects import store as projects
 
 PLACES = (2, 4, 6)  # decimals of a dollar, of which the fewest that show the excess are printed
@@ -56,28 +63,15 @@ class CapComparison:
     """Compares reservations with caps; reads the balances of the caps once."""
 
     def __init__(
-        self,
-        balances: Balances,
-        sql: Connection,
-        caps: Sequence[Cap],
-        reservation_id: str,
-        totals: Totals | None = None,
-        *,
-        adds_disk: bool = False,
+        self, books: Books, caps: Sequence[Cap], reservation_id: str, *, adds_disk: bool = False
     ) -> None:
         """The existing reservation `reservation_id` is left out, so that it does not count twice.
 
         With `adds_disk` the caps do not pay for its disk yet: they must be able to pay for it
         later, too.
-
-        Spent and reserved money are read at the same moment: what the ledger counts is not
-        reserved.
         """
-        self._totals = totals or balances.totals(sql)
-        self.now = self._totals.now
-        self._balances = balances.at(self.now)
-        self._caps, self._reserved = caps, ReservedStored(sql, self.now, besides=reservation_id)
-        self._adds_disk = adds_disk
+        self._books, self.now = books.without(reservation_id), books.now
+        self._caps, self._adds_disk = caps, adds_disk
         self._before: dict[tuple[str, Window], Balance] = {}
 
     def loads_of(self, reservation: Reservation) -> list[CapLoad]:
@@ -113,39 +107,111 @@ class CapComparison:
 
     def _balance_before(self, cap: Cap, within: Window) -> Balance:
         if (known := self._before.get((cap.id, within))) is None:
-            compute, disks = self._reserved.of(cap, within)
-            settled = self._balances.settled(self._totals, cap, within)
-            known = Balance(cap, within, settled, compute + disks, disks)
-            self._before[cap.id, within] = known
+            known = self._before[cap.id, within] = self._books.balance_in(cap, within)
         return known
 
 
-def check(
-    balances: Balances,
-    sql: Connection,
-    caps: Sequence[Cap],
-    reservation: Reservation,
-    *,
-    beyond: int | None = None,
-    takes_hours: bool = True,
-    adds_disk: bool = False,
-    totals: Totals | None = None,
-) -> list[Balance]:
-    """The balance of each cap with the reservation; raises if the reservation does not fit.
+def admit(
+    books: Books, caps: Sequence[Cap], demand: Demand, *, beyond: int | None = None
+) -> tuple[Reservation, list[Balance]]:
+    """The reservation that a demand needs, and the balance of each cap with it; or a refusal.
 
-    With `takes_hours` the error says how many hours would fit (for an extension, `beyond` its old
-    expiry), else how much money is missing.
+    For an extension, `beyond` is the old expiry, from which the refusal counts hours.
     """
-    comparison = CapComparison(balances, sql, caps, reservation.id, totals, adds_disk=adds_disk)
+    reservation = reservation_for(demand, caps, books.now)
+    if caps and demand.unpriced:
+        hint = "see `prism template list`" if demand.compute != 0 else "leave the project out"
+        raise BudgetExceeded(
+            f"The price of {demand.unpriced} is not known",
+            details=f"the {caps[0].words} has a cap, which needs a price",
+            remediation=f"Choose another type, or {hint}",
+        )
+    for cap in caps:
+        if books.present(cap) is None:
+            raise no_money_then(cap, books.now)
+    if demand.obeys_thresholds:
+        _require_launches_allowed(books, caps, reservation)
+    about_to_end = reservation.until < books.now + SHORTEST
+    if demand.runs and about_to_end and horizon(caps, books.now)[1] is not None:
+        raise BudgetExceeded(
+            f"The {caps[-1].words} is about to end",
+            details="there is no time left in it to run anything",
+            remediation="Use `prism budget list` to see available budgets",
+        )
+    comparison = CapComparison(books, caps, demand.id, adds_disk=demand.adds_disk)
     if comparison.fit(reservation):
-        return [load.after for load in comparison.loads_until_end(reservation)]
-    owner = projects.find(sql, reservation.project)
-    limit = (
-        _possible(comparison, reservation, beyond)
-        if takes_hours
-        else _missing(comparison, reservation)
-    )
+        return reservation, [load.after for load in comparison.loads_until_end(reservation)]
+    if beyond is None and demand.wakes:
+        limit = _missing(comparison, reservation)
+    else:
+        limit = _possible(comparison, reservation, beyond)
+    owner = projects.find(books.sql, demand.project)
     raise exceeded(comparison, reservation, owner.name if owner else "", limit)
+
+
+def affordable(
+    books: Books, caps: Sequence[Cap], reservation: Reservation, fresh: Reservation
+) -> tuple[Reservation, int | None]:
+    """`fresh`, or as much of that renewal as fits, and by how many seconds it extends.
+
+    Compute and disk are extended equally; null if even the reservation itself does not fit.
+    """
+    comparison, most = CapComparison(books, caps, reservation.id), extension(reservation, fresh)
+    if not caps or comparison.fit(fresh):
+        return fresh, most
+    more = longest(most, lambda more: comparison.fit(extend_by(reservation, fresh, more)))
+    return extend_by(reservation, fresh, more or 0), more
+
+
+def _require_launches_allowed(books: Books, caps: Sequence[Cap], reservation: Reservation) -> None:
+    """Raise if a threshold prevents launches, or would put the workspace to sleep at once."""
+    for cap in caps:
+        if not cap.admits(books.spent(cap)):
+            raise _launch_refused(books.balance(cap), reservation, books.now)
+    owner = projects.named(books.sql, reservation.project)
+    if owner.cap is not None and owner.auto_hibernate_threshold is None:
+        return
+    if (whole := books.threshold_balance(owner)) is None:
+        return
+    if owner.cap is None and whole.no_launches:
+        raise _launch_refused(whole, reservation, books.now)
+    if why := sleep_reason(owner, whole):
+        raise BudgetExceeded(
+            f"All workspaces of {owner.name!r} sleep: {why}",
+            details="what starts now would be put to sleep at once",
+            remediation=f"Raise the threshold with {_change_command(whole.cap)}",
+            data=refusal_data(whole, reserved(reservation, books.now)),
+        )
+
+
+def _launch_refused(balance: Balance, reservation: Reservation, now: int) -> BudgetExceeded:
+    data = refusal_data(balance, reserved(reservation, now, balance.within or ALWAYS))
+    if balance.is_empty:
+        return BudgetExceeded(
+            f"{balance.no_money[0].upper()}{balance.no_money[1:]}",
+            details="cap $0.00, settled $0.00, reserved $0.00",
+            remediation="Move some to it: `prism allocation move --help`",
+            data=data,
+        )
+    return BudgetExceeded(
+        f"The {balance.cap.words} admits no more launches",
+        details=(
+            f"{100 * balance.part:.1f} % of the cap of {dollars(balance.cap.amount)} is spent"
+            f", and launches end at {100 * balance.cap.prevent:g} %: "
+            f"settled {dollars(balance.settled)}, reserved {dollars(balance.reserved)}"
+        ),
+        remediation=f"Raise it with {_change_command(balance.cap)}, or stop unused workspaces",
+        data=data,
+    )
+
+
+def _change_command(cap: Cap) -> str:
+    """The command that changes a cap."""
+    return {
+        "project": f"`prism project update {cap.id}`",
+        "allocation": f"`prism allocation update {cap.id}`",
+        "pool": f"`prism budget update {cap.id}`",
+    }[cap.column]
 
 
 def exceeded(

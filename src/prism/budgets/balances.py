@@ -1,24 +1,12 @@
-"""The balance of each cap: its amount, what is spent and what is reserved."""
+"""The balance of each cap: its amount, what is spent and what is reserved. Pure functions."""
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
-from msgspec.structs import replace
-from sqlalchemy import Connection
 
-from prism.budgets import store
 from prism.budgets.model import Allocation, Cap, Pool, Window
-from prism.budgets.plan import ALWAYS, disk_period, disks_until, window, windows
-from prism.budgets.reserved_amounts import ReservationReader
-from prism.costs import store as ledger
-from prism.costs.plan import moment, unix_time
-from prism.costs.store import Totals
-from prism.kit.clock import Clock, StoppedClock
-from prism.kit.db import Tx
+from prism.budgets.plan import ALWAYS
 from prism.kit.money import Micros
-from prism.projects import store as projects
 from prism.projects.model import Project
 
 
@@ -87,162 +75,92 @@ class Balance(Struct, frozen=True):
         return f"the {self.cap.words} has no money (moved away)"
 
 
-class ReservedStored(NamedTuple):
-    """The reserved money at one moment, summed by the database, without that of `besides`."""
+class PoolShare(Struct, frozen=True):
+    """The balance of an allocation, and that of its pool."""
 
-    sql: Connection
-    now: int
-    besides: str = ""
-
-    def of(self, cap: Cap, within: Window) -> tuple[int, int]:
-        """The reserved money of a cap in one of its periods: for compute, and for disks."""
-        until = disks_until(cap, within, self.now)
-        return store.reserved(
-            self.sql, cap, self.now, within, besides=self.besides, disks_until=until
-        )
-
-
-class Balances:
-    """Reads ledger and reservations together, at the present moment."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    allocation: Balance
+    pool: Balance
 
     @property
-    def now(self) -> int:
-        """The present moment, in seconds since 1970."""
-        return unix_time(self._clock.now())
+    def left(self) -> int:
+        """What can still be reserved of both."""
+        return min(self.allocation.shown_left, self.pool.shown_left)
 
-    def at(self, now: int) -> "Balances":
-        """The balances at one moment, however long the reading takes."""
-        return Balances(StoppedClock(moment(now)))
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the rest of one of them is unknown."""
+        return self.allocation.is_unknown or self.pool.is_unknown
 
-    def caps(
-        self, sql: Connection, project: str, allocation: str | None, pool: str | None
-    ) -> list[Cap]:
-        """Every cap that applies to a project, for costs that this allocation and pool pay."""
-        caps = []
-        owner = projects.find(sql, project)
-        if owner is not None and owner.cap is not None:
-            caps.append(project_cap(owner, owner.cap))
-        part = store.find_allocation(sql, allocation) if allocation else None
-        source = store.find_pool(sql, pool) if pool else None
-        if part is not None and source is not None:
-            caps.append(allocation_cap(part, owner, source))
-        if source is not None:
-            caps.append(pool_cap(source))
-        return caps
 
-    def totals(self, sql: Connection) -> Totals:
-        """What the ledger has booked by now, for each payer."""
-        return Totals(sql, self.now)
+class ProjectMoney(Struct, frozen=True):
+    """The balances of all caps of a project at one moment."""
 
-    def settled(self, totals: Totals, cap: Cap, within: Window) -> int:
-        """What the ledger has booked on a cap in one of its periods."""
-        if within.start > totals.now:
-            return 0
-        total = totals.of(cap.column, cap.id)
-        if within.start:
-            total = Micros(total - _by(totals, cap, within.start))
-        if within.end is not None and within.end < totals.now:
-            total = Micros(_by(totals, cap, within.end) - _by(totals, cap, within.start))
-        return total
+    own: Balance | None
+    parts: tuple[PoolShare, ...]
 
-    def present(self, cap: Cap) -> Window | None:
-        """The present period of a cap; null if it has no money now."""
-        return ALWAYS if cap.pool is None else window(cap.pool, self.now)
+    @property
+    def balances(self) -> list[Balance]:
+        """All balances: the project's own first, and each pool after its allocation."""
+        balances = [] if self.own is None else [self.own]
+        for part in self.parts:
+            balances += [part.allocation, part.pool]
+        return balances
 
-    def balance(self, sql: Connection, cap: Cap, totals: Totals | None = None) -> Balance:
-        """The balance of a cap in its present period, or in its last one and after it."""
-        totals = totals or self.totals(sql)
-        return self.balance_from(totals, cap, ReservedStored(sql, totals.now))
+    @property
+    def own_caps(self) -> list[Balance]:
+        """The balances of the project alone, without pools, which several projects share."""
+        own = [] if self.own is None else [self.own]
+        return own + [pool_share.allocation for pool_share in self.parts]
 
-    def tightest(self, sql: Connection, cap: Cap) -> Balance:
-        """The balance in the period that has the least left, of all with reservations.
+    @property
+    def present(self) -> list[Balance]:
+        """The allocations that have money now."""
+        return [part.allocation for part in self.parts if part.allocation.within is not None]
 
-        A reservation may reach beyond midnight, into the next period.
+    @property
+    def allocated(self) -> Micros | None:
+        """The project's limit, or the sum of its allocations now; null without a limit."""
+        if self.own is not None:
+            return self.own.cap.amount
+        return Micros(sum(balance.cap.amount for balance in self.present)) if self.parts else None
+
+    @property
+    def spent(self) -> Micros | None:
+        """What is spent of `allocated`; null if no price is known."""
+        total = sum(balance.settled for balance in self._counted)
+        is_unknown = not total and any(balance.is_unknown for balance in self._counted)
+        return None if is_unknown else Micros(total)
+
+    @property
+    def reserved(self) -> int:
+        """What is reserved of `allocated`."""
+        return sum(balance.reserved for balance in self._counted)
+
+    @property
+    def left(self) -> int | None:
+        """What can still be reserved under every cap that applies.
+
+        Null without a limit, and if nothing that one of the caps paid for has a known price.
         """
-        totals = self.totals(sql)
-        reserved = ReservedStored(sql, totals.now)
-        balances = [self.balance_from(totals, cap, reserved)]
-        if balances[0].within is not None:
-            last = store.furthest(sql, cap) or totals.now
-            for within in (*windows(cap, totals.now, last)[1:], disk_period(cap, totals.now)):
-                if within is not None:
-                    settled = self.settled(totals, cap, within)
-                    balances.append(_balance(cap, within, settled, reserved))
-        return min(balances, key=lambda it: it.cap.amount - it.committed)
+        own = [] if self.own is None else [self.own.shown_left]
+        parts = [sum(pool_share.left for pool_share in self.parts)] if self.parts else []
+        return None if self._is_left_unknown else min([*own, *parts], default=None)
 
-    def balance_from(self, totals: Totals, cap: Cap, sums: ReservationReader) -> Balance:
-        """The balance of a cap, from totals and sums that were read already."""
-        within, spent = self.at(totals.now).present(cap), self.spent(totals, cap)
-        if within is None:
-            end = _ended_at(cap, totals.now)
-            after = spent - _spent_in_last_period(totals, cap, end) if end else 0
-            return Balance(cap, None, spent, 0, after=after)
-        return _balance(cap, within, spent, sums)
+    @property
+    def overrun(self) -> int:
+        """The larger of two excesses: over the project's own cap, and over all allocations."""
+        own = 0 if self.own is None else self.own.overrun
+        return max(own, sum(pool_share.allocation.overrun for pool_share in self.parts))
 
-    def priced(self, balance: Balance, unpriced_until: Mapping[str, int]) -> Balance:
-        """The balance, marked as unknown if no price in its period is known."""
-        within = self.counted(balance.cap)
-        since = 0 if within is None else within.start
-        is_unknown = not balance.settled and unpriced_until.get(balance.cap.id, -1) > since
-        return replace(balance, is_unknown=is_unknown)
+    @property
+    def _is_left_unknown(self) -> bool:
+        paid = sum(pool_share.allocation.settled for pool_share in self.parts)
+        parts = not paid and any(pool_share.is_unknown for pool_share in self.parts)
+        return parts or (self.own is not None and self.own.is_unknown)
 
-    def spent(self, totals: Totals, cap: Cap) -> int:
-        """What was spent of a cap in its present period, or in its last one and after it."""
-        within = self.at(totals.now).counted(cap)  # midnight may have passed meanwhile
-        return 0 if within is None else self.settled(totals, cap, within)
-
-    def counted(self, cap: Cap) -> Window | None:
-        """The period whose spending is shown: the present one, or the last one and after it."""
-        if (within := self.present(cap)) is not None:
-            return within
-        if (end := _ended_at(cap, self.now)) is None or (last := _last_period(cap, end)) is None:
-            return None
-        return Window(last.start, None)
-
-    def threshold_balance(
-        self, sql: Connection, project: Project, totals: Totals | None = None
-    ) -> Balance | None:
-        """The balance to which thresholds of a project refer: its own cap or all allocations.
-
-        If disks have exceeded one allocation, the excess does not count against the others.
-        Allocations that have ended or not begun do not count.
-        """
-        if project.cap is not None:
-            return self.balance(sql, project_cap(project, project.cap), totals)
-        totals = totals or self.totals(sql)
-        return combined(project, [self.balance(sql, cap, totals) for cap in parts(sql, project)])
-
-    def ran_out_at(self, totals: Totals, balance: Balance) -> int | None:
-        """When spending reached the amount of a cap in its present period; null if it has not."""
-        cap, within = balance.cap, balance.within
-        if within is None or not cap.amount or balance.settled < cap.amount:
-            return None
-        start = within.start
-        before = _by(totals, cap, start) if start else 0
-
-        def is_reached(more: int) -> bool:
-            return _by(totals, cap, start + more) - before >= cap.amount
-
-        return start + bisect_left(range(totals.now - start), True, key=is_reached)
-
-    def unmarked(self, sql: Connection, caps: Sequence[Cap]) -> list[tuple[Cap, int]]:
-        """The caps for which no sum is stored yet at the beginning of their present period."""
-        periods = [(cap, window(cap.pool, self.now)) for cap in caps if cap.pool is not None]
-        began = [(cap, period.start) for cap, period in periods if period is not None]
-        marked = ledger.marked(sql, {at for _, at in began}) if began else set()
-        return [(cap, at) for cap, at in began if (cap.id, at) not in marked]
-
-    def mark(self, tx: Tx, cap: Cap, at: int) -> None:
-        """Store what was spent of a cap by a moment in the past."""
-        ledger.mark(tx, cap.id, at, _by(self.totals(tx.sql), cap, at))
-
-
-def _balance(cap: Cap, within: Window, settled: int, sums: ReservationReader) -> Balance:
-    compute, disks = sums.of(cap, within)
-    return Balance(cap, within, settled, compute + disks, disks)
+    @property
+    def _counted(self) -> Sequence[Balance]:
+        return self.present if self.own is None else [self.own]
 
 
 def project_cap(project: Project, amount: Micros) -> Cap:
@@ -268,12 +186,6 @@ def allocation_cap(allocation: Allocation, project: Project | None, pool: Pool) 
         pool=pool,
         alert=allocation.alert_threshold,
     )
-
-
-def parts(sql: Connection, project: Project) -> list[Cap]:
-    """All allocations of a project."""
-    rows = store.allocations_of(sql, project=project.id)
-    return [allocation_cap(part, project, store.pool_named(sql, part.pool)) for part in rows]
 
 
 def combined(project: Project, balances: Iterable[Balance]) -> Balance | None:
@@ -303,6 +215,22 @@ def sleep_reason(project: Project, balance: Balance) -> str | None:
     )
 
 
+def no_launches(project: Project, money: ProjectMoney) -> str | None:
+    """Why nothing of a project may be launched, started or resumed; null if it may.
+
+    As admission decides: by the project's own cap, by each allocation and its pool, and, without
+    an own cap, by the allocations together.
+    """
+    if money.own is not None and (why := money.own.no_launches):
+        return why
+    present = [part for part in money.parts if part.allocation.within is not None]
+    whys = [part.allocation.no_launches or part.pool.no_launches for part in present]
+    if whys and all(whys):
+        return whys[0]
+    whole = combined(project, money.present) if money.own is None else money.own
+    return None if whole is None else whole.no_launches or sleep_reason(project, whole)
+
+
 def pool_cap(pool: Pool) -> Cap:
     """A whole pool."""
     return Cap(
@@ -315,43 +243,9 @@ def pool_cap(pool: Pool) -> Cap:
     )
 
 
-def every_cap(sql: Connection) -> list[Cap]:
-    """All caps."""
-    owners = {project.id: project for project in projects.every(sql)}
-    pools = {pool.id: pool for pool in store.every_pool(sql)}
-    caps = [
-        project_cap(project, project.cap) for project in owners.values() if project.cap is not None
-    ]
-    for part in store.allocations_of(sql):
-        caps.append(allocation_cap(part, owners.get(part.project), pools[part.pool]))
-    return [*caps, *(pool_cap(pool) for pool in pools.values())]
-
-
 def dollars(micros: int, places: int = 2) -> str:
     """An amount for texts; amounts below a cent are shown with all digits."""
     if places == 2 and micros and abs(micros) < 10_000:
         places = 6
     sign = "-" if round(micros / 1e6, places) < 0 else ""
     return f"{sign}${abs(micros) / 1e6:,.{places}f}"
-
-
-def _ended_at(cap: Cap, now: int) -> int | None:
-    """When the pool ended; null if it has not ended, and for a project's own cap."""
-    if cap.pool is None or cap.pool.end_date is None:
-        return None
-    end = unix_time(cap.pool.end_date)
-    return end if end <= now else None
-
-
-def _by(totals: Totals, cap: Cap, at: int) -> int:
-    return totals.by(cap.column, cap.id, at)
-
-
-def _spent_in_last_period(totals: Totals, cap: Cap, end: int) -> int:
-    last = _last_period(cap, end)
-    return 0 if last is None else _by(totals, cap, end) - _by(totals, cap, last.start)
-
-
-def _last_period(cap: Cap, end: int) -> Window | None:
-    """The last period of a pool that ended."""
-    return None if cap.pool is None else window(cap.pool, end - 1)

@@ -219,46 +219,63 @@ def _has_address(workspace: Workspace) -> bool:
     return traits_of(workspace.location).charges_addresses
 
 
-class LedgerStart(Struct, frozen=True):
-    """When the ledger began to count compute and disk, 0 for not; compute until `counted`."""
+class Demand(Struct, frozen=True, kw_only=True):
+    """What a workspace, a volume or a snapshot needs from now on, and who pays: for admission.
 
-    compute: int = 0
-    disk: int = 0
+    If it `runs`, it needs compute until `until` (null: for an hour, to be renewed) and `stopping`
+    seconds more. The ledger counts compute since `since` until `counted`, and the disk since
+    `disk_since`; 0 if it does not. `unpriced` names what has no known price.
+    """
+
+    id: str
+    name: str
+    project: str
+    allocation: str | None
+    pool: str | None
+    compute: Micros | None = Micros(0)  # an hour
+    disk: Micros | None  # per month of 720 hours
+    unpriced: str = ""
+    since: int = 0
     counted: int = 0
+    disk_since: int = 0
+    until: int | None = None
+    stopping: int = 0
+    runs: bool = False
+    wakes: bool = False
+    """A start or resume, which has no hours that a refusal could name."""
+    adds_disk: bool = True
+    """The caps do not pay for the disk yet."""
+    obeys_thresholds: bool = False
+    """Thresholds that prevent launches apply."""
 
 
-def reservation_for(
-    workspace: Workspace, caps: Sequence[Cap], now: int, began: LedgerStart, prices: PriceBook
-) -> Reservation:
-    """The reservation of a workspace that is to run.
+def reservation_for(demand: Demand, caps: Sequence[Cap], now: int) -> Reservation:
+    """The reservation that a demand needs.
 
     Compute until it expires, else for an hour; the disk for 30 days, but in a pool at most to the
     end of the period.
     """
-    assert workspace.project is not None, "only a project has a budget"
-    compute, disk = rates(workspace, prices)
-    until = now + CHUNK if workspace.expires_at is None else int(workspace.expires_at.timestamp())
-    stopping = STOPPING if workspace.hibernation else 0
+    since, until = demand.since or now, now + CHUNK if demand.until is None else demand.until
     _, last = horizon(caps, now)
     if last is not None:
-        until = min(until, last - stopping)
+        until = min(until, last - demand.stopping)
     return Reservation(
-        id=workspace.id,
-        name=workspace.name,
-        project=workspace.project,
-        allocation=workspace.allocation,
-        pool=workspace.pool,
-        compute=compute,
-        since=began.compute or now,
-        until=until,
-        stopping=stopping,
-        running=bool(began.compute),
-        disk=disk,
-        disk_since=began.disk or now,
+        id=demand.id,
+        name=demand.name,
+        project=demand.project,
+        allocation=demand.allocation,
+        pool=demand.pool,
+        compute=demand.compute,
+        since=since,
+        until=until if demand.runs else since,
+        stopping=demand.stopping,
+        running=bool(demand.since),
+        disk=demand.disk,
+        disk_since=demand.disk_since or now,
         disk_until=now + DISK_ADVANCE,
         part_until=part_horizon(caps, now),
-        kept=bool(began.disk),
-        counted=began.counted,
+        kept=bool(demand.disk_since),
+        counted=demand.counted,
     )
 
 

@@ -6,14 +6,16 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, true
 
 from prism.budgets import store
-from prism.budgets.balances import Balances, every_cap, sleep_reason
-from prism.budgets.budget_cache import BudgetCache
+from prism.budgets.balances import sleep_reason
+from prism.budgets.books import BookReader, Books, every_cap
 from prism.budgets.events import ThresholdExceeded
 from prism.budgets.model import Cap
-from prism.budgets.project_money import MoneyReader
 from prism.budgets.reservations import ReservationService
-from prism.budgets.storage_reservations import StorageReservationService
-from prism.budgets.stranded import AGAIN, StrandedReservations
+from prism.budgets.storage_reservations import (
+    AGAIN,
+    StorageReservationService,
+    StrandedReservations,
+)
 from prism.costs.ledger import Ledger
 from prism.costs.plan import unix_time
 from prism.kit.clock import Clock
@@ -40,7 +42,7 @@ class BudgetReconciler:
         *,
         reservations: ReservationService,
         ledger: Ledger,
-        cache: BudgetCache,
+        reader: BookReader,
         storage: StorageReservationService,
         stranded: StrandedReservations,
         workspace_service: WorkspaceService,
@@ -48,8 +50,7 @@ class BudgetReconciler:
     ) -> None:
         self._db, self._clock, self._reservations = db, clock, reservations
         self._ledger, self._workspaces, self._settlements = ledger, workspace_service, settlements
-        self._storage, self._cache, self._stranded = storage, cache, stranded
-        self._balances = Balances(clock)
+        self._storage, self._reader, self._stranded = storage, reader, stranded
 
     def reachable(self) -> ColumnElement[bool]:
         """All rows: any daemon can handle them."""
@@ -73,46 +74,41 @@ class BudgetReconciler:
     def watch(self) -> None:
         """Record newly exceeded thresholds, and put workspaces to sleep if a threshold says so."""
         with self._db.read() as sql:
-            known = store.crossed(sql)
+            books, known = self._reader.open_whole(sql), store.crossed(sql)
             caps = [cap for cap in every_cap(sql) if cap.column != "project"]
-            cached = self._cache.of(sql, settled_only=True)
-            money = MoneyReader(self._balances, sql, {}) if cached is None else cached.reader
-            settled = {cap.id: money.balance(cap).settled for cap in caps}
+            settled = {cap.id: books.spent(cap) for cap in caps}
             sleepy = []
             for project in projects.every(sql):
-                if (whole := money.threshold_balance(project)) is None:
+                if (whole := books.threshold_balance(project, reserved=False)) is None:
                     continue
                 caps.append(whole.cap)
                 settled[project.id] = whole.settled
                 if sleep_reason(project, whole):
                     sleepy.append(project.id)
-        self._mark_period_starts(caps)
+            unmarked = books.unmarked(caps)
+        if unmarked:  # launches read the sums at the beginning of each pool's period
+            with self._db.write() as tx:
+                self._reader.open(tx.sql).mark(tx, caps)
         over = {
             (cap.id, f"{cap.alert:g}"): cap
             for cap in caps
             if (spent := settled[cap.id]) > 0 and spent >= cap.amount * cap.alert
         }
-        if self._crossed(over, known) != over.keys() or known.keys() - over.keys():
+        if self._crossed(books, over, known) != over.keys() or known.keys() - over.keys():
             self._record_crossings(over, settled)
         for project_id in sleepy:
             self._sleep_project(project_id)
 
-    def _mark_period_starts(self, caps: Sequence[Cap]) -> None:
-        """Store the sums at the beginning of each pool's period; launches read them."""
-        with self._db.read() as sql:
-            missing = self._balances.unmarked(sql, caps)
-        if missing:
-            with self._db.write() as tx:
-                for cap, at in self._balances.unmarked(tx.sql, caps):
-                    self._balances.mark(tx, cap, at)
-
     def _crossed(
-        self, over: Mapping[tuple[str, str], Cap], known: Mapping[tuple[str, str], datetime]
+        self,
+        books: Books,
+        over: Mapping[tuple[str, str], Cap],
+        known: Mapping[tuple[str, str], datetime],
     ) -> set[tuple[str, str]]:
         """The thresholds that are recorded as exceeded in the present period of their cap."""
         recorded = set()
         for key in over.keys() & known.keys():
-            within = self._balances.counted(over[key])
+            within = books.counted(over[key])
             if within is None or unix_time(known[key]) >= within.start:
                 recorded.add(key)
         return recorded
@@ -120,7 +116,7 @@ class BudgetReconciler:
     def _record_crossings(self, over: dict[tuple[str, str], Cap], settled: dict[str, int]) -> None:
         with self._db.write() as tx:
             known = store.crossed(tx.sql)  # read again: another daemon may have recorded it
-            recorded = self._crossed(over, known)
+            recorded = self._crossed(self._reader.open(tx.sql), over, known)
             for scope, threshold in known.keys() - recorded:
                 store.uncross(tx, scope, threshold)
             for key in sorted(over.keys() - recorded):
@@ -142,7 +138,8 @@ class BudgetReconciler:
     def _sleep_project(self, project: str) -> None:
         with self._db.write() as tx:
             owner = projects.find(tx.sql, project)
-            whole = None if owner is None else self._balances.threshold_balance(tx.sql, owner)
+            books = self._reader.open(tx.sql)
+            whole = None if owner is None else books.threshold_balance(owner, reserved=False)
             why = None if owner is None or whole is None else sleep_reason(owner, whole)
             if why is None:
                 return  # the project was changed meanwhile

@@ -1,6 +1,6 @@
 """Requests for pools and allocations."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from prism.budgets import store
 from prism.budgets.admission import in_period
-from prism.budgets.balances import Balance, Balances, allocation_cap, dollars, pool_cap
-from prism.budgets.budget_cache import BudgetCache, BudgetsNow
+from prism.budgets.balances import Balance, allocation_cap, dollars, pool_cap
+from prism.budgets.books import BookReader, Books
 from prism.budgets.events import ALERT, POOL, AllocationChanged, PoolChanged, changes
 from prism.budgets.model import (
     Allocation,
@@ -35,7 +35,6 @@ from prism.budgets.model import (
 from prism.budgets.plan import ALWAYS, zone
 from prism.budgets.view import allocation, pool, status, top_projects
 from prism.costs import store as ledger
-from prism.costs.model import CostKind
 from prism.costs.view import names, percent
 from prism.errors import ValidationFailed
 from prism.kit.actor import Who
@@ -54,31 +53,26 @@ class BudgetService:
         db: Database,
         clock: Clock,
         actor: Who,
-        cache: BudgetCache,
+        reader: BookReader,
         *,
         release: Callable[[Tx, Reservation], bool],
     ) -> None:
         """`release` ends an allocation's payments for storage; False for anything else."""
         self._db, self._clock, self._who, self._release = db, clock, actor, release
-        self._balances = Balances(clock)
-        self._cache = cache
+        self._reader = reader
 
     # ---------------------------------------------------------------- pools
 
     def pools(self) -> list[PoolShown]:
         """Every pool."""
         with self._db.read() as sql:
-            if (cached := self._cache.of(sql)) is not None:
-                return [
-                    pool(row, cached.rows.amounts.get(row.id, 0), *self._priced_now(cached, row))
-                    for row in cached.rows.pools.values()
-                ]
-            return [self._pool(sql, row) for row in store.every_pool(sql)]
+            books = self._reader.open_whole(sql)
+            return [self._pool(books, row) for row in books.pools().values()]
 
     def pool(self, name: str) -> PoolShown:
         """The pool with that id or name."""
         with self._db.read() as sql:
-            return self._pool(sql, store.pool_named(sql, name))
+            return self._pool(self._reader.open(sql), store.pool_named(sql, name))
 
     def create(self, request: NewPool) -> PoolShown:
         """Make a new pool."""
@@ -102,7 +96,7 @@ class BudgetService:
             self._require_new_name(tx, pool)
             store.put(tx, pool)
             self._record_pool(tx, None, pool, "created")
-            return self._pool(tx.sql, pool)
+            return self._pool(self._reader.open(tx.sql), pool)
 
     def change(self, name: str, request: PoolChange) -> PoolShown:
         """Change the given fields."""
@@ -121,7 +115,7 @@ class BudgetService:
             store.put(tx, after)
             store.make_due(tx, "pool", after.id, self._clock.now())
             self._record_pool(tx, before, after, "changed")
-            return self._pool(tx.sql, after)
+            return self._pool(self._reader.open(tx.sql), after)
 
     def delete(self, name: str) -> None:
         """Delete a pool without allocations; what was spent stays in the ledger."""
@@ -139,13 +133,12 @@ class BudgetService:
     def summary(self, name: str) -> PoolSummary:
         """A pool with its allocations and top spenders."""
         with self._db.read() as sql:
-            pool = store.pool_named(sql, name)
+            books, pool = self._reader.open(sql), store.pool_named(sql, name)
             allocations = store.allocations_of(sql, pool=pool.id)
-            parts = self._allocations(sql, pool, allocations)
-            spent = {a.id: self._balance_of(sql, a, pool).settled for a in allocations}
-            balance = self._balances.balance(sql, pool_cap(pool))
-            budget = self._pool(sql, pool)
-            former = self._former_projects(sql, pool, balance, spent)
+            parts = self._allocations(books, pool, allocations)
+            spent = {a.id: books.spent(allocation_cap(a, None, pool)) for a in allocations}
+            balance, budget = books.priced(pool_cap(pool)), self._pool(books, pool)
+            former = self._former_projects(books, balance, spent)
         level = status(balance)
         share = f"{percent(balance.settled, pool.total)} % of {dollars(pool.total)}"
         warnings = [f"Budget {pool.name!r} has spent {share}"] if level != "ok" else []
@@ -164,14 +157,14 @@ class BudgetService:
         )
 
     def _former_projects(
-        self, sql: Connection, pool: Pool, balance: Balance, spent: Mapping[str, int]
+        self, books: Books, balance: Balance, spent: Mapping[str, int]
     ) -> list[tuple[str, str, int, bool]]:
         """What projects spent of a pool through allocations that were deleted."""
         if balance.settled == sum(spent.values()):
             return []
-        within = self._balances.counted(balance.cap) or ALWAYS
-        sums = ledger.spent_of_pool(sql, pool.id, within.start, self._balances.now, list(spent))
-        name_of = projects.names(sql)
+        within, name_of = books.counted(balance.cap) or ALWAYS, projects.names(books.sql)
+        ids = balance.cap.id, within.start, books.now, list(spent)
+        sums = ledger.spent_of_pool(books.sql, *ids)
         return [(id, name_of.get(id, id), paid, True) for id, paid in sums.items()]
 
     # ---------------------------------------------------------- allocations
@@ -180,7 +173,8 @@ class BudgetService:
         """The allocations of a pool."""
         with self._db.read() as sql:
             pool = store.pool_named(sql, name)
-            return self._allocations(sql, pool, store.allocations_of(sql, pool=pool.id))
+            parts = store.allocations_of(sql, pool=pool.id)
+            return self._allocations(self._reader.open(sql), pool, parts)
 
     def allocate(self, request: NewAllocation) -> AllocationShown:
         """Give a project a part of a pool."""
@@ -210,7 +204,7 @@ class BudgetService:
             store.put(tx, allocation)
             store.make_due(tx, "project", owner.id, now)
             self._record_allocation(tx, None, allocation)
-            return self._allocations(tx.sql, source, [allocation])[0]
+            return self._allocations(self._reader.open(tx.sql), source, [allocation])[0]
 
     def reallot(self, id: str, request: AllocationChange) -> AllocationShown:
         """Change an allocation."""
@@ -228,7 +222,7 @@ class BudgetService:
             if after.amount < before.amount:
                 self._require_free(tx.sql, before, source, before.amount - after.amount)
             self._put(tx, before, after)
-            return self._allocations(tx.sql, source, [after])[0]
+            return self._allocations(self._reader.open(tx.sql), source, [after])[0]
 
     def remove(self, id: str) -> None:
         """Delete an allocation that pays for nothing; what was spent stays booked."""
@@ -268,47 +262,29 @@ class BudgetService:
             }
             ends = {"source": allocation.id, "destination": other.id, "amount": moved}
             store.add_reallocation(tx, **record, **ends)
-            giver, receiver = self._allocations(tx.sql, source, [less, more])
+            books = self._reader.open(tx.sql)
+            giver, receiver = self._allocations(books, source, [less, more])
             return ReallocateAnswer(
                 **record, source=giver, destination=receiver, amount=amount(moved)
             )
 
     # -------------------------------------------------------------- how
 
-    def _pool(self, sql: Connection, row: Pool) -> PoolShown:
-        balance, unpriced = self._priced(sql, self._balances.balance(sql, pool_cap(row)))
-        return pool(row, store.allocated(sql, row.id), balance, unpriced)
+    def _pool(self, books: Books, row: Pool) -> PoolShown:
+        cap = pool_cap(row)
+        unpriced = names(books.unpriced_of(cap))
+        return pool(row, books.allocated(row.id), books.priced(cap), unpriced)
 
     def _allocations(
-        self, sql: Connection, source: Pool, rows: Sequence[Allocation]
+        self, books: Books, source: Pool, rows: Sequence[Allocation]
     ) -> list[AllocationShown]:
-        pool_at, _ = self._priced(sql, self._balances.balance(sql, pool_cap(source)))
-        name_of, allocations = projects.names(sql), []
+        whole, name_of = books.priced(pool_cap(source)), projects.names(books.sql)
+        parts = []
         for row in rows:
-            balance, unpriced = self._priced(sql, self._balance_of(sql, row, source))
-            name = name_of.get(row.project, row.project)
-            allocations.append(allocation(row, name, balance, pool_at, unpriced))
-        return allocations
-
-    def _priced_now(self, cached: BudgetsNow, row: Pool) -> tuple[Balance, tuple[str, ...]]:
-        """The same as `_priced`, from cached sums."""
-        balance, balances = cached.reader.balance(pool_cap(row)), self._balances.at(cached.now)
-        if (within := balances.counted(balance.cap)) is None:
-            return replace(balance, is_unknown=False), ()
-        unpriced = cached.ledger.unpriced_within(within.start, cached.now + 1, "pool", row.id)
-        return _with_unpriced(balance, unpriced)
-
-    def _priced(self, sql: Connection, balance: Balance) -> tuple[Balance, tuple[str, ...]]:
-        """The balance of a cap, and the names of what has no known price in its period."""
-        if (within := self._balances.counted(balance.cap)) is None:
-            return balance, ()
-        scope = (balance.cap.column, balance.cap.id)
-        unpriced = ledger.unpriced_within(sql, within.start, self._balances.now + 1, scope)
-        return _with_unpriced(balance, unpriced)
-
-    def _balance_of(self, sql: Connection, allocation: Allocation, source: Pool) -> Balance:
-        owner = projects.find(sql, allocation.project)
-        return self._balances.balance(sql, allocation_cap(allocation, owner, source))
+            cap, name = allocation_cap(row, None, source), name_of.get(row.project, row.project)
+            unpriced = names(books.unpriced_of(cap))
+            parts.append(allocation(row, name, books.priced(cap), whole, unpriced))
+        return parts
 
     def _require_new_name(self, tx: Tx, pool: Pool) -> None:
         other = store.find_pool(tx.sql, pool.name)
@@ -321,11 +297,11 @@ class BudgetService:
     def _require_total_covers(self, sql: Connection, before: Pool, pool: Pool) -> None:
         """Raise if a pool would be less than what is allocated, reserved or spent of it."""
         allocated = store.allocated(sql, pool.id)
-        was = self._balances.balance(sql, pool_cap(before))
-        balance = self._balances.balance(sql, pool_cap(pool))
-        if balance.settled < was.settled:
-            balance = replace(balance, settled=was.settled)
-        later = self._balances.tightest(sql, pool_cap(pool))
+        books = self._reader.open(sql)
+        was, balance = books.spent(pool_cap(before)), books.balance(pool_cap(pool))
+        if balance.settled < was:
+            balance = replace(balance, settled=was)
+        later = books.tightest(pool_cap(pool))
         if later.committed > balance.committed:
             balance = later
         if pool.total < before.total and pool.total < max(allocated, balance.committed):
@@ -333,7 +309,7 @@ class BudgetService:
                 f"Budget {pool.name!r} cannot be less than what is allocated and spent of it",
                 details=(
                     f"allocated {dollars(allocated)}, spent {dollars(balance.settled)}, "
-                    f"reserved {dollars(balance.reserved)}{in_period(balance, self._balances.now)}"
+                    f"reserved {dollars(balance.reserved)}{in_period(balance, books.now)}"
                 ),
                 remediation=f"Allocate less first; see `prism allocation list {pool.id}`",
             )
@@ -351,7 +327,7 @@ class BudgetService:
 
     def _require_covered(self, sql: Connection, allocation: Allocation, source: Pool) -> None:
         """Raise if a project has already spent more of a pool than its new allocation."""
-        settled = self._balance_of(sql, allocation, source).settled
+        settled = self._reader.open(sql).spent(allocation_cap(allocation, None, source))
         if settled > allocation.amount:
             raise OverAllocated(
                 "An allocation cannot be less than what its project has spent of the budget",
@@ -361,14 +337,14 @@ class BudgetService:
 
     def _require_free(self, sql: Connection, allocation: Allocation, pool: Pool, cut: int) -> None:
         """Raise if an allocation has less than `cut` left in any of its periods."""
-        owner = projects.find(sql, allocation.project)
-        balance = self._balances.tightest(sql, allocation_cap(allocation, owner, pool))
+        books = self._reader.open(sql)
+        balance = books.tightest(allocation_cap(allocation, None, pool))
         if cut > balance.left:
             raise OverAllocated(
                 f"The allocation has only {dollars(balance.left)} left; you asked for "
                 f"{dollars(cut)}",
                 details=f"of {dollars(allocation.amount)}, {dollars(balance.settled)} is spent, "
-                f"{dollars(balance.reserved)} reserved{in_period(balance, self._balances.now)}",
+                f"{dollars(balance.reserved)} reserved{in_period(balance, books.now)}",
                 remediation="Stop workspaces that you do not need: `prism workspace list`",
             )
 
@@ -400,14 +376,6 @@ class BudgetService:
             whose: dict[str, Any] = {"subject": pool.name, "budget": pool.id}
             changed = changes(was, now, (*POOL, ALERT))
             tx.happened(PoolChanged(actor=self._who(), **whose, **changed, what=action))
-
-
-def _with_unpriced(
-    balance: Balance, unpriced: Iterable[tuple[str, CostKind]]
-) -> tuple[Balance, tuple[str, ...]]:
-    unpriced_names = names(unpriced)
-    is_unknown = not balance.settled and bool(unpriced_names)
-    return replace(balance, is_unknown=is_unknown), unpriced_names
 
 
 def _micros(field: str, usd: float) -> Micros:

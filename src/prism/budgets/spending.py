@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.balances import Balance, Balances, dollars, project_cap
-from prism.budgets.budget_cache import BudgetCache, BudgetsNow
-from prism.budgets.forecasts import Forecasts
+from prism.budgets.balances import Balance, ProjectMoney, dollars, no_launches, project_cap
+from prism.budgets.books import BookReader, Books
 from prism.budgets.model import (
     CostAnalysis,
     MonthlyReport,
@@ -19,20 +19,26 @@ from prism.budgets.model import (
     ProjectForecast,
 )
 from prism.budgets.plan import midnight, month_after, month_before, reserved
-from prism.budgets.project_money import MoneyReader, ProjectMoney, no_launches
 from prism.budgets.report import report
-from prism.budgets.runway import CapUse, earliest, of_project
+from prism.budgets.runway import earliest, of_project
 from prism.budgets.view import alerts, breakdown, outcome, projected, top_spenders
 from prism.costs import store as ledger
 from prism.costs.advice import advice, enough
 from prism.costs.model import BURN, DAY, MONTH_HOURS, CostKind, Segment, UsageObserver
-from prism.costs.plan import as_date, burn_begin, day_of, known_monthly, moment, unless_unknown
-from prism.costs.service import CostService
+from prism.costs.plan import (
+    as_date,
+    burn_begin,
+    day_of,
+    known_monthly,
+    moment,
+    unix_time,
+    unless_unknown,
+    unpriced_within,
+)
 from prism.costs.view import lines, names
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.money import Micros, amount
-from prism.kit.versions import VersionedValue
 from prism.projects import store as projects
 from prism.projects.model import Project, ProjectUse, Spending
 
@@ -61,52 +67,18 @@ class ProjectSpending:
     """Implements `SpendingReader` and `ProjectDependent`; reads ledger and caps together."""
 
     def __init__(
-        self,
-        db: Database,
-        clock: Clock,
-        costs: CostService,
-        cache: BudgetCache,
-        observer: UsageObserver,
+        self, db: Database, clock: Clock, reader: BookReader, observer: UsageObserver
     ) -> None:
-        self._db, self._clock, self._costs, self._observer = db, clock, costs, observer
-        self._balances = Balances(clock)
-        self._cache = cache
-        self._answers = VersionedValue[dict[str, Spending]]()
+        self._db, self._clock, self._reader, self._observer = db, clock, reader, observer
 
     def spending(self, sql: Connection, rows: Sequence[Project]) -> Mapping[str, Spending]:
         """Each project's money, by its id."""
-        if (cached := self._cache.of(sql)) is not None:
-            return self._from_cache(cached, rows)
-        now = self._balances.now
-        spent = ledger.totals_of_projects(sql, now)
-        burns, unpriced = self._costs.burns(sql), ledger.unpriced_until(sql, now)
-        reader = MoneyReader(self._balances, sql, unpriced)
-        return {
-            project.id: _spending(
-                reader.of(project),
-                Micros(spent.get(project.id, 0)),
-                burns.get(project.id),
-                unpriced.get(project.id, 0),
-                now,
-            )
-            for project in rows
-        }
-
-    def _from_cache(self, cached: BudgetsNow, rows: Sequence[Project]) -> Mapping[str, Spending]:
-        """The same from cached sums; nothing changes within one second."""
-        known = self._answers.get({}, dict, cached.version, cached.now)
-        missing = [project for project in rows if project.id not in known]
-        if missing:
-            burns, unpriced = cached.ledger.burns(), cached.ledger.unpriced_until()
-            for project in missing:
-                known[project.id] = _spending(
-                    cached.reader.of(project),
-                    cached.ledger.of("project", project.id),
-                    burns.get(project.id),
-                    unpriced.get(project.id, 0),
-                    cached.now,
-                )
-        return known
+        books = self._reader.open_whole(sql)
+        spending_of: dict[str, Spending] = {}
+        for row in rows:
+            read = partial(_spending, books, row)
+            spending_of[row.id] = books.once(("spending", row.id), read)
+        return spending_of
 
     def check_cap_change(self, tx: Tx, before: Project, after: Project) -> None:
         """Check a change of a project's own cap; refused if less is left than is reserved."""
@@ -114,7 +86,7 @@ class ProjectSpending:
         lower = after.cap is not None and (before.cap is None or after.cap < before.cap)
         if after.cap is None or not lower:
             return
-        own = self._balances.balance(tx.sql, project_cap(after, after.cap))
+        own = self._reader.open(tx.sql).balance(project_cap(after, after.cap))
         if own.committed > after.cap:
             raise OverAllocated(
                 f"The budget of {after.name!r} cannot be less than what is spent and reserved",
@@ -134,12 +106,11 @@ class ProjectSpending:
 
     def budget(self, name: str) -> ProjectBudget:
         """A project's money in detail."""
-        now = self._balances.now
         with self._db.read() as sql:
-            project = projects.named(sql, name)
-            current = self._read(sql, project)
-            kinds = ledger.by_kind(sql, project.id, now)
-            spenders = ledger.top(sql, project.id, now)
+            books, project = self._reader.open(sql), projects.named(sql, name)
+            current = _read(books, project)
+            kinds = ledger.by_kind(sql, project.id, books.now)
+            spenders = ledger.top(sql, project.id, books.now)
             balances = [b for b in current.money.own_caps if b.within is not None]
             has_costs = ledger.began(sql, project.id) is not None
             slept_unpriced = CostKind.ASLEEP in kinds and ledger.saved_unknown(sql, project.id)
@@ -168,12 +139,9 @@ class ProjectSpending:
 
     def analysis(self, name: str) -> CostAnalysis:
         """What a project spends its money on, and how it could spend less."""
-        now = self._balances.now
         with self._db.read() as sql:
-            project = projects.named(sql, name)
-            unpriced = ledger.unpriced_until(sql, now).get(project.id, 0)
-            burn = self._costs.burns(sql).get(project.id)
-            burn = unless_unknown(burn, is_unpriced=unpriced > burn_begin(now))
+            books, project = self._reader.open(sql), projects.named(sql, name)
+            now, burn = books.now, _pace(books, project)
             monthly = known_monthly(ledger.open_now(sql, project.id))
             observed = self._observer.observed(sql, project.id)
             ran = [
@@ -197,7 +165,7 @@ class ProjectSpending:
         """When a project's money runs out if nothing changes."""
         with self._db.read() as sql:
             project = projects.named(sql, name)
-            current = self._read(sql, project)
+            current = _read(self._reader.open(sql), project)
             segments = [segment for segment in ledger.open_now(sql, project.id) if segment.is_paid]
         monthly = known_monthly(segments)
         return ProjectForecast(
@@ -224,13 +192,13 @@ class ProjectSpending:
             time_zone = self._time_zone(sql, project.id, first)
             start, stop = self._month_begin(sql, project.id, first), midnight(end, time_zone)
             segments = ledger.within(sql, start, stop, project.id)
-        until = min(stop, self._balances.now)
+        until = min(stop, unix_time(self._clock.now()))
         report_lines = lines(segments, {project.id: project.name}, start, until)
         return report(project.name, report_lines, pools, first, end, time_zone=time_zone)
 
     def _month(self, sql: Connection, project: str) -> date:
         """The present month in the time zone of the project's money."""
-        now = self._balances.now
+        now = unix_time(self._clock.now())
         month = as_date(day_of(now)).replace(day=1)
         after = month_after(month)
         if now >= self._month_begin(sql, project, after):
@@ -250,61 +218,58 @@ class ProjectSpending:
         zones = {zone for id, zone in store.zones_of_pools(sql).items() if id in paid}
         return zones.pop() if len(zones) == 1 else "UTC"
 
-    def _read(self, sql: Connection, project: Project) -> SpendingNow:
-        """Read the data that budget and forecast have in common."""
-        now = self._balances.now
-        spent = ledger.totals_of_projects(sql, now, project.id)
-        unpriced, lately = tuple(ledger.unpriced(sql, project.id)), ledger.unpriced_until(sql, now)
-        reader = MoneyReader(self._balances, sql, lately)
-        money, paid = reader.of(project), Micros(spent.get(project.id, 0))
-        uses = [
-            CapUse(balance, store.reservations_of(sql, balance.cap.column, balance.cap.id))
-            for balance in money.balances
-        ]
-        forecasts = Forecasts(self._balances, sql)
-        runway_of = forecasts.ends(uses, {})
-        ends = [(use.balance, runway_of[use.balance.cap.id]) for use in uses]
-        asleep = forecasts.threshold(project, uses, {})
-        first = earliest([asleep, of_project(uses, runway_of, project.id)])
-        ever = unless_unknown(paid, is_unpriced=bool(unpriced))
-        segments = ledger.open_now(sql, None if money.parts else project.id) if ends else []
-        return SpendingNow(
-            money=money,
-            paid=paid,
-            ever=ever,
-            spent=(used := ever if money.allocated is None else money.spent),
-            unpriced=unpriced,
-            projections=(projections := _projections(sql, money.balances, segments, now)),
-            has_unpriced=_has_unpriced(segments, project.id),
-            shown={
-                "spent": None if used is None else amount(used),
-                "reserved": amount(Micros(self._reserved(sql, project, money))),
-                "left": None if money.left is None else amount(Micros(money.left)),
-                "no_launches": no_launches(project, money),
-                "runs_out_on": None if first.at is None else moment(first.at),
-                "because": first.because,
-                "caps": tuple(outcome(b, end, projections[b.cap.id]) for b, end in ends),
-                "unpriced": names(unpriced),
-                "as_of": moment(now),
-                "not_limited": not_limited(project.id, money, segments),
-            },
-        )
 
-    def _reserved(self, sql: Connection, project: Project, money: ProjectMoney) -> int:
-        """What is reserved of the project's money; if nothing limits it, of all its workspaces."""
-        if money.allocated is not None:
-            return money.reserved
-        rows = store.reservations_of(sql, "project", project.id)
-        return sum(reserved(reservation, self._balances.now) for reservation in rows)
+def _read(books: Books, project: Project) -> SpendingNow:
+    """Read the data that budget and forecast have in common."""
+    money, paid = books.money(project), books.totals.of("project", project.id)
+    unpriced = tuple(unpriced_within(books.unpriced(), 0, ledger.EVER, project.id))
+    uses = books.uses(money.balances)
+    runway_of = books.ends(uses, {})
+    ends = [(use.balance, runway_of[use.balance.cap.id]) for use in uses]
+    asleep = books.threshold(project, uses, {})
+    first = earliest([asleep, of_project(uses, runway_of, project.id)])
+    ever = unless_unknown(paid, is_unpriced=bool(unpriced))
+    segments = ledger.open_of_payers(
+        books.sql, project.id, [part.pool.cap.id for part in money.parts]
+    )
+    return SpendingNow(
+        money=money,
+        paid=paid,
+        ever=ever,
+        spent=(used := ever if money.allocated is None else money.spent),
+        unpriced=unpriced,
+        projections=(projections := _projections(books, money.balances, segments)),
+        has_unpriced=_has_unpriced(segments, project.id),
+        shown={
+            "spent": None if used is None else amount(used),
+            "reserved": amount(Micros(_reserved(books, project, money))),
+            "left": None if money.left is None else amount(Micros(money.left)),
+            "no_launches": no_launches(project, money),
+            "runs_out_on": None if first.at is None else moment(first.at),
+            "because": first.because,
+            "caps": tuple(outcome(b, end, projections[b.cap.id]) for b, end in ends),
+            "unpriced": names(unpriced),
+            "as_of": moment(books.now),
+            "not_limited": not_limited(project.id, money, segments),
+        },
+    )
+
+
+def _reserved(books: Books, project: Project, money: ProjectMoney) -> int:
+    """What is reserved of the project's money; if nothing limits it, of all its workspaces."""
+    if money.allocated is not None:
+        return money.reserved
+    rows = store.reservations_of(books.sql, "project", project.id)
+    return sum(reserved(reservation, books.now) for reservation in rows)
 
 
 def _projections(
-    sql: Connection, balances: Sequence[Balance], segments: Sequence[Segment], now: int
+    books: Books, balances: Sequence[Balance], segments: Sequence[Segment]
 ) -> dict[str, int]:
     """What each cap will have spent by the end of its period, by id."""
     runs = [row.resource for row in segments if row.kind is CostKind.COMPUTE]
-    expiries = store.expiries(sql, runs)
-    return {b.cap.id: projected(b, segments, expiries, now) for b in balances}
+    expiries = store.expiries(books.sql, runs)
+    return {b.cap.id: projected(b, segments, expiries, books.now) for b in balances}
 
 
 def _has_unpriced(segments: Sequence[Segment], project: str) -> bool:
@@ -327,17 +292,21 @@ def not_limited(project: str, money: ProjectMoney, segments: Sequence[Segment]) 
     return names((segment.name, segment.kind) for segment in paid if segment.allocation is None)
 
 
-def _spending(
-    money: ProjectMoney, spent: Micros, burn: Micros | None, unpriced_until: int, now: int
-) -> Spending:
+def _spending(books: Books, project: Project) -> Spending:
     """A project's money as lists show it."""
-    allocated, left = money.allocated, money.left
-    ever = unless_unknown(spent, is_unpriced=bool(unpriced_until))
+    money, spent = books.money(project), books.totals.of("project", project.id)
+    ever = unless_unknown(spent, is_unpriced=project.id in books.unpriced_until())
     return Spending(
-        allocated=allocated,
+        allocated=money.allocated,
         spent=ever,
-        monthly=unless_unknown(burn, is_unpriced=unpriced_until > burn_begin(now)),
-        used=ever if allocated is None else money.spent,
+        monthly=_pace(books, project),
+        used=ever if money.allocated is None else money.spent,
         reserved=Micros(money.reserved),
-        left=None if left is None else Micros(left),
+        left=None if money.left is None else Micros(money.left),
     )
+
+
+def _pace(books: Books, project: Project) -> Micros | None:
+    """What a project spends in 30 days at its recent pace; null if it is unknown."""
+    is_unpriced = books.unpriced_until().get(project.id, 0) > burn_begin(books.now)
+    return unless_unknown(books.burns().get(project.id), is_unpriced=is_unpriced)

@@ -1,26 +1,29 @@
-"""Reserves money for volumes and snapshots before they are made, as for root disks."""
+"""Reserves money for volumes and snapshots before they are made, as for root disks.
 
-from datetime import datetime
+`StrandedReservations` reserves none for a home that no daemon serves: nothing in it is charged.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.admission import CapComparison, check
-from prism.budgets.balances import Balances
+from prism.budgets.admission import CapComparison, admit, affordable
+from prism.budgets.books import BookReader, Books
 from prism.budgets.events import BudgetOvercommitted
-from prism.budgets.model import BudgetExceeded, Reservation
+from prism.budgets.model import Reservation
 from prism.budgets.plan import (
     ALWAYS,
-    DISK_ADVANCE,
+    Demand,
     due,
-    extend_by,
-    extension,
-    longest,
     part_horizon,
     renewed,
+    reservation_for,
     reserved_disk,
 )
+from prism.budgets.reservations import ReservationService
 from prism.costs import store as ledger
 from prism.costs.plan import moment
 from prism.kit.clock import Clock
@@ -30,9 +33,11 @@ from prism.projects import store as projects
 from prism.storage import store as storage
 from prism.storage.model import Snapshot, StorageChangeListener, StorageObserved, Volume
 from prism.storage.plan import at_most, monthly_cost
+from prism.workspaces import store as workspaces
 from prism.workspaces.events import SYSTEM
 from prism.workspaces.hooks import FundingPolicy
 
+AGAIN = timedelta(hours=1)  # until the next look whether a home is served
 OVER = {StorageObserved.GONE, StorageObserved.BROKEN}
 
 
@@ -46,12 +51,13 @@ class StorageReservationService:
     def __init__(
         self,
         clock: Clock,
+        reader: BookReader,
         *,
         ledger_listener: StorageChangeListener,
         funding: FundingPolicy,
     ) -> None:
         """`ledger_listener` is called when the payer changes; `funding` finds budgets by name."""
-        self._clock, self._balances = clock, Balances(clock)
+        self._clock, self._reader = clock, reader
         self._ledger_listener, self._funding = ledger_listener, funding
 
     def allow(
@@ -61,18 +67,16 @@ class StorageReservationService:
         if resource.project is None:
             return
         projects.named(tx.sql, resource.project)
-        payer = self._payer(tx.sql, resource, budget, strict=not backup)
-        caps = self._balances.caps(tx.sql, resource.project, *payer)
-        reservation = self._new_reservation(tx.sql, resource, *payer)
-        if caps and not backup:
-            if reservation.disk is None:
-                raise BudgetExceeded(
-                    f"The price of {resource.name!r} is not known",
-                    details=f"the {caps[0].words} has a cap, which needs a price",
-                    remediation="Choose another type, or leave the project out",
-                )
-            check(self._balances, tx.sql, caps, reservation, adds_disk=True)
-        store.put_reservation(tx, reservation, moment(due(reservation, caps, self._balances.now)))
+        books = self._reader.open(tx.sql)
+        demand = _demand(
+            tx.sql, resource, *self._payer(tx.sql, resource, budget, strict=not backup)
+        )
+        caps = books.caps(demand.project, demand.allocation, demand.pool)
+        if backup:
+            reservation = reservation_for(demand, caps, books.now)
+        else:
+            reservation, _ = admit(books, caps, demand)
+        store.put_reservation(tx, reservation, moment(due(reservation, caps, books.now)))
 
     def changed(
         self,
@@ -86,14 +90,17 @@ class StorageReservationService:
         assert resource is not None, "a change has a row before or after it"
         if resource.project is None:
             return
-        began = self._began(tx.sql, resource.id)
+        began = _began(tx.sql, resource.id)
         if after is None or (after.observed in OVER and not began):
             store.release(tx, resource.id)
             return
         reservation = store.reservation(tx.sql, resource.id)
         if reservation is None and not began:
             return
-        known = reservation or self._new_reservation(tx.sql, after, None, None)
+        known = reservation
+        if known is None:  # nothing reserved its money when it was made
+            books, demand = self._reader.open(tx.sql), _demand(tx.sql, after, None, None)
+            known = reservation_for(demand, books.caps(demand.project, None, None), books.now)
         now = replace(
             known, disk=_rate(after), kept=began > 0, disk_since=began or known.disk_since
         )
@@ -106,9 +113,10 @@ class StorageReservationService:
         """Record each cap that growth has exceeded; it is not refused, because data is kept."""
         if (after.disk or 0) <= ((before and before.disk) or 0):
             return
-        at = self._balances.now
-        for cap in self._balances.caps(tx.sql, after.project, after.allocation, after.pool):
-            balance = self._balances.balance(tx.sql, cap)
+        books = self._reader.open(tx.sql)
+        at = books.now
+        for cap in books.caps(after.project, after.allocation, after.pool):
+            balance = books.balance(cap)
             within = balance.within or ALWAYS
             more = reserved_disk(after, at, within, own=cap.is_own)
             if before is not None:
@@ -136,20 +144,13 @@ class StorageReservationService:
         resource = find_resource(tx.sql, reservation.id)
         if resource is None:
             return None
-        reservation = self._adopt(tx, reservation, resource)
-        caps = self._balances.caps(
-            tx.sql, reservation.project, reservation.allocation, reservation.pool
-        )
+        books = self._reader.open(tx.sql)
+        reservation = self._adopt(tx, books, reservation, resource)
+        caps = books.caps(reservation.project, reservation.allocation, reservation.pool)
         priced = replace(reservation, disk=_rate(resource))
-        fresh = renewed(priced, caps, self._balances.now, None)
-        if caps:
-            comparison = CapComparison(self._balances, tx.sql, caps, reservation.id)
-            most = extension(priced, fresh)
-            if not comparison.fit(fresh):
-                more = longest(most, lambda more: comparison.fit(extend_by(priced, fresh, more)))
-                fresh = extend_by(priced, fresh, more or 0)
+        fresh, _ = affordable(books, caps, priced, renewed(priced, caps, books.now, None))
         store.put_reservation(tx, fresh)
-        return moment(due(fresh, caps, self._balances.now))
+        return moment(due(fresh, caps, books.now))
 
     def release(self, tx: Tx, reservation: Reservation) -> bool:
         """End an allocation's payments for a volume or snapshot; False if it is neither."""
@@ -159,18 +160,19 @@ class StorageReservationService:
         self._pay(tx, replace(reservation, allocation=None, pool=None), resource)
         return True
 
-    def _adopt(self, tx: Tx, reservation: Reservation, resource: Volume | Snapshot) -> Reservation:
+    def _adopt(
+        self, tx: Tx, books: Books, reservation: Reservation, resource: Volume | Snapshot
+    ) -> Reservation:
         """Let the project's only allocation pay, if none pays yet and it has enough money."""
         parts = store.allocations_of(tx.sql, project=reservation.project)
         if reservation.allocation is not None or len(parts) != 1:
             return reservation
         [part] = parts
-        caps = self._balances.caps(tx.sql, reservation.project, part.id, part.pool)
+        caps = books.caps(reservation.project, part.id, part.pool)
         money = {"allocation": part.id, "pool": part.pool, "disk": _rate(resource)}
-        until = part_horizon(caps, self._balances.now)
+        until = part_horizon(caps, books.now)
         adopted = replace(reservation, **money, part_until=until)
-        comparison = CapComparison(self._balances, tx.sql, caps, reservation.id, adds_disk=True)
-        if not comparison.fit(adopted):
+        if not CapComparison(books, caps, reservation.id, adds_disk=True).fit(adopted):
             return reservation
         self._pay(tx, adopted, resource)
         return adopted
@@ -195,35 +197,66 @@ class StorageReservationService:
             return fund.allocation, fund.pool
         return (parts[0].id, parts[0].pool) if parts else (None, None)
 
-    def _new_reservation(
-        self,
-        sql: Connection,
-        resource: Volume | Snapshot,
-        allocation: str | None,
-        pool: str | None,
-    ) -> Reservation:
-        assert resource.project is not None, "only a project has a budget"
-        now, began = self._balances.now, self._began(sql, resource.id)
-        caps = self._balances.caps(sql, resource.project, allocation, pool)
-        return Reservation(
-            id=resource.id,
-            name=resource.name,
-            project=resource.project,
-            allocation=allocation,
-            pool=pool,
-            compute=Micros(0),
-            since=now,
-            until=now,
-            disk=_rate(resource),
-            disk_since=began or now,
-            disk_until=now + DISK_ADVANCE,
-            part_until=part_horizon(caps, now),
-            kept=began > 0,
-        )
 
-    def _began(self, sql: Connection, id: str) -> int:
-        """When the ledger began to count a volume or snapshot; 0 if it does not."""
-        return max((segment.began for segment in ledger.open_of(sql, id)), default=0)
+def _demand(
+    sql: Connection, resource: Volume | Snapshot, allocation: str | None, pool: str | None
+) -> Demand:
+    """What a volume or snapshot needs."""
+    assert resource.project is not None, "only a project has a budget"
+    disk = _rate(resource)
+    return Demand(
+        id=resource.id,
+        name=resource.name,
+        project=resource.project,
+        allocation=allocation,
+        pool=pool,
+        disk=disk,
+        unpriced=repr(resource.name) if disk is None else "",
+        disk_since=_began(sql, resource.id),
+    )
+
+
+def _began(sql: Connection, id: str) -> int:
+    """When the ledger began to count a volume or snapshot; 0 if it does not."""
+    return max((segment.began for segment in ledger.open_of(sql, id)), default=0)
+
+
+class StrandedReservations:
+    """Ends the reservations of a location, and renews them when it is served."""
+
+    def __init__(
+        self, clock: Clock, workspaces: ReservationService, storage: StorageReservationService
+    ) -> None:
+        self._clock, self._workspaces, self._storage = clock, workspaces, storage
+        self._locations = set[str]()
+
+    def stop(self, tx: Tx, location: str, at: datetime) -> None:
+        """Reserve nothing in a location."""
+        self._locations.add(location)
+        later = self._clock.now() + AGAIN
+        for id in _ids(tx.sql, location):
+            if reservation := store.reservation(tx.sql, id):
+                store.put_reservation(tx, _without_money(reservation), later)
+
+    def go_on(self, tx: Tx, location: str) -> None:
+        """Reserve money for what is in a location, as far as there is some."""
+        now = self._clock.now()
+        for workspace in workspaces.living_at(tx.sql, location):
+            self._workspaces.changed(tx, workspace, workspace, now, sure=False)
+        for row in _stored(tx.sql, location):
+            self._storage.changed(tx, row, row, now)
+        for id in _ids(tx.sql, location):
+            store.due(tx, id, now)
+
+    def holds(self, sql: Connection, id: str) -> bool:
+        """Whether the reservation is of something that no daemon serves."""
+        if not self._locations:
+            return False
+        rows = workspaces.by_ids(sql, [id])
+        if rows:
+            return rows[0].location in self._locations
+        resource = find_resource(sql, id)
+        return resource is not None and resource.location in self._locations
 
 
 def payer(sql: Connection, id: str) -> tuple[str | None, str | None]:
@@ -244,3 +277,25 @@ def find_resource(sql: Connection, id: str) -> Volume | Snapshot | None:
 def _rate(resource: Volume | Snapshot) -> Micros | None:
     """The price of a month; the maximum, if the size is not measured yet."""
     return monthly_cost(resource) if resource.used_bytes is not None else at_most(resource)
+
+
+def _ids(sql: Connection, location: str) -> Iterator[str]:
+    """Everything in a location that may have a reservation."""
+    yield from (workspace.id for workspace in workspaces.living_at(sql, location))
+    yield from (row.id for row in _stored(sql, location))
+
+
+def _stored(sql: Connection, location: str) -> list[Volume | Snapshot]:
+    volumes = storage.every_at(sql, Volume, location)
+    return [*volumes, *storage.every_at(sql, Snapshot, location)]
+
+
+def _without_money(reservation: Reservation) -> Reservation:
+    return replace(
+        reservation,
+        running=False,
+        until=reservation.since,
+        kept=False,
+        disk_until=reservation.disk_since,
+        part_until=reservation.disk_since,
+    )

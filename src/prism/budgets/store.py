@@ -1,6 +1,6 @@
 """The tables of pools, allocations and reservations, and all SQL about them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,25 +21,29 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    column,
     delete,
     func,
     insert,
     or_,
     select,
     update,
+    values,
 )
 
 from prism.budgets.model import Allocation, AllocationNotFound, Cap, Pool, Reservation, Window
 from prism.costs.model import HOUR, MONTH_HOURS
-from prism.costs.store import COUNTED, batched
+from prism.costs.store import COUNTED, EVER, batched
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata, select_struct, structs_of
 from prism.kit.versions import once, topic
+from prism.projects.store import projects
 from prism.workspaces.model import BudgetNotFound
 from prism.workspaces.store import workspaces
 
 BUDGETS, RESERVED = "budgets", "reservations"  # topics
 TOPICS = (RESERVED, COUNTED)
+PERIOD = ("opens", "closes", "disks_until")
 
 pools = Table(
     "pools",
@@ -120,54 +124,87 @@ RESERVATIONS_OF = {
 }
 
 
-def _reserved_for(
-    amount: ColumnElement[int],
-    hours: int,
-    span: tuple[ColumnElement[int], ColumnElement[int], ColumnElement[int]],
-) -> ColumnElement[int]:
-    """`plan._rest` as SQL; a span is its begin, its end, and until when it counts."""
-    begin, end, now = span
-    whole, opens, closes = hours * HOUR, _moment("opens"), _moment("closes")
-    end = case((end < closes, end), else_=closes)
-    start = case((now > begin, now), else_=begin)
-    start = case((start > opens, start), else_=opens)
-    # The amount is divided first, so that no product leaves 64 bits.
-    units, rest = amount // whole, amount % whole
-    reserved = units * (end - start) + (rest * (end - begin) + whole - 1) // whole
-    return func.coalesce(
-        func.sum(case((end > start, reserved - rest * (start - begin) // whole), else_=0)), 0
-    )
-
-
 def _moment(name: str) -> BindParameter[int]:
     return bindparam(name, type_=BigInteger())
 
 
-def _reserved_sums(column: str) -> Select[int, int]:
-    """The sums of `plan.reserved_compute` and `plan.lasting_disk` as SQL."""
-    r, now = reservations.c, _moment("now")
-    counted = case((and_(r.counted > 0, r.counted < now), r.counted), else_=now)
-    lasts = and_(r.part_until > r.disk_since, r.part_until < _moment("disks_until"))
-    lasting = case((lasts, _moment("disks_until")), else_=r.part_until)
+NOW, OPENS, CLOSES, DISKS_UNTIL = map(_moment, ("now", "opens", "closes", "disks_until"))
+
+
+def _span(
+    begin: ColumnElement[int],
+    end: ColumnElement[int],
+    counted: ColumnElement[int],
+    within: tuple[ColumnElement[int], ColumnElement[int]],
+) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    """From when until when something is reserved in a period, of which a part is counted."""
+    opens, closes = within
+    start = case((counted > begin, counted), else_=begin)
+    return case((start > opens, start), else_=opens), case((end < closes, end), else_=closes)
+
+
+def _rest(
+    amount: ColumnElement[int],
+    hours: int,
+    begin: ColumnElement[int],
+    span: tuple[ColumnElement[int], ColumnElement[int]],
+) -> ColumnElement[int]:
+    """The sum of `plan._rest` as SQL; the amount is divided first, so that 64 bits suffice."""
+    whole, (start, end) = hours * HOUR, span
+    units, rest = amount // whole, amount % whole
+    reserved = units * (end - start) + (rest * (end - begin) + whole - 1) // whole
+    reserved -= rest * (start - begin) // whole
+    return func.coalesce(func.sum(case((end > start, reserved), else_=0)), 0)
+
+
+def _reserved_sums(
+    *payers: Column[str],
+    of: ColumnElement[bool],
+    within: Sequence[ColumnElement[int]] = (OPENS, CLOSES, DISKS_UNTIL),
+) -> Select[Any]:
+    """The sums of `plan.reserved_compute` and `plan.lasting_disk` as SQL, for each payer."""
+    r = reservations.c
+    opens, closes, disks_until = within
+    counted = case((and_(r.counted > 0, r.counted < NOW), r.counted), else_=NOW)
+    lasts = and_(r.part_until > r.disk_since, r.part_until < disks_until)
+    lasting = case((lasts, disks_until), else_=r.part_until)
+    disk_end = r.disk_until if payers == (r.project,) else lasting
+    ran_until = case((r.running, counted), else_=r.since)
+    kept_until = case((r.kept, NOW), else_=r.disk_since)
+    runs = _span(r.since, r.until + r.stopping, ran_until, (opens, closes))
+    keeps = _span(r.disk_since, disk_end, kept_until, (opens, closes))
     each = select(
-        r.since,
-        (r.until + r.stopping).label("ends"),
-        case((r.running, counted), else_=r.since).label("ran_until"),
+        *payers,
         case((r.until > r.since, r.compute)).label("compute"),
-        r.disk_since,
-        (r.disk_until if column == "project" else lasting).label("disk_ends"),
-        case((r.kept, now), else_=r.disk_since).label("kept_until"),
+        r.since,
+        *(at.label(name) for at, name in zip(runs, ("runs", "ends"), strict=True)),
         r.disk,
-    ).where(r[column] == bindparam("of"), r.id != bindparam("besides"))
+        r.disk_since,
+        *(at.label(name) for at, name in zip(keeps, ("keeps", "keeps_until"), strict=True)),
+    ).where(of)
     # With an offset, SQLite computes a column once, and not wherever it is used.
     c = each.offset(0).subquery().c
-    compute = _reserved_for(c.compute, 1, (c.since, c.ends, c.ran_until))
+    names = [c[payer.name] for payer in payers]
     return select(
-        compute, _reserved_for(c.disk, MONTH_HOURS, (c.disk_since, c.disk_ends, c.kept_until))
+        *names,
+        _rest(c.compute, 1, c.since, (c.runs, c.ends)),
+        _rest(c.disk, MONTH_HOURS, c.disk_since, (c.keeps, c.keeps_until)),
+    ).group_by(*names)
+
+
+RESERVED_SUMS = {
+    name: _reserved_sums(
+        reservations.c[name],
+        of=and_(
+            reservations.c[name] == bindparam("of"), reservations.c.id != bindparam("besides")
+        ),
     )
-
-
-RESERVED_SUMS = {name: _reserved_sums(name) for name in RESERVATIONS_OF}
+    for name in RESERVATIONS_OF
+}
+RESERVED_OF_CAPPED = _reserved_sums(
+    reservations.c.project,
+    of=reservations.c.project.in_(select(projects.c.id).where(projects.c.cap.is_not(None))),
+)
 FURTHEST = {
     name: select(func.max(reservations.c.until + reservations.c.stopping)).where(
         reservations.c[name] == bindparam("of")
@@ -322,24 +359,50 @@ def reserved(
 
     Every disk counts at least to `disks_until`.
     """
-    closes = 2**62 if within.end is None else within.end
-    binds = {"of": cap.id, "now": now, "opens": within.start, "closes": closes, "besides": besides}
+    binds = {"of": cap.id, "now": now, "besides": besides, **_binds(within)}
     if not cap.is_own:
         binds["disks_until"] = disks_until
-    compute, disks = sql.execute(RESERVED_SUMS[cap.column], binds).one()
-    return int(compute), int(disks)
+    sums = sql.execute(RESERVED_SUMS[cap.column], binds).first()
+    return (0, 0) if sums is None else (int(sums[1]), int(sums[2]))
+
+
+def reserved_of_capped(sql: Connection, now: int) -> dict[str, tuple[int, int]]:
+    """The same for each project that has a budget of its own, by id."""
+    sums = sql.execute(RESERVED_OF_CAPPED, {"now": now, **_binds(Window(0, None))})
+    return {project: (int(compute), int(disks)) for project, compute, disks in sums}
+
+
+def reserved_of_pools(
+    sql: Connection, now: int, periods: Mapping[str, tuple[Window, int]]
+) -> dict[str, tuple[int, int]]:
+    """The same for each of these pools and its allocations, by id.
+
+    `periods` has the period of each pool, and until when every disk counts in it.
+    """
+    sums: dict[str, tuple[int, int]] = {}
+    if not periods:
+        return sums
+    table = values(
+        column("of", String), *(column(name, BigInteger) for name in PERIOD), name="periods"
+    )
+    rows = [(id, *_binds(within).values(), until) for id, (within, until) in periods.items()]
+    period, r = table.data(rows).cte("period").c, reservations.c
+    within = [period[name] for name in PERIOD]
+    query = _reserved_sums(r.allocation, r.pool, of=r.pool == period.of, within=within)
+    for *payers, compute, disks in sql.execute(query, {"now": now}):
+        for payer in payers:
+            before = sums.get(payer, (0, 0))
+            sums[payer] = before[0] + int(compute), before[1] + int(disks)
+    return sums
+
+
+def _binds(within: Window) -> dict[str, int]:
+    return {"opens": within.start, "closes": EVER if within.end is None else within.end}
 
 
 def furthest(sql: Connection, cap: Cap) -> int | None:
     """Until when a cap has reserved money for compute; null if it has not."""
     return sql.execute(FURTHEST[cap.column], {"of": cap.id}).scalar()
-
-
-def counted_of_reservations(sql: Connection) -> dict[str, int]:
-    """Until when the ledger counts compute, by id; those that count until now are missing."""
-    r = reservations.c
-    query = select(r.id, r.counted).where(r.running, r.counted > 0)
-    return {id: int(at) for id, at in sql.execute(query)}
 
 
 def every_reservation(sql: Connection) -> list[Reservation]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
-from prism.budgets.balances import Balance
+from prism.budgets.balances import Balance, PoolShare
 from prism.budgets.model import (
     Allocation,
     AllocationShown,
@@ -15,7 +15,6 @@ from prism.budgets.model import (
     TopInstance,
     TopProject,
 )
-from prism.budgets.project_money import PoolShare
 from prism.budgets.runway import Runway
 from prism.costs.model import HOUR, MONTH_HOURS, PAID, RUNS, CostKind, Segment
 from prism.costs.plan import cost, moment

@@ -118,10 +118,10 @@ class Ledger:
         now = unix_time(self._clock.now())
         today = day_of(now)
         with self._db.read() as sql:
-            if first_unrolled(sql, today) >= today:
+            if rollups.first_unrolled(sql, today) >= today:
                 return 0
         with self._db.write() as tx:
-            if (first := first_unrolled(tx.sql, today)) >= today:
+            if (first := rollups.first_unrolled(tx.sql, today)) >= today:
                 return 0
             rollups.keep_days(tx, sums_of_days(tx.sql, first, today, now))
             return today - first
@@ -156,14 +156,6 @@ class Ledger:
             else cost(segment.amount, segment.hours, at - segment.began)
         )
         store.end(tx, segment, at, paid, reconstructed=guessed)
-
-
-def first_unrolled(sql: Connection, today: int) -> int:
-    """The first day that is not summed up; today, if all earlier ones are."""
-    if (last := rollups.last_day(sql)) is not None:
-        return last + 1
-    began = store.began(sql)
-    return today if began is None else day_of(began)
 
 
 def sums_of_days(

@@ -111,19 +111,6 @@ class CostPeriod(Struct, frozen=True):
     ended: int | None
 
 
-class OpenRow(NamedTuple):
-    """The fields of an open segment for sums."""
-
-    id: int
-    project: str | None
-    allocation: str | None
-    pool: str | None
-    kind: str
-    amount: int | None
-    hours: int
-    began: int
-
-
 class UnpricedRow(NamedTuple):
     """A segment without a known price."""
 

@@ -24,6 +24,7 @@ from prism.costs.model import (
     DayCost,
     Rate,
     Segment,
+    UnpricedRow,
 )
 from prism.kit.money import Micros
 from prism.profiles.providers import traits_of
@@ -196,6 +197,34 @@ def known_monthly(segments: Sequence[Segment]) -> Micros | None:
 def unless_unknown(total: Micros | None, *, is_unpriced: bool) -> Micros | None:
     """A sum; None if it is zero, and something in it has no known price."""
     return None if is_unpriced and not total else total
+
+
+def unpriced_until(rows: Iterable[UnpricedRow], now: int) -> dict[str, int]:
+    """Until when each project, allocation and pool paid for something without a known price.
+
+    Times are by id, in seconds since 1970; `now` if it still does; others are missing.
+    """
+    by_scope: dict[str, int] = {}
+    for row in rows:
+        until = now if row.ended is None else row.ended
+        for scope in filter(None, (row.project, row.allocation, row.pool)):
+            by_scope[scope] = max(by_scope.get(scope, 0), until)
+    return by_scope
+
+
+def unpriced_within(
+    rows: Iterable[UnpricedRow], start: int, end: int, payer: str | None = None
+) -> list[tuple[str, CostKind]]:
+    """Name and kind of what had no known price in a period: of all, or of what a payer paid."""
+    return sorted(
+        {
+            (row.name, CostKind(row.kind))
+            for row in rows
+            if (payer is None or payer in {row.project, row.allocation, row.pool})
+            and row.began < end
+            and (row.ended is None or row.ended > start)
+        }
+    )
 
 
 def sums_by_day(

@@ -24,9 +24,21 @@ from sqlalchemy import (
     update,
 )
 
-from prism.costs.model import DAY, OF_A_WORKSPACE, PAID, CostKind, DayCost
-from prism.costs.store import LEDGER, cost_by, forget_marks, segments, touching
+from prism.costs.model import BURN, DAY, HOUR, OF_A_WORKSPACE, PAID, CostKind, DayCost
+from prism.costs.plan import burn_begin, day_of
+from prism.costs.store import (
+    LEDGER,
+    began,
+    beginnings,
+    cost_by,
+    forget_marks,
+    paid_between,
+    saved_between,
+    segments,
+    touching,
+)
 from prism.kit.db import Tx
+from prism.kit.money import Micros
 from prism.kit.tables import metadata
 from prism.kit.versions import topic
 
@@ -58,19 +70,38 @@ def forget_after(tx: Tx, at: int) -> None:
     forget_marks(tx, at)
 
 
-def paid_since(sql: Connection, first: int) -> list[tuple[str, int]]:
-    """What each project paid from a day on, as far as days are summed up."""
+def first_unrolled(sql: Connection, today: int) -> int:
+    """The first day that is not summed up; today, if all earlier ones are."""
+    if (last := last_day(sql)) is not None:
+        return min(last + 1, today)  # the clock may have been set back
+    since = began(sql)
+    return today if since is None else day_of(since)
+
+
+def burns(sql: Connection, now: int) -> dict[str, Micros]:
+    """What each project spent in the last 30 days of UTC, today included.
+
+    Scaled up if the project is younger; a project in its first hour is left out.
+    """
+    today, first = day_of(now), burn_begin(now)
+    live = max(first // DAY, first_unrolled(sql, today))
     paid = sum((days.c[kind.value] for kind in PAID), start=literal(0))
-    query = select(days.c.scope, func.sum(paid)).where(days.c.day >= first, days.c.scope != "")
-    return [(scope, int(sum_)) for scope, sum_ in sql.execute(query.group_by(days.c.scope))]
+    past = select(days.c.scope, func.sum(paid)).group_by(days.c.scope)
+    past = past.where(days.c.day >= first // DAY, days.c.day < live, days.c.scope != "")
+    spent = dict[str, int]()
+    for sums in (sql.execute(past).all(), paid_between(sql, live * DAY, now)):
+        for project, micros in sums:
+            spent[project] = spent.get(project, 0) + int(micros)
+    ages = {of: now - max(at, first) for of, at in beginnings(sql) if now - at >= HOUR}
+    return {of: Micros(spent.get(of, 0) * BURN * DAY // age) for of, age in ages.items()}
 
 
-def saved_since(sql: Connection, first: int, end: int) -> int:
-    """What hibernation saved between two days, as far as days are summed up."""
-    condition = and_(days.c.scope == "", days.c.day >= first, days.c.day < end)
-    return int(
-        sql.execute(select(func.sum(days.c[CostKind.ASLEEP.value])).where(condition)).scalar() or 0
-    )
+def saved_since(sql: Connection, first: int, now: int) -> int:
+    """What hibernation has saved from a day until now."""
+    live = max(first, first_unrolled(sql, day_of(now)))
+    saved = select(func.sum(days.c[CostKind.ASLEEP.value]))
+    past = saved.where(days.c.scope == "", days.c.day >= first, days.c.day < live)
+    return int(sql.execute(past).scalar() or 0) + saved_between(sql, live * DAY, now)
 
 
 def day_so_far(sql: Connection, day: int, now: int, project: str | None = None) -> DayCost:

@@ -8,10 +8,8 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, select
 
 from prism.costs import groups, rollups, store
-from prism.costs.ledger import first_unrolled, sums_of_days
-from prism.costs.ledger_sums import LedgerCache
+from prism.costs.ledger import sums_of_days
 from prism.costs.model import (
-    BURN,
     DAY,
     HOUR,
     CostExportLine,
@@ -22,8 +20,16 @@ from prism.costs.model import (
     GroupBy,
     HibernationSavings,
 )
-from prism.costs.plan import as_day, day_of, month_of, unix_time, unless_unknown
-from prism.costs.view import current, history, line, lines
+from prism.costs.plan import (
+    as_day,
+    day_of,
+    moment,
+    month_of,
+    unix_time,
+    unless_unknown,
+    unpriced_within,
+)
+from prism.costs.view import DRIVERS, current, history, line, lines
 from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.db import Database
@@ -48,24 +54,17 @@ class CostService:
         self._db, self._clock, self._lock = db, clock, Lock()
         self._days: dict[str, tuple[str, Mapping[int, DayCost]]] = {}
         self._rates = VersionedValue[CurrentCosts](store.LEDGER)
-        self.sums = LedgerCache(db, clock)
+        self._savings = VersionedValue[int](store.LEDGER)
 
     def current(self) -> CurrentCosts:
         """What costs money now."""
-        now = self._clock.now()
-        begin, end = month_of(now)
-        first = day_of(unix_time(begin))
+        now = unix_time(self._clock.now())
+        begin, end = map(unix_time, month_of(moment(now)))
         with self._db.read() as sql:
-            rates = self._rates_now(sql)
-            ledger = self.sums.of(sql)
-            if ledger is None:
-                saved = store.saved_between(sql, first * DAY, unix_time(now))
-                since = store.began(sql)
-            else:
-                saved, since = ledger.saved_since(first), ledger.booked.began
-        known_from = max(unix_time(begin), since or unix_time(now))
-        measured, whole = unix_time(now) - known_from, unix_time(end) - unix_time(begin)
-        pace = None if measured < HOUR else amount(Micros(saved * whole // measured))
+            rates, saved = self._rates_now(sql), self._saved(sql, day_of(begin), now)
+            known_from = max(begin, store.began(sql) or now)
+        measured = now - known_from
+        pace = None if measured < HOUR else amount(Micros(saved * (end - begin) // measured))
         return replace(rates, hibernation_savings=HibernationSavings(amount(Micros(saved)), pace))
 
     def _rates_now(self, sql: Connection) -> CurrentCosts:
@@ -73,9 +72,21 @@ class CostService:
         versions = self._db.versions(sql)
 
         def make() -> CurrentCosts:
-            return current(store.open_now(sql), HibernationSavings(amount(Micros(0)), None))
+            kinds, drivers = store.monthly_by_kind(sql), store.most_expensive(sql, DRIVERS)
+            unpriced = unpriced_within(store.unpriced_rows(sql), store.EVER - 1, store.EVER)
+            savings = HibernationSavings(amount(Micros(0)), None)
+            return current(kinds, drivers, unpriced, savings)
 
         return make() if versions is None else self._rates.get(versions, make)
+
+    def _saved(self, sql: Connection, first: int, now: int) -> int:
+        """What hibernation has saved since a day; read once in a second."""
+        versions = self._db.versions(sql)
+
+        def make() -> int:
+            return rollups.saved_since(sql, first, now)
+
+        return make() if versions is None else self._savings.get(versions, make, now)
 
     def history(
         self,
@@ -90,8 +101,8 @@ class CostService:
         edges = groups.bars(first, last, granularity) if group_by else ()
         with self._db.read() as sql:
             scope = projects.named_ever(sql, project).id if project else None
-            payer = None if scope is None else ("project", scope)
-            unpriced = store.unpriced_within(sql, first * DAY, (last + 1) * DAY, payer)
+            rows = store.unpriced_rows(sql)
+            unpriced = unpriced_within(rows, first * DAY, (last + 1) * DAY, scope)
             days = self.days(sql, first, last, scope)
             group_costs = self._groups(sql, group_by, edges, scope) if group_by else ()
         whole = history(days, first, last, granularity, unpriced)
@@ -126,7 +137,7 @@ class CostService:
         """The cost of each day: the sums of those that are over, and today so far."""
         now = unix_time(self._clock.now())
         today, summed = day_of(now), self._summed_days(sql, project or "")
-        live, end = max(first, first_unrolled(sql, today)), min(last, today) + 1
+        live, end = max(first, rollups.first_unrolled(sql, today)), min(last, today) + 1
         by_day = {day: summed[day] for day in range(first, min(live, end)) if day in summed}
         if live == today and live < end:
             by_day[today] = rollups.day_so_far(sql, today, now, project)
@@ -149,24 +160,6 @@ class CostService:
             while len(self._days) > MAX_SCOPES:
                 del self._days[next(iter(self._days))]
         return days
-
-    def burns(self, sql: Connection) -> dict[str, Micros]:
-        """What each project spent in the last 30 days of UTC, today included.
-
-        Scaled up if the project is younger; a project in its first hour is left out.
-        """
-        now = unix_time(self._clock.now())
-        today = day_of(now)
-        first = today - BURN + 1
-        spent: dict[str, int] = {}
-        live = max(first, first_unrolled(sql, today))
-        for project, paid in rollups.paid_since(sql, first):
-            spent[project] = spent.get(project, 0) + paid
-        for project, paid in store.paid_between(sql, live * DAY, now):
-            spent[project] = spent.get(project, 0) + paid
-        begun = {of: at for of, at in store.beginnings(sql) if now - at >= HOUR}
-        ages = {of: now - max(at, first * DAY) for of, at in begun.items()}
-        return {of: Micros(spent.get(of, 0) * BURN * DAY // age) for of, age in ages.items()}
 
     def saved_since(self, workspace: str, since: datetime) -> Micros | None:
         """What the present sleep has saved by now, at its prices; None if no price is known."""

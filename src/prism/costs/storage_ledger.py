@@ -1,6 +1,7 @@
 """The costs of volumes and snapshots, in the same ledger as those of workspaces.
 
-Implements `storage.model.StorageChangeListener`.
+`StorageLedger` implements `storage.model.StorageChangeListener`. `StrandedCosts` ends the costs of
+a home that no daemon serves: nobody knows what is still there.
 """
 
 from collections.abc import Callable
@@ -8,13 +9,18 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from prism.catalog.plan import PriceBook
 from prism.costs.ledger import Ledger
 from prism.costs.model import MONTH_HOURS, Booking, CostKind, Rate
-from prism.costs.plan import FREE, SIMULATED, Charge
+from prism.costs.plan import FREE, SIMULATED, Charge, booking
+from prism.costs.plan import charges as charges_of
+from prism.kit.clock import Clock
 from prism.kit.db import Tx
 from prism.profiles.providers import traits_of
+from prism.storage import store as storage
 from prism.storage.model import Snapshot, StorageObserved, Volume, VolumeKind
 from prism.storage.plan import monthly_cost
+from prism.workspaces import store as workspaces
 
 Payer = Callable[[Connection, str], tuple[str | None, str | None]]
 VOLUME_KINDS = {VolumeKind.EBS: CostKind.VOLUME, VolumeKind.EFS: CostKind.FILES}
@@ -78,3 +84,34 @@ def _rate(resource: Volume | Snapshot) -> Rate:
     simulated = traits_of(resource.location).simulated_prices_of
     source = f"{SIMULATED}: {SOURCE}" if simulated else SOURCE
     return Rate(month, MONTH_HOURS, source, resource.created_at.date())
+
+
+class StrandedCosts:
+    """Closes the segments of a location, and opens them again when it is served."""
+
+    def __init__(
+        self, ledger: Ledger, storage_ledger: StorageLedger, prices: PriceBook, clock: Clock
+    ) -> None:
+        self._ledger, self._storage, self._prices = ledger, storage_ledger, prices
+        self._clock = clock
+
+    def stop(self, tx: Tx, location: str, at: datetime) -> None:
+        """Charge nothing in a location after `at`."""
+        for workspace in workspaces.living_at(tx.sql, location):
+            self._ledger.set(tx, booking(workspace), {}, at, sure=False)
+        for row in _stored(tx, location):
+            self._storage.changed(tx, row, None, at)
+
+    def go_on(self, tx: Tx, location: str) -> None:
+        """Charge for what is in a location, as it was last observed, from now on."""
+        now = self._clock.now()
+        for workspace in workspaces.living_at(tx.sql, location):
+            costs = charges_of(workspace, self._prices)
+            self._ledger.set(tx, booking(workspace), costs, now, sure=False)
+        for row in _stored(tx, location):
+            self._storage.changed(tx, None, row, now)
+
+
+def _stored(tx: Tx, location: str) -> list[Volume | Snapshot]:
+    volumes = storage.every_at(tx.sql, Volume, location)
+    return [*volumes, *storage.every_at(tx.sql, Snapshot, location)]

@@ -1,8 +1,8 @@
 """The ledger's tables, and all of its SQL. Segments are only ever added, and closed once."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import structs
@@ -31,7 +31,16 @@ from sqlalchemy import (
     update,
 )
 
-from prism.costs.model import HOUR, Booking, CostKind, CostPeriod, OpenRow, Segment, UnpricedRow
+from prism.costs.model import (
+    HOUR,
+    MONTH_HOURS,
+    OF_A_WORKSPACE,
+    Booking,
+    CostKind,
+    CostPeriod,
+    Segment,
+    UnpricedRow,
+)
 from prism.costs.plan import Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
@@ -39,6 +48,7 @@ from prism.kit.tables import metadata, partial_index, select_struct, structs_of
 from prism.kit.versions import once, topic
 
 EVER = 2**62  # seconds since 1970: later than all segments
+Value = TypeVar("Value")
 LEDGER, COUNTED = "ledger", "counted"  # topics: segments, and until when running ones count
 
 segments = Table(
@@ -107,6 +117,7 @@ NUMBERS = ("no", "project", "kind", "amount", "hours", "began")
 UNTIL = func.coalesce(segments.c.ended, segments.c.counted)  # null: it counts until now
 STRETCHES = select(*(segments.c[field] for field in NUMBERS), UNTIL)
 PAYING = segments.c.kind != CostKind.ASLEEP
+MONTHLY = func.coalesce(func.sum(segments.c.amount * MONTH_HOURS // segments.c.hours), 0)
 
 
 def open_of(sql: Connection, resource: str) -> list[Segment]:
@@ -121,6 +132,13 @@ def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
     """All open segments, or those of one project."""
     condition = true() if project is None else segments.c.project == project
     return structs_of(sql, Segment, SELECT.where(OPEN, condition).order_by(segments.c.id))
+
+
+def open_of_payers(sql: Connection, project: str, pools: Sequence[str]) -> list[Segment]:
+    """The open segments of a project, and those that these pools pay for."""
+    s = segments.c
+    paid = or_(s.project == project, s.pool.in_(pools))
+    return structs_of(sql, Segment, SELECT.where(OPEN, paid).order_by(s.id))
 
 
 def last_end(sql: Connection, resource: str) -> int:
@@ -252,18 +270,40 @@ def by_kind(sql: Connection, project: str, now: int) -> dict[CostKind, int]:
 
 
 class Totals:
-    """What projects, allocations and pools spent until `now`, read on demand."""
+    """What projects, allocations and pools spent until `now`, read on demand.
 
-    def __init__(self, sql: Connection, now: int) -> None:
-        self._sql, self.now = sql, now
+    Each is read by itself or, with `memo`, all at once: what was read is kept there.
+    """
+
+    def __init__(self, sql: Connection, now: int, memo: dict[Hashable, Any] | None = None) -> None:
+        self._sql, self.now, self._memo = sql, now, memo
 
     def of(self, column: str, scope: str) -> Micros:
         """All that a payer has spent."""
-        return total(self._sql, column, scope, self.now)
+        if self._memo is None:
+            return total(self._sql, column, scope, self.now)
+        closed = self.read("closed", lambda: closed_totals(self._sql))
+        unsettled = self.read("open", lambda: open_totals(self._sql, self.now))
+        return Micros(closed.get(scope, 0) + unsettled.get((column, scope), 0))
 
     def by(self, column: str, scope: str, at: int) -> Micros:
         """What a payer had spent by `at`, a moment in the past."""
-        known = once(self._sql, (LEDGER,), (scope, at), lambda: self._mark(scope, at))
+        return self.read(("by", scope, at), lambda: self._by(column, scope, at))
+
+    def read(self, key: Hashable, look: Callable[[], Value]) -> Value:
+        """What `look` reads, once for each key if there is a memo."""
+        if self._memo is None:
+            return look()
+        if key not in self._memo:
+            self._memo[key] = look()
+        value: Value = self._memo[key]
+        return value
+
+    def _by(self, column: str, scope: str, at: int) -> Micros:
+        if self._memo is not None:
+            known = self.read("marks", lambda: newest_marks(self._sql)).get((scope, at))
+        else:
+            known = once(self._sql, (LEDGER,), (scope, at), lambda: self._mark(scope, at))
         if known is not None:
             return Micros(known)
         moments = {"of": scope, "then": at, "now": self.now}
@@ -272,6 +312,16 @@ class Totals:
 
     def _mark(self, scope: str, at: int) -> int | None:
         return self._sql.execute(MARK, {"of": scope, "then": at}).scalar()
+
+
+def open_totals(sql: Connection, now: int) -> dict[tuple[str, str], int]:
+    """What each project, allocation and pool has spent on open segments, by column and id."""
+    sums: dict[tuple[str, str], int] = {}
+    for *scopes, paid in sql.execute(EVERY_OPEN, {"now": now}):
+        for key in zip(SCOPES, scopes, strict=True):
+            if key[1] is not None:
+                sums[key] = sums.get(key, 0) + int(paid)
+    return sums
 
 
 def closed_totals(sql: Connection) -> dict[str, int]:
@@ -288,38 +338,6 @@ def newest_marks(sql: Connection) -> dict[tuple[str, int], int]:
     both = and_(marks.c.scope == newest.c.scope, marks.c.at == newest.c.at)
     query = select(marks.c.scope, marks.c.at, marks.c.micros).join(newest, both)
     return {(scope, at): int(micros) for scope, at, micros in sql.execute(query)}
-
-
-def open_rows(sql: Connection) -> list[OpenRow]:
-    """The open segments, with the fields that sums need."""
-    s = segments.c
-    query = select(s.id, s.project, s.allocation, s.pool, s.kind, s.amount, s.hours, s.began)
-    return [OpenRow(*row) for row in sql.execute(query.where(OPEN))]
-
-
-def counted_of_open(sql: Connection) -> dict[int, int]:
-    """Until when each running segment counts, by id."""
-    s = segments.c
-    query = select(s.id, s.counted).where(OPEN, s.counted.is_not(None))
-    return {id: int(at) for id, at in sql.execute(query)}
-
-
-def closed_since(
-    sql: Connection, start: int, now: int
-) -> tuple[list[tuple[str | None, str, int]], list[tuple[str | None, str, int, int, int, int]]]:
-    """The cost of closed segments since a moment, by project and kind.
-
-    And the segments of these that end after `now`: project, kind, amount, hours, began, ended.
-    """
-    s = segments.c
-    cost = func.sum(cost_by(s.ended) - cost_by(start))
-    past = select(s.project, s.kind, cost).where(s.ended > start, s.ended <= now)
-    late = select(s.project, s.kind, s.amount, s.hours, s.began, s.ended)
-    late = late.where(s.ended > start, s.ended > now, s.amount.is_not(None))
-    sums = sql.execute(past.group_by(s.project, s.kind)).all()
-    return [(of, kind, int(paid)) for of, kind, paid in sums], [
-        tuple(row) for row in sql.execute(late)
-    ]
 
 
 def unpriced_rows(sql: Connection) -> list[UnpricedRow]:
@@ -339,6 +357,21 @@ def mark(tx: Tx, scope: str, at: int, micros: int) -> None:
     """Store what a payer had spent by a moment in the past."""
     if tx.sql.execute(MARK, {"of": scope, "then": at}).scalar() is None:
         tx.sql.execute(marks.insert().values(scope=scope, at=at, micros=micros))
+
+
+def monthly_by_kind(sql: Connection) -> dict[CostKind, int]:
+    """What everything that costs money now costs in 720 hours, by kind."""
+    query = select(segments.c.kind, MONTHLY).where(OPEN, PAYING).group_by(segments.c.kind)
+    return {CostKind(kind): int(month) for kind, month in sql.execute(query)}
+
+
+def most_expensive(sql: Connection, count: int) -> list[tuple[str, CostKind, int]]:
+    """What costs most now: its name, its kind (compute for a workspace), its cost in 720 hours."""
+    s = segments.c
+    kind = case((s.kind.in_(OF_A_WORKSPACE), CostKind.COMPUTE.value), else_=s.kind)
+    query = select(s.name, kind, MONTHLY).where(OPEN, PAYING, s.amount > 0)
+    query = query.group_by(s.name, kind).order_by(MONTHLY.desc(), s.name, kind).limit(count)
+    return [(name, CostKind(of), int(month)) for name, of, month in sql.execute(query)]
 
 
 def top(sql: Connection, project: str, now: int) -> list[tuple[str, str, int]]:
@@ -369,46 +402,6 @@ def spent_of_pool(
         for project, paid in sql.execute(query.group_by(s.project))
         if project and paid
     }
-
-
-def totals_of_projects(sql: Connection, now: int, project: str | None = None) -> dict[str, int]:
-    """All that each project, or one of them, has ever spent."""
-    a = accounts.c
-    condition = a.project != "" if project is None else a.project == project
-    closed = select(a.project, func.sum(a.paid)).where(condition).group_by(a.project)
-    sums = {owner: int(paid) for owner, paid in sql.execute(closed)}
-    query = select(segments.c.project, func.sum(cost_by(now))).where(OPEN, PAYING)
-    s = segments.c
-    owned = s.project.is_not(None) if project is None else s.project == project
-    selected = query.where(owned).group_by(s.project)
-    for owner, paid in sql.execute(selected):
-        sums[owner] = sums.get(owner, 0) + int(paid or 0)
-    return sums
-
-
-def unpriced_until(sql: Connection, now: int) -> dict[str, int]:
-    """Until when each project, allocation and pool paid for something without a known price.
-
-    Times are by id, in seconds since 1970; `now` if it still does; others are missing.
-    """
-    s, by_scope = segments.c, dict[str, int]()
-    last = func.max(func.coalesce(s.ended, now))
-    query = select(s.project, s.allocation, s.pool, last)
-    query = query.group_by(s.project, s.allocation, s.pool)
-    for *scopes, until in _without_price(sql, query):
-        for scope in filter(None, scopes):
-            by_scope[scope] = max(by_scope.get(scope, 0), int(until))
-    return by_scope
-
-
-def unpriced_within(
-    sql: Connection, start: int, end: int, scope: tuple[str, str] | None = None
-) -> list[tuple[str, CostKind]]:
-    """Name and kind of what had no known price in a period; `scope` is a payer's column and id."""
-    s = segments.c
-    paid_by = true() if scope is None else s[scope[0]] == scope[1]
-    query = select(s.name, s.kind).where(paid_by, touching(start, end)).distinct()
-    return sorted((name, CostKind(kind)) for name, kind in _without_price(sql, query))
 
 
 def paid_between(sql: Connection, start: int, end: int) -> list[tuple[str, int]]:
@@ -443,11 +436,6 @@ def asleep_since(sql: Connection, resource: str, since: int) -> list[Segment]:
     return structs_of(
         sql, Segment, SELECT.where(condition, or_(OPEN, s.ended > since)).order_by(s.id)
     )
-
-
-def unpriced(sql: Connection, project: str) -> list[tuple[str, CostKind]]:
-    """The name and kind of each resource of a project that has or had no known price."""
-    return unpriced_within(sql, 0, EVER, ("project", project))
 
 
 def last_allocation(sql: Connection, pool: str, project: str) -> str | None:
@@ -495,8 +483,7 @@ def forget_marks(tx: Tx, at: int) -> None:
 def cost_by(at: int | ColumnElement[int]) -> ColumnElement[int]:
     """The cost of a segment by `at`, in SQL: integers divide downwards on both databases."""
     s = segments.c
-    end = case((at > UNTIL, UNTIL), else_=at)
-    seconds = case((end > s.began, end - s.began), else_=0)
+    seconds = case((s.began < at, case((at > UNTIL, UNTIL), else_=at) - s.began), else_=0)
     return func.coalesce(s.amount * seconds // (s.hours * HOUR), 0)
 
 
@@ -525,6 +512,8 @@ SPENT = {
     )
     for name, column in SCOPES.items()
 }
+EVERY_OPEN = select(*SCOPES.values(), func.sum(cost_by(NOW))).where(OPEN, PAYING)
+EVERY_OPEN = EVERY_OPEN.group_by(*SCOPES.values())
 RUNNING = select(segments.c.kind, func.sum(cost_by(NOW))).where(OPEN, segments.c.project == OF)
 RUNNING = RUNNING.group_by(segments.c.kind)
 MARK = select(marks.c.micros).where(marks.c.scope == OF, marks.c.at == THEN)

@@ -42,20 +42,21 @@ SORTS = {CostKind.VOLUME: "volume", CostKind.FILES: "volume", CostKind.SNAPSHOT:
 STEADY, DRIVERS = 5.0, 5  # percent of change that is no trend; drivers that are shown
 
 
-def current(segments: Sequence[Segment], savings: HibernationSavings) -> CurrentCosts:
-    """What costs money now; the parts of the breakdown add up to the total."""
-    paying = [segment for segment in segments if segment.is_paid]
+def current(
+    kinds: Mapping[CostKind, int],
+    drivers: Sequence[tuple[str, CostKind, int]],
+    unpriced: Iterable[tuple[str, CostKind]],
+    savings: HibernationSavings,
+) -> CurrentCosts:
+    """What costs money now; the parts of the breakdown add up to the total.
+
+    `kinds` is what each kind costs in 720 hours, and `drivers` what the most expensive things do.
+    """
     monthly = dict.fromkeys(HourlyBreakdown.__struct_fields__, 0)
-    drivers: dict[str, int] = {}
-    for segment in paying:
-        month = (segment.amount or 0) * MONTH_HOURS // segment.hours
-        monthly[GROUP[segment.kind]] += month
-        name = called(segment.name, segment.kind)
-        drivers[name] = drivers.get(name, 0) + month
+    for kind, month in kinds.items():
+        monthly[GROUP[kind]] += month
     parts = shares({name: month / MONTH_HOURS for name, month in monthly.items()}, 100)
-    total = sum(monthly.values())
-    first = sorted(drivers.items(), key=lambda driver: (-driver[1], driver[0]))[:DRIVERS]
-    unknown = names((segment.name, segment.kind) for segment in paying if segment.amount is None)
+    total, unknown = sum(monthly.values()), names(unpriced)
     is_unknown = not total and bool(unknown)
     return CurrentCosts(
         total_current_hourly=None if is_unknown else sum(parts.values()) * 100 / 1_000_000,
@@ -64,9 +65,10 @@ def current(segments: Sequence[Segment], savings: HibernationSavings) -> Current
         cost_breakdown=HourlyBreakdown(**{name: part * 100 / 1e6 for name, part in parts.items()}),
         hibernation_savings=savings,
         top_cost_drivers=tuple(
-            CostDriver(name, rate(Micros(month // MONTH_HOURS)), percent(month, total))
-            for name, month in first
-            if month
+            CostDriver(
+                called(name, kind), rate(Micros(month // MONTH_HOURS)), percent(month, total)
+            )
+            for name, kind, month in drivers
         ),
         unknown=unknown,
         unpriced=unknown,

@@ -4,18 +4,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from prism.budgets import store as budgets
-from prism.budgets.budget_cache import BudgetCache
+from prism.budgets.books import BookReader
 from prism.budgets.reconciler import BudgetReconciler
 from prism.budgets.reservations import ReservationService
 from prism.budgets.service import BudgetService
 from prism.budgets.spending import ProjectSpending
-from prism.budgets.storage_reservations import StorageReservationService, payer
-from prism.budgets.stranded import StrandedReservations
+from prism.budgets.storage_reservations import (
+    StorageReservationService,
+    StrandedReservations,
+    payer,
+)
 from prism.catalog.plan import PriceBook
 from prism.costs.ledger import Ledger
 from prism.costs.service import CostService
-from prism.costs.storage_ledger import StorageLedger
-from prism.costs.stranded import StrandedCosts
+from prism.costs.storage_ledger import StorageLedger, StrandedCosts
 from prism.idle.measurements import Measurements
 from prism.kit.actor import Who
 from prism.kit.clock import Clock
@@ -76,7 +78,10 @@ class BillingWiring:
     def storage_reservations(self) -> StorageReservationService:
         """Reserves money for volumes and snapshots before they are made."""
         return StorageReservationService(
-            self.clock, ledger_listener=self.storage_ledger, funding=self.reservations
+            self.clock,
+            self.books,
+            ledger_listener=self.storage_ledger,
+            funding=self.reservations,
         )
 
     @cached_property
@@ -93,18 +98,18 @@ class BillingWiring:
     @cached_property
     def reservations(self) -> ReservationService:
         """Reserves money before it is spent."""
-        return ReservationService(self.clock, self.price_book)
+        return ReservationService(self.clock, self.price_book, self.books)
 
     @cached_property
-    def budget_cache(self) -> BudgetCache:
-        """The balances of all budgets, cached for a version of their tables."""
-        return BudgetCache(self.db, self.clock, self.costs.sums)
+    def books(self) -> BookReader:
+        """Reads what is spent and reserved of all budgets."""
+        return BookReader(self.db, self.clock)
 
     @cached_property
     def budgets(self) -> BudgetService:
         """Requests about pools and allocations."""
         release = self.storage_reservations.release
-        return BudgetService(self.db, self.clock, self.who, self.budget_cache, release=release)
+        return BudgetService(self.db, self.clock, self.who, self.books, release=release)
 
     @cached_property
     def measurements(self) -> Measurements:
@@ -114,9 +119,7 @@ class BillingWiring:
     @cached_property
     def spending(self) -> ProjectSpending:
         """The spending and the limits of projects."""
-        return ProjectSpending(
-            self.db, self.clock, self.costs, self.budget_cache, self.measurements
-        )
+        return ProjectSpending(self.db, self.clock, self.books, self.measurements)
 
     @cached_property
     def prices(self) -> PriceWatch:
@@ -132,7 +135,7 @@ class BillingWiring:
             self.clock,
             reservations=self.reservations,
             ledger=self.ledger,
-            cache=self.budget_cache,
+            reader=self.books,
             storage=self.storage_reservations,
             stranded=self.stranded_reservations,
             workspace_service=self.workspaces,

@@ -1,0 +1,370 @@
+"""The books: what is spent and reserved of each cap at one moment, and when it runs out.
+
+All numbers of money are read here, for requests and for pages. A request reads what it needs, in
+its transaction. Pages read everything at once; it stays valid for a version of the tables
+(`kit/versions.py`) and a second, so that pages of the same second share it.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from prism.budgets import store
+from prism.budgets.balances import (
+    Balance,
+    PoolShare,
+    ProjectMoney,
+    allocation_cap,
+    combined,
+    pool_cap,
+    project_cap,
+)
+from prism.budgets.model import Allocation, Cap, Pool, Window
+from prism.budgets.plan import ALWAYS, disk_period, disks_until, window, windows
+from prism.budgets.runway import NEVER, CapUse, Runway, runways, spent_since, threshold
+from prism.costs import rollups
+from prism.costs import store as ledger
+from prism.costs.model import CostKind, UnpricedRow
+from prism.costs.plan import unix_time, unpriced_until, unpriced_within
+from prism.costs.store import Totals, Value
+from prism.kit.clock import Clock
+from prism.kit.db import Database, Tx
+from prism.kit.money import Micros
+from prism.kit.versions import VersionedValue
+from prism.projects import store as projects
+from prism.projects.model import Project
+
+
+class Books:
+    """Reads ledger and reservations together, at one moment, however long that takes."""
+
+    def __init__(
+        self,
+        sql: Connection,
+        now: int,
+        *,
+        besides: str = "",
+        memo: dict[Hashable, Any] | None = None,
+    ) -> None:
+        """The reservation of `besides` is left out. With `memo`, everything is read at once."""
+        self.sql, self.now, self._besides, self._memo = sql, now, besides, memo
+        self.totals = Totals(sql, now, memo)
+        self._known: dict[Hashable, Any] = {} if memo is None else memo
+
+    def without(self, reservation: str) -> "Books":
+        """The same books without one reservation."""
+        return Books(self.sql, self.now, besides=reservation)
+
+    def once(self, key: Hashable, look: Callable[[], Value]) -> Value:
+        """What `look` reads, which no request changes before it has read it again."""
+        if key not in self._known:
+            self._known[key] = look()
+        value: Value = self._known[key]
+        return value
+
+    # ------------------------------------------------------------------- caps
+
+    def caps(self, project: str, allocation: str | None, pool: str | None) -> list[Cap]:
+        """Every cap that applies to a project, for costs that this allocation and pool pay."""
+        caps = []
+        owner = projects.find(self.sql, project)
+        if owner is not None and owner.cap is not None:
+            caps.append(project_cap(owner, owner.cap))
+        part = store.find_allocation(self.sql, allocation) if allocation else None
+        source = store.find_pool(self.sql, pool) if pool else None
+        if part is not None and source is not None:
+            caps.append(allocation_cap(part, owner, source))
+        if source is not None:
+            caps.append(pool_cap(source))
+        return caps
+
+    def parts(self, project: Project) -> list[Cap]:
+        """All allocations of a project."""
+        if self._memo is None:
+            rows: Sequence[Allocation] = store.allocations_of(self.sql, project=project.id)
+        else:
+            by_project = self.once("parts", lambda: store.allocations_by_project(self.sql))
+            rows = by_project.get(project.id, [])
+        return [allocation_cap(part, project, self._pool(part.pool)) for part in rows]
+
+    def pools(self) -> Mapping[str, Pool]:
+        """All pools, by id, the oldest first."""
+        return self.once("pools", lambda: {row.id: row for row in store.every_pool(self.sql)})
+
+    def allocated(self, pool: str) -> int:
+        """The allocated money of a pool."""
+        if self._memo is None:
+            return store.allocated(self.sql, pool)
+        return self.once("allocated", lambda: store.allocated_of_pools(self.sql)).get(pool, 0)
+
+    def _pool(self, id: str) -> Pool:
+        return store.pool_named(self.sql, id) if self._memo is None else self.pools()[id]
+
+    # ------------------------------------------------------------------- sums
+
+    def present(self, cap: Cap) -> Window | None:
+        """The present period of a cap; null if it has no money now."""
+        return ALWAYS if cap.pool is None else window(cap.pool, self.now)
+
+    def counted(self, cap: Cap) -> Window | None:
+        """The period whose spending is shown: the present one, or the last one and after it."""
+        if (within := self.present(cap)) is not None:
+            return within
+        if (end := self._ended_at(cap)) is None or (last := _last_period(cap, end)) is None:
+            return None
+        return Window(last.start, None)
+
+    def settled(self, cap: Cap, within: Window) -> int:
+        """What the ledger has booked on a cap in one of its periods."""
+        if within.start > self.now:
+            return 0
+        if within.end is not None and within.end < self.now:
+            total = self._by(cap, within.end)
+        else:
+            total = self.totals.of(cap.column, cap.id)
+        return total - self._by(cap, within.start) if within.start else total
+
+    def spent(self, cap: Cap) -> int:
+        """What was spent of a cap in its present period, or in its last one and after it."""
+        within = self.counted(cap)
+        return 0 if within is None else self.settled(cap, within)
+
+    def reserved(self, cap: Cap, within: Window) -> tuple[int, int]:
+        """The reserved money of a cap in one of its periods: for compute, and for disks."""
+        if self._memo is not None and within == self.present(cap):
+            return self._reserved_now(cap).get(cap.id, (0, 0))
+        until = disks_until(cap, within, self.now)
+        return store.reserved(
+            self.sql, cap, self.now, within, besides=self._besides, disks_until=until
+        )
+
+    def _reserved_now(self, cap: Cap) -> Mapping[str, tuple[int, int]]:
+        """What is reserved in present periods, for all caps like this one."""
+
+        def of_pools() -> Mapping[str, tuple[int, int]]:
+            periods = {}
+            for id, pool in self.pools().items():
+                if (within := window(pool, self.now)) is not None:
+                    periods[id] = within, disks_until(pool_cap(pool), within, self.now)
+            return store.reserved_of_pools(self.sql, self.now, periods)
+
+        if cap.is_own:
+            return self.once("capped", lambda: store.reserved_of_capped(self.sql, self.now))
+        return self.once("reserved", of_pools)
+
+    def _by(self, cap: Cap, at: int) -> int:
+        return self.totals.by(cap.column, cap.id, at)
+
+    def _ended_at(self, cap: Cap) -> int | None:
+        """When the pool ended; null if it has not ended, and for a project's own cap."""
+        if cap.pool is None or cap.pool.end_date is None:
+            return None
+        end = unix_time(cap.pool.end_date)
+        return end if end <= self.now else None
+
+    # --------------------------------------------------------------- balances
+
+    def balance(self, cap: Cap) -> Balance:
+        """The balance of a cap in its present period, or in its last one and after it."""
+        if (within := self.present(cap)) is not None:
+            return self.balance_in(cap, within)
+        end, spent = self._ended_at(cap), self.spent(cap)
+        last = None if end is None else _last_period(cap, end)
+        after = spent if end else 0
+        if end and last is not None:
+            after -= self._by(cap, end) - self._by(cap, last.start)
+        return Balance(cap, None, spent, 0, after=after)
+
+    def balance_in(self, cap: Cap, within: Window) -> Balance:
+        """The balance of a cap in one of its periods."""
+        compute, disks = self.reserved(cap, within)
+        return Balance(cap, within, self.settled(cap, within), compute + disks, disks)
+
+    def tightest(self, cap: Cap) -> Balance:
+        """The balance in the period that has the least left, of all with reservations.
+
+        A reservation may reach beyond midnight, into the next period.
+        """
+        balances = [self.balance(cap)]
+        if balances[0].within is not None:
+            last = store.furthest(self.sql, cap) or self.now
+            later = (*windows(cap, self.now, last)[1:], disk_period(cap, self.now))
+            balances += [self.balance_in(cap, within) for within in later if within is not None]
+        return min(balances, key=lambda it: it.cap.amount - it.committed)
+
+    def priced(self, cap: Cap) -> Balance:
+        """The balance of a cap, marked as unknown if no price in its period is known."""
+
+        def look() -> Balance:
+            balance = self.balance(cap)
+            is_unknown = not balance.settled and bool(self.unpriced_of(cap))
+            return replace(balance, is_unknown=is_unknown)
+
+        return self.once(("balance", cap), look)
+
+    def money(self, project: Project) -> ProjectMoney:
+        """The balances of all caps of a project."""
+        own = None if project.cap is None else self.priced(project_cap(project, project.cap))
+        shares = [
+            PoolShare(self.priced(part), self.priced(pool_cap(part.pool)))
+            for part in self.parts(project)
+            if part.pool is not None
+        ]
+        return ProjectMoney(own, tuple(shares))
+
+    def threshold_balance(self, project: Project, *, reserved: bool = True) -> Balance | None:
+        """The balance to which thresholds of a project refer: its own cap or all allocations.
+
+        If disks have exceeded one allocation, the excess does not count against the others.
+        Allocations that have ended or not begun do not count. Without `reserved`, it has only
+        what is spent.
+        """
+
+        def balance(cap: Cap) -> Balance:
+            return self.balance(cap) if reserved else self._spent_balance(cap)
+
+        if project.cap is not None:
+            return balance(project_cap(project, project.cap))
+        return combined(project, [balance(cap) for cap in self.parts(project)])
+
+    def _spent_balance(self, cap: Cap) -> Balance:
+        return Balance(cap, self.present(cap), self.spent(cap), 0)
+
+    # ------------------------------------------------- unknown prices, and pace
+
+    def unpriced(self) -> Sequence[UnpricedRow]:
+        """Everything that had no known price."""
+        return self.once("unpriced", lambda: ledger.unpriced_rows(self.sql))
+
+    def unpriced_until(self) -> Mapping[str, int]:
+        """Until when each payer paid for something without a known price."""
+        return self.once("until", lambda: unpriced_until(self.unpriced(), self.now))
+
+    def unpriced_of(self, cap: Cap) -> list[tuple[str, CostKind]]:
+        """What had no known price in the period of a cap whose spending is shown."""
+        if (within := self.counted(cap)) is None or not (rows := self.unpriced()):
+            return []
+        return unpriced_within(rows, within.start, self.now + 1, cap.id)
+
+    def burns(self) -> Mapping[str, Micros]:
+        """What each project spent in the last 30 days."""
+        return self.once("burns", lambda: rollups.burns(self.sql, self.now))
+
+    # ------------------------------------------------------------ how it goes on
+
+    def uses(self, balances: Sequence[Balance]) -> list[CapUse]:
+        """These balances, each with the reservations that its cap pays for."""
+        return [
+            CapUse(b, store.reservations_of(self.sql, b.cap.column, b.cap.id)) for b in balances
+        ]
+
+    def ends(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, Runway]:
+        """When each of these caps runs out, by id; `known` adds expiries by workspace."""
+        every = [*uses, *self._sharing(uses)]
+        runway_of = runways(every, self._expiries(every, known), self.now)
+        for use in uses:
+            if (at := self.ran_out_at(use.balance)) is not None:
+                runway_of[use.balance.cap.id] = spent_since(use.balance, at)
+        return {use.balance.cap.id: runway_of[use.balance.cap.id] for use in uses}
+
+    def threshold(
+        self, project: Project, uses: Sequence[CapUse], known: Mapping[str, int]
+    ) -> Runway:
+        """When a project's spending puts its workspaces to sleep; never without a limit."""
+        if project.auto_hibernate_threshold is None:
+            return NEVER
+        own = project.cap
+        caps = self.parts(project) if own is None else [project_cap(project, own)]
+        read = {use.balance.cap.id: use for use in uses}
+        counted = [read.get(cap.id) or self.uses([self.balance(cap)])[0] for cap in caps]
+        now = [use for use in counted if use.balance.within is not None]
+        ends = self._expiries(now, known)
+        return threshold(now, project.auto_hibernate_threshold, ends, self.now)
+
+    def ran_out_at(self, balance: Balance) -> int | None:
+        """When spending reached the amount of a cap in its present period; null if it has not."""
+        cap, within = balance.cap, balance.within
+        if within is None or not cap.amount or balance.settled < cap.amount:
+            return None
+        start = within.start
+        before = self._by(cap, start) if start else 0
+
+        def is_reached(more: int) -> bool:
+            return self._by(cap, start + more) - before >= cap.amount
+
+        return start + bisect_left(range(self.now - start), True, key=is_reached)
+
+    def _sharing(self, uses: Sequence[CapUse]) -> list[CapUse]:
+        """The caps of other projects that share these pools, and may run out earlier."""
+        known, sharing = {use.balance.cap.id for use in uses}, list[Cap]()
+        for use in uses:
+            if (pool := use.balance.cap.pool) is None or use.balance.cap.column != "pool":
+                continue
+            for id in sorted({row.allocation for row in use.rows if row.allocation} - known):
+                part = store.find_allocation(self.sql, id)
+                owner = None if part is None else projects.find(self.sql, part.project)
+                if part is None or owner is None:
+                    continue
+                caps = [allocation_cap(part, owner, pool)]
+                if owner.cap is not None:
+                    caps.append(project_cap(owner, owner.cap))
+                sharing += [cap for cap in caps if cap.id not in known]
+                known |= {cap.id for cap in caps}
+        return self.uses([self.balance(cap) for cap in sharing])
+
+    def _expiries(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, int]:
+        ids = sorted({reservation.id for use in uses for reservation in use.rows} - known.keys())
+        return store.expiries(self.sql, ids) | dict(known)
+
+    # ------------------------------------------------------------ period starts
+
+    def unmarked(self, caps: Sequence[Cap]) -> list[tuple[Cap, int]]:
+        """The caps for which no sum is stored yet at the beginning of their present period."""
+        periods = [(cap, window(cap.pool, self.now)) for cap in caps if cap.pool is not None]
+        began = [(cap, period.start) for cap, period in periods if period is not None]
+        marked = ledger.marked(self.sql, {at for _, at in began}) if began else set()
+        return [(cap, at) for cap, at in began if (cap.id, at) not in marked]
+
+    def mark(self, tx: Tx, caps: Sequence[Cap]) -> None:
+        """Store what was spent of each cap by the beginning of its present period."""
+        for cap, at in self.unmarked(caps):
+            ledger.mark(tx, cap.id, at, self._by(cap, at))
+
+
+class BookReader:
+    """Opens the books at the present moment."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db, self._clock = db, clock
+        self._memos = VersionedValue[dict[Hashable, Any]]()
+
+    def open(self, sql: Connection) -> Books:
+        """The books now, for a request about few caps."""
+        return Books(sql, unix_time(self._clock.now()))
+
+    def open_whole(self, sql: Connection) -> Books:
+        """The books now, for lists; as `open` within a transaction, which has no version yet."""
+        if (versions := self._db.versions(sql)) is None:
+            return self.open(sql)
+        now = unix_time(self._clock.now())
+        return Books(sql, now, memo=self._memos.get({}, dict, *sorted(versions.items()), now))
+
+
+def every_cap(sql: Connection) -> list[Cap]:
+    """All caps."""
+    owners = {project.id: project for project in projects.every(sql)}
+    pools = {pool.id: pool for pool in store.every_pool(sql)}
+    caps = [
+        project_cap(project, project.cap) for project in owners.values() if project.cap is not None
+    ]
+    for part in store.allocations_of(sql):
+        caps.append(allocation_cap(part, owners.get(part.project), pools[part.pool]))
+    return [*caps, *(pool_cap(pool) for pool in pools.values())]
+
+
+def _last_period(cap: Cap, end: int) -> Window | None:
+    """The last period of a pool that ended."""
+    return None if cap.pool is None else window(cap.pool, end - 1)
