@@ -17,6 +17,8 @@ class ReceivedRequest:
     path: str
     headers: dict[str, str]
     content: bytes
+    waits: bool = False
+    """Whether it is a GET with `?wait=`, which is not in `path`: the answer comes at once here."""
 
     @property
     def body(self) -> Any:
@@ -119,7 +121,10 @@ class Scripted:
             name, _, value = line.partition(": ")
             headers[name.lower()] = value
         content = file.read(int(headers.get("content-length", 0)))
-        return ReceivedRequest(words[0], words[1].removeprefix("/api/v1"), headers, content)
+        method, path = words[0], words[1].removeprefix("/api/v1")
+        waits = method == "GET" and "?wait=" in path
+        path = path.partition("?wait=")[0] if waits else path
+        return ReceivedRequest(method, path, headers, content, waits)
 
     def _next(self, line: str) -> Answer:
         script = self._scripts.get(line)

@@ -19,6 +19,15 @@ def test_follow_yields_each_state_until_the_wanted_one(wire, server):
     states = ["launching", "launching", "running"]
     server.on("GET /instances/mine", *map(workspace_in, states))
     assert [workspace["state"] for workspace in follow(wire, "mine", "running")] == states
+    assert [request.waits for request in server.asked] == [False, True, True]
+
+
+def test_workspace_whose_location_does_not_answer_is_not_waited_for_by_the_daemon(wire, server):
+    """Its state may be old, so the daemon would answer at once."""
+    old = workspace_in("running", waiting="the computer does not answer")
+    server.on("GET /instances/mine", workspace_in("launching"), old, workspace_in("running"))
+    assert len([*follow(wire, "mine", "running")]) == 3
+    assert [request.waits for request in server.asked] == [False, True, False]
 
 
 @pytest.mark.parametrize("state", ["stopped", "hibernated", "terminated"])

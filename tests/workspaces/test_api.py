@@ -448,6 +448,8 @@ def test_wait_answers_when_the_state_is_reached(make_daemon):
         assert answer.status_code == 201
         assert (answer.json()["state"], answer.json()["launch_progress"]) == ("running", 100)
         assert http.post("mine", "stop?wait=60").json()["new_state"] == "stopped"
+        assert http.post("mine", "start").json()["new_state"] == "starting"
+        assert http("GET", "/api/v1/instances/mine?wait=60").json()["state"] == "running"
         sure = {"confirm": "DELETE"}
         gone = http.post("mine", "terminate?wait=60", json=sure).json()
         assert gone["state"] == "terminated"
@@ -462,8 +464,11 @@ def test_wait_ends_after_its_time_or_when_the_daemon_stops(http, daemon):
     daemon.settle()
     threading.Timer(0.1, daemon.db.bus.close).start()
     assert http.post("mine", "stop?wait=300").json()["new_state"] == "stopping"
+    assert http("GET", "/api/v1/instances/mine?wait=300").json()["state"] == "stopping"
     for bad in ("301", "-1", "x", "", "1&wait=2", "1e1"):
         failed(http.post("mine", f"stop?wait={bad}"), 422, "VALIDATION_FAILED")
+        failed(http("GET", f"/api/v1/instances/mine?wait={bad}"), 422, "VALIDATION_FAILED")
+    failed(http("GET", "/api/v1/instances/unknown?wait=300"), 404, "INSTANCE_NOT_FOUND")
 
 
 def test_reads_call_neither_provider_nor_database(http, daemon, cloud, monkeypatch):

@@ -540,6 +540,23 @@ def test_unchanged_survey_does_not_read_the_rows(
     assert workspace_state() == "stopped"
 
 
+def test_machine_with_news_is_recorded_without_a_survey(daemon, cloud, clock, workspace_state):
+    """As when its supervisor was killed: only `look_at` would tell, which a due row asks for."""
+    settle(daemon, clock)
+    cloud.calls.clear()
+    newest, [machine] = daemon.db.newest_event(), cloud.survey()
+    daemon.reconciler.has_news([machine])
+    assert row(daemon, "due_at")[0] == NEVER_DUE, "nothing differs"
+    cloud.stop(machine.id)
+    [machine] = cloud.survey()
+    daemon.reconciler.has_news([machine])
+    assert row(daemon, "due_at")[0] == clock.now()
+    clock.advance(seconds=10)  # what it reconciles with is never older than the news
+    daemon.loop.once()
+    assert workspace_state() == "stopped"
+    assert daemon.db.newest_event() > newest
+
+
 def test_estimated_ready_time_is_the_median_of_measured_times(daemon, cloud, clock):
     cloud.faults.slow = timedelta(seconds=40)
     daemon.workspaces.launch(LaunchRequest(name="first", template=ML))

@@ -7,7 +7,9 @@ import base64
 import fcntl
 import json
 import os
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +18,7 @@ from prism.agent.protocol import (
     INTENT,
     LOCK,
     OBSERVED,
+    REPORTS_SOCKET,
     SPEC,
     TOKEN_FILE,
     LocalMachineSpec,
@@ -23,6 +26,7 @@ from prism.agent.protocol import (
     ObservedMachine,
     Stamp,
     replace_file,
+    socket_address,
     stamp,
 )
 from prism.agent.safe_paths import remove_tree
@@ -85,6 +89,16 @@ class Folder:
     def write_report(self, report: ObservedMachine, durable: bool) -> None:
         """Write a report of the machine."""
         write(self.path / OBSERVED, report, durable)
+
+    def announce_report(self) -> None:
+        """Tell the daemon that the report has news; without a daemon, it is read later."""
+        with (
+            suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
+            socket_address(self.path.parent, REPORTS_SOCKET) as address,
+        ):
+            sender.setblocking(False)
+            sender.sendto(os.fsencode(self.path.name), address)
 
     def token(self, make: bool = True) -> str:
         """The secret of the services, 256 bits; made if missing, or with `make=False` empty."""

@@ -24,7 +24,7 @@ from prism.agent import packet_filter, syscalls
 from prism.agent.foreign_requests import REFUSAL, head_of, is_foreign
 from prism.agent.kernel_limits import limit_this_namespace
 from prism.agent.processes import PR_SET_PDEATHSIG, prctl
-from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET
+from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET, socket_address
 from prism.agent.sockets import NETLINK_SOCK_DIAG, owner_of
 
 DIAGNOSIS = b"d"  # a request that only its supervisor sends
@@ -338,20 +338,18 @@ def _open(path: str) -> int:
 
 
 def _listen(folder: Path, name: str) -> socket.socket:
-    """A Unix socket in a folder, through a descriptor, since the path of one must be short."""
+    """A Unix socket in a folder."""
     path = folder / name
     path.unlink(missing_ok=True)
-    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        listener.bind(f"/proc/self/fd/{descriptor}/{name}")
+        with socket_address(folder, name) as address:
+            listener.bind(address)
         path.chmod(0o600)
         listener.listen(LISTEN_BACKLOG)
     except OSError:
         listener.close()
         raise
-    finally:
-        os.close(descriptor)
     return listener
 
 

@@ -12,7 +12,8 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -36,6 +37,7 @@ TREE_FILE = "tree.json"  # its tree of packages; written by the supervisor
 MOUNTS_FILE = (
     ".mounts.json"  # beside the folder, after its name: its volumes; written by the daemon
 )
+REPORTS_SOCKET = "reports.sock"  # beside the folder: the daemon hears there which report has news
 
 State = Literal["on", "off", "asleep", "gone"]
 Phase = Literal["starting", "on", "stopping", "off", "asleep", "failed", "gone"]
@@ -368,6 +370,19 @@ class ServedByMachine(TypedDict, total=False):
     user: str
     home: str
     services: dict[str, ServedService]
+
+
+@contextmanager
+def socket_address(folder: Path, name: str) -> Iterator[str]:
+    """A short address for a Unix socket in a folder: the path of one has at most 108 bytes."""
+    if sys.platform != "linux":
+        yield str(folder / name)
+        return
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{name}"
+    finally:
+        os.close(descriptor)
 
 
 def stamp(path: str | Path) -> Stamp | None:

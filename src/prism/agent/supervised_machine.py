@@ -121,6 +121,8 @@ class SupervisedMachine:
                 if error.errno not in DISK_FULL_ERRORS:
                     raise
                 return  # the machine continues, and the next round writes it
+            if _news(observed) != _news(self._reported):
+                self.folder.announce_report()
             self._event_log.note(self._reported or self._before, observed)
             self._reported = observed
 
@@ -330,6 +332,11 @@ class SupervisedMachine:
         words = f" Its last output: {output}" if output else ""
         message = f"{how}{lost}. {again}.{words}"
         return _machine_died(how, message, self._phase)
+
+
+def _news(report: ObservedMachine) -> tuple[object, ...]:
+    """What somebody may be waiting for."""
+    return tuple(report.get(name) for name in ("phase", "run", "stage", "failure"))
 
 
 def _machine_died(how: str, message: str, before: str) -> MachineFailure:

@@ -12,6 +12,7 @@ from prism.lifecycle import COMES_UP, UNDER_WAY, VERBS
 
 GOALS = {"launch": "running"} | {name: verb.goal for name, verb in VERBS.items()}
 FIRST_POLL_DELAY, MAX_POLL_DELAY, GROWTH = 0.05, 1.0, 1.3
+ANSWER_WITHIN = 1  # seconds until the daemon answers, though the change is still under way
 # Seconds without a daemon until we give up: enough for a restart. And seconds until a failure that
 # existed at first counts: it may be the reason for the request.
 FAILURE_SECONDS = 15.0
@@ -45,9 +46,13 @@ def follow(
                 details=f"waited {seconds:g} s; the work continues",
                 remediation=f"Look again: `prism show {name}`",
             )
-        time.sleep(pause)
+        began, waits = time.monotonic(), workspace["state"] in UNDER_WAY
+        if not waits:
+            time.sleep(pause)
+        workspace = _fetch(wire, name, goal, until, ANSWER_WITHIN if waits else 0)
+        if waits and workspace["state"] in UNDER_WAY:  # it answers early while it ends
+            time.sleep(max(0.0, pause - (time.monotonic() - began)))
         pause = min(pause * GROWTH, MAX_POLL_DELAY)
-        workspace = _fetch(wire, name, goal, until)
 
 
 def is_old(workspace: dict[str, Any]) -> bool:
@@ -68,10 +73,13 @@ def stage_of(workspace: dict[str, Any]) -> tuple[str | None, int | None]:
     return workspace.get("stage"), progress
 
 
-def look(wire: Wire, name: str, goal: str) -> dict[str, Any]:
-    """One workspace; after `terminate`, a missing one counts as terminated."""
+def look(wire: Wire, name: str, goal: str, wait: int = 0) -> dict[str, Any]:
+    """One workspace; after `terminate`, a missing one counts as terminated.
+
+    With `wait`, the daemon answers when no change is under way, or after so many seconds.
+    """
     try:
-        workspace: dict[str, Any] = wire.ask("GET", f"/instances/{quoted(name)}")
+        workspace: dict[str, Any] = wire.ask("GET", f"/instances/{quoted(name)}", wait=wait)
     except NotFound:
         if goal == "terminated":
             return {"name": name, "state": "terminated"}
@@ -79,12 +87,12 @@ def look(wire: Wire, name: str, goal: str) -> dict[str, Any]:
     return workspace
 
 
-def _fetch(wire: Wire, name: str, goal: str, until: float | None) -> dict[str, Any]:
+def _fetch(wire: Wire, name: str, goal: str, until: float | None, wait: int) -> dict[str, Any]:
     """Fetch the workspace again; waits while the daemon restarts, but does not start it."""
     patient = time.monotonic() + FAILURE_SECONDS
     while True:
         try:
-            return look(wire, name, goal)
+            return look(wire, name, goal, wait)
         except DaemonUnreachable:
             if time.monotonic() >= min(patient, until or patient):
                 raise

@@ -10,7 +10,13 @@ import os
 import socket
 from pathlib import Path
 
-from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET, send_descriptors
+from prism.agent.protocol import (
+    PUBLISH,
+    SOCKET_TABLES,
+    TCP_SOCKET,
+    send_descriptors,
+    socket_address,
+)
 
 GATEWAY_TIMEOUT = 5.0
 HOST, LISTEN_BACKLOG = "127.0.0.1", 128
@@ -60,17 +66,16 @@ def _tcp_socket(network: str, family: socket.AddressFamily) -> socket.socket:
 
 
 def _ask_gateway(network: str, request: bytes, descriptors: list[int] | None = None) -> list[int]:
-    """The descriptors in a gateway's answer. Opens its folder, since socket paths are short."""
+    """The descriptors in a gateway's answer."""
     path = Path(network)
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gateway:
-            gateway.settimeout(GATEWAY_TIMEOUT)
-            gateway.connect(f"/proc/self/fd/{folder}/{path.name}")
-            send_descriptors(gateway, request, descriptors or [])
-            reply, received, _, _ = socket.recv_fds(gateway, 16, 2)
-            if not reply:
-                raise ConnectionResetError("the workspace's network has ended")
-            return received
-    finally:
-        os.close(folder)
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gateway,
+        socket_address(path.parent, path.name) as address,
+    ):
+        gateway.settimeout(GATEWAY_TIMEOUT)
+        gateway.connect(address)
+        send_descriptors(gateway, request, descriptors or [])
+        reply, received, _, _ = socket.recv_fds(gateway, 16, 2)
+        if not reply:
+            raise ConnectionResetError("the workspace's network has ended")
+        return received

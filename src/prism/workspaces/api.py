@@ -109,9 +109,13 @@ async def list_instances(
     return Response(body, media_type=JSON, headers=headers)
 
 
-@router.get("/{name:str}", responses=ONE)
+@router.get("/{name:str}", responses=ONE, opt=WAITS)
 async def show_instance(name: Name, read_model: Newest) -> Response[bytes]:
-    """One workspace, by name or instance id."""
+    """One workspace, by name or instance id.
+
+    `?wait=SECONDS` (at most 300) answers when no change of it is under way, or when the time is
+    over.
+    """
     return Response(read_model.fresh(name), media_type=JSON)
 
 

@@ -1,6 +1,6 @@
 """What workspaces need from a provider."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -148,6 +148,14 @@ class SingleMachineSurvey(Protocol):
 
     def look_at(self, id: str) -> Machine | None:
         """The machine, as a survey would show it now; None if only a survey can tell."""
+
+
+@runtime_checkable
+class TellsNews(Protocol):
+    """A provider that hears of changes of its machines before the next survey."""
+
+    on_news: Callable[[Sequence[Machine]], object]
+    """Called with machines that may have changed, in a thread of the provider."""
 
 
 @runtime_checkable

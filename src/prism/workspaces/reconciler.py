@@ -188,6 +188,15 @@ class WorkspaceReconciler:
                 self._first_surveys.failed(location)
         return min(compute.calm for compute in self._computes.values())
 
+    def has_news(self, machines: Sequence[Machine]) -> None:
+        """Make the workspaces due that differ from these machines, which were just looked at."""
+        by_key = {machine.key: machine for machine in machines}
+        with self._db.read() as sql:
+            rows = store.by_ids(sql, [*by_key])
+        if changed := [row.id for row in rows if differs(row, by_key[row.id])]:
+            with self._db.write() as tx:
+                store.make_due(tx, changed, self._clock.now())
+
     def _is_confirmation_due(self, location: str, count: int) -> bool:
         """Whether the last confirmation is old enough, for this many machines."""
         before, at = self._confirmed.get(location), self.last_surveys[location].at

@@ -1,7 +1,7 @@
-"""`?wait=SECONDS`: delays the answer to a request until the request is fulfilled.
+"""`?wait=SECONDS`: delays the answer to a request until the workspace's last request is fulfilled.
 
 As a middleware it waits after the handler's transaction, so nothing is locked. Then it writes the
-workspace's current state into the answer.
+workspace's current state into the answer. A `GET` is handled after waiting.
 """
 
 import asyncio
@@ -40,7 +40,11 @@ class WaitMiddleware:
             return await self._app(scope, receive, send)
         if WAIT not in scope["route_handler"].opt.get(PARAMETERS, ()):
             return await self._app(scope, receive, send)
-        seconds, held = _seconds(scope), _HeldAnswer(send)
+        seconds = _seconds(scope)
+        if scope["method"] == "GET":
+            await self._until_settled(scope["path_params"]["name"], seconds)
+            return await self._app(scope, receive, send)
+        held = _HeldAnswer(send)
         await self._app(scope, receive, held)
         if held.status in {200, 201} and "name" in held.answer:
             # The name of the request: the answer has the short one, which may mean another.

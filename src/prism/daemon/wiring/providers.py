@@ -61,7 +61,7 @@ from prism.workspaces.first_surveys import NOT_SEEN, FirstSurveys
 from prism.workspaces.hooks import AdmissionCheck, ChangeListener
 from prism.workspaces.machine_notes import MachineNotes
 from prism.workspaces.model import Offer, ProviderMissing, Workspace
-from prism.workspaces.ports import Compute
+from prism.workspaces.ports import Compute, TellsNews
 from prism.workspaces.reconciler import WorkspaceReconciler
 
 if TYPE_CHECKING:
@@ -412,6 +412,9 @@ class ProviderWiring(BillingWiring):
             first_surveys=self.first_surveys,
             rollbacks=self.rollbacks,
         )
+        for compute in computes.values():
+            if isinstance(compute, TellsNews):
+                compute.on_news = reconciler.has_news
         return reconciler
 
     def _storage_loops(

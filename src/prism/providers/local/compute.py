@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,6 +51,7 @@ from prism.providers.local.folder_setup import (
 )
 from prism.providers.local.mounted_folders import workspace_folder
 from prism.providers.local.offer import machine_id
+from prism.providers.local.report_listener import ReportListener
 from prism.providers.local.ssh.gate import SshGate
 from prism.recovery.model import FoundMachine
 from prism.workspaces.idleness import Idleness, IdleRule
@@ -123,6 +124,8 @@ class LocalCompute:
         self.environ = environ
         self.on_launch: Callable[[], None] = lambda: None
         """Called when a new machine was made."""
+        self.on_news: Callable[[Sequence[Machine]], object] = lambda _: None
+        """Called with machines whose supervisor reported something new, or was replaced."""
         self._root, self._minute = root.absolute(), minute
         self._remembered = min(remembered, REMEMBERED)
         cache = cache or self._root.parent / "cache"
@@ -133,6 +136,7 @@ class LocalCompute:
         """Whether the disk with the workspaces is there."""
         self._surveyed = False
         self._writing = threading.Lock()
+        self._reports = ReportListener(self._root, self._has_news)
         self._published: dict[tuple[str, int], PublishedPort] = {}  # by machine and its port
         self.peers = WorkspacePeers(self._sandboxed, self._supervisors, self._networked)
         """Tells which connections to the daemon come from a workspace."""
@@ -142,18 +146,7 @@ class LocalCompute:
     def survey(self) -> Sequence[Machine]:
         """Every folder of a machine, also a destroyed one; starts supervisors that are missing."""
         self.disk.require()
-        machines, lost = {}, []
-        for name in self._machine_ids():
-            if (machine := self._look(name)) is None:
-                lost.append(name)
-            else:
-                machines[name] = machine
-        supervision.revive(
-            [self._root / name for name in lost], REVIVAL.total_seconds(), self.environ
-        )
-        for name in lost:
-            if machine := self._look(name) or self._without_supervisor(name):
-                machines[name] = machine
+        machines = self._machines(self._machine_ids())
         for name, machine in machines.items():
             # A supervisor could still write its last report into the folder.
             path = self._root / name
@@ -165,6 +158,32 @@ class LocalCompute:
         if forgotten:
             self.ssh.look()
         return list(machines.values())
+
+    def _machines(self, names: Iterable[str]) -> dict[str, Machine]:
+        """Machines by name; starts supervisors that are missing."""
+        machines, lost = {}, []
+        for name in names:
+            if (machine := self._look(name)) is None:
+                lost.append(name)
+            else:
+                machines[name] = machine
+        supervision.revive(
+            [self._root / name for name in lost], REVIVAL.total_seconds(), self.environ
+        )
+        for name in lost:
+            if machine := self._look(name) or self._without_supervisor(name):
+                machines[name] = machine
+        return machines
+
+    def listen(self) -> None:
+        """Hear of changes at once, from now on until `close`."""
+        self._reports.start()
+
+    def _has_news(self, names: Collection[str]) -> None:
+        self.disk.require()
+        present = [name for name in names if self._folder(name)]
+        if machines := self._machines(present):
+            self.on_news([*machines.values()])
 
     def folder_ids(self) -> set[str]:
         """The ids of all folders of machines."""
@@ -181,6 +200,7 @@ class LocalCompute:
         id = machine_id(spec.key)
         if is_new := make(self._root / id, spec, self._options):
             self.disk.require()  # from now on it is known that the disk holds something
+            self._reports.listen()
             self.on_launch()
         if self._look(id) is None:
             supervision.ensure(self._root / id, self.environ)
@@ -227,7 +247,8 @@ class LocalCompute:
             raise Unavailable(f"The files of {id} cannot be replaced: {error}") from error
 
     def close(self) -> None:
-        """Stop copies; machines keep running."""
+        """Stop copies, and hear nothing more; machines keep running."""
+        self._reports.stop()
         self._replacements.close()
 
     def expire(self, id: str, at: datetime | None, action: SleepAction) -> None:
@@ -397,10 +418,12 @@ class LocalCompute:
                 return None
             self._cached[name] = cached
             self.ssh.look()
-        if cached.supervised and not folders.supervisor_pid(path):
-            if stamps == _stamps(path):
-                return None
-            return self._look(name)  # it ended normally between the two reads
+        if cached.supervised:
+            if not (process := folders.supervisor_pid(path)):
+                if stamps == _stamps(path):
+                    return None
+                return self._look(name)  # it ended normally between the two reads
+            self._reports.follow(name, process)
         return cached.machine
 
     def _read(self, name: str, stamps: tuple[Stamp | None, Stamp | None]) -> CachedMachine | None:

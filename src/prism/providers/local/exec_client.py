@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from prism.agent.protocol import (
     ExecRequest,
     framed,
     send_descriptors,
+    socket_address,
 )
 from prism.errors import Unavailable
 
@@ -131,16 +131,13 @@ def _decode_answer(line: bytes) -> ExecAnswer:
 
 
 def _connect(folder: Path) -> socket.socket:
-    """A connection; on Linux through a descriptor, because a socket's path must be short."""
+    """A connection to the machine of a folder."""
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(20)
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        path = f"/proc/self/fd/{descriptor}" if sys.platform == "linux" else str(folder)
-        connection.connect(f"{path}/{EXEC_SOCKET}")
+        with socket_address(folder, EXEC_SOCKET) as address:
+            connection.connect(address)
     except OSError as error:
         connection.close()
         raise Unavailable(f"The machine is not on: {error}") from error
-    finally:
-        os.close(descriptor)
     return connection

@@ -132,7 +132,8 @@ class LocalProvider:
         """Does nothing: this computer is always connected."""
 
     def start(self, connected: Callable[[str], object]) -> None:
-        """Nothing joins later."""
+        """Hear of changes of its machines; nothing joins later."""
+        self.compute.listen()
 
     def wake(self) -> None:
         """Nothing joins later."""
