@@ -120,6 +120,55 @@ def test_access_rules_equal_rights_txt():
     assert table == RIGHTS.read_text()
 
 
+# By the beginning of a path: the kind of object whose name is its first parameter.
+NAMED_IN_PATH = {
+    **dict.fromkeys(("/api/v1/instances", "/api/v1/idle/instances", "/api/v1/logs"), "workspace"),
+    **dict.fromkeys(("/web-proxy", "/dcv-proxy", "/ssh-proxy"), "workspace"),
+    "/api/v1/projects": "project",
+    "/api/v1/invitations/project": "project",
+    "/api/v1/invitations": "invitation",
+    "/api/v1/storage/volumes": "volume",
+    "/api/v1/snapshots": "snapshot",
+}
+READING = {
+    *(AccessVerb.ANY, AccessVerb.LOOK, AccessVerb.READ, AccessVerb.USE),
+    *(AccessVerb.FOUND, AccessVerb.LAUNCH),
+}
+"""Verbs that allow to change no object that exists."""
+# An invited person answers, who has no role yet; the token in the mail is their right.
+ANSWERED = {f"POST /api/v1/invitations/{{invitation_id}}/{word}" for word in ("accept", "decline")}
+OF_OPERATOR = {
+    "POST /api/v1/snapshots/{name}/copy"
+}  # written with the rights of the daemon's user
+
+
+def object_in_path(route):
+    """The kind and the parameter of the object that a path names, if any."""
+    path = route.partition(" ")[2]
+    begin, _, rest = path.partition("/{")
+    if not rest or begin not in NAMED_IN_PATH or route in OF_OPERATOR:
+        return None
+    return NAMED_IN_PATH[begin], rest.partition("}")[0]
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if object_in_path(route)])
+def test_right_is_about_the_object_in_the_path(route):
+    """Independent of both lists: a wrong right that was copied into the other fails here."""
+    rule = ROUTES[route]
+    assert (rule.kind, rule.where) == object_in_path(route)
+    assert not (rule.optional or rule.narrow or rule.whole), "the object is always named"
+    if not route.startswith(("GET ", "HEAD ", "OPTIONS ")):
+        assert rule.verb not in READING, "it changes an object, so reading it is not enough"
+        assert rule.own not in READING or rule.whose or route in ANSWERED
+
+
+def test_routes_with_an_object_in_their_path_are_found():
+    assert {
+        kind for route in ROUTES if (named := object_in_path(route)) for kind in named[:1]
+    } == {*NAMED_IN_PATH.values()}
+    assert len([route for route in ROUTES if object_in_path(route)]) > 60
+
+
 def test_caller_has_no_rights_by_default():
     caller = Caller(name="x")
     assert (caller.operator, dict(caller.roles), caller.token_project) == (False, {}, None)

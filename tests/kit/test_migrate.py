@@ -85,6 +85,61 @@ def test_migrated_schema_equals_the_declared_tables(url):
     assert versions == revisions(MIGRATIONS_FOLDER)[-1:]
 
 
+def server_defaults(url):
+    """By column, the value that the database writes if a statement names none."""
+    engine = create_engine(url)
+    seen = inspect(engine)
+    defaults = {
+        f"{table}.{column['name']}": str(column["default"]).split("::")[0].strip("'")
+        for table in {*seen.get_table_names()} & {*metadata.tables}
+        for column in seen.get_columns(table)
+        if column["default"] is not None and not column["default"].startswith("nextval")
+    }
+    engine.dispose()
+    return defaults
+
+
+def test_migrated_columns_have_the_defaults_of_the_declared_tables(url):
+    """Else a forgotten value is an error in new databases only, or in old ones only."""
+    upgrade(url, MIGRATIONS_FOLDER)
+    migrated = server_defaults(url)
+    engine = create_engine(url)
+    metadata.drop_all(engine)
+    metadata.create_all(engine)
+    engine.dispose()
+    assert migrated == server_defaults(url)
+
+
+def rows_of_each_table(url):
+    """How many rows each table has."""
+    return {
+        table: ask(url, f'SELECT count(*) FROM "{table}"')[0]
+        for table in tables(url) - {"alembic_version"}
+    }
+
+
+def test_filled_row_of_each_table_is_upgraded(tmp_path):
+    """A column without a default, or a table that is made anew, must not refuse or lose rows."""
+    url, folder = f"sqlite:///{tmp_path / 'filled.db'}", tmp_path / "steps"
+    shutil.copytree(MIGRATIONS_FOLDER, folder, ignore=shutil.ignore_patterns("[0-9]*", "*.pyc"))
+    counts = dict[str, int]()
+    for step in sorted((MIGRATIONS_FOLDER / "versions").glob("[0-9]*.py")):
+        shutil.copy(step, folder / "versions")
+        upgrade(url, folder)
+        after = rows_of_each_table(url)
+        assert {table: count for table, count in counts.items() if table in after} == {
+            table: after[table] for table in counts if table in after
+        }, step.stem
+        engine = create_engine(url)
+        with engine.begin() as sql:
+            for table in (table for table, count in after.items() if count == 0):
+                insert_row(sql, table, {inspect(sql).get_columns(table)[0]["name"]: 1})
+        engine.dispose()
+        counts = rows_of_each_table(url)
+    assert len(counts) > 20
+    assert min(counts.values()) > 0
+
+
 def test_migrated_sqlite_has_the_declared_indexes_and_autoincrement(tmp_path):
     """Alembic does not compare partial indexes and AUTOINCREMENT."""
     new_url = f"sqlite:///{tmp_path / 'made.db'}"

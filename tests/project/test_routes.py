@@ -6,8 +6,9 @@ import re
 import pytest
 
 from prism.kit import stream
+from prism.kit.events import RESYNC
 from tests.project.openapi import WRITTEN, described
-from tests.project.tree import refuse
+from tests.project.tree import ROOT, refuse
 from tests.shapes import EXAMPLES
 
 KINDS = {
@@ -121,6 +122,18 @@ def test_every_route_has_a_description_and_a_tag(openapi):
         for method, operation in methods.items():
             assert operation.get("description"), f"{method} {path}"
             assert operation.get("tags"), f"{method} {path}"
+
+
+def test_web_gui_has_a_text_for_each_event(openapi):
+    """Without one it would show the name of the event, such as `Invitation mailed`."""
+    events = openapi["components"]["schemas"]["LiveEvent"]["anyOf"]
+    shapes = (resolved(openapi, event) for event in events)
+    names = {shape["properties"]["event"]["const"] for shape in shapes}
+    strings = (ROOT / "web/src/strings.ts").read_text()
+    [table] = re.findall(r"^const EVENTS.*? = {\n(.*?)^};", strings, re.DOTALL | re.MULTILINE)
+    texts = {*re.findall(r"^  (\w+): '.+',$", table, re.MULTILINE)}
+    refuse(names - texts - {RESYNC}, "Write a text for the event in EVENTS of web/src/strings.ts")
+    refuse(texts - names, "No event has this name; delete its text from web/src/strings.ts")
 
 
 def test_every_schema_has_a_unique_title(openapi):

@@ -290,6 +290,21 @@ def test_volume_being_deleted_is_never_made_or_attached(seen):
     )
 
 
+def test_volume_is_not_deleted_while_a_machine_has_it():
+    """Such as a machine that was unknown at the time of the request; its data would be lost."""
+    leaving, hosts = volume(verb=StorageVerb.DELETE), {"w": host()}
+    for links in (
+        [link(attached=True)],
+        [Attachment(volume="v", workspace="m", name="", machine="m", attached=True)],
+    ):
+        step = plan_volume(leaving, StorageObserved.THERE, links, hosts)
+        assert step.act is StorageAction.WAIT, links
+    unwanted = [link(attached=True, wanted=False)]
+    step = plan_volume(leaving, StorageObserved.THERE, unwanted, hosts)
+    assert step.act is StorageAction.DETACH
+    assert plan_volume(leaving, StorageObserved.THERE, [], hosts).act is StorageAction.DELETE
+
+
 def test_next_step_of_a_snapshot_follows_from_observation_and_tries():
     for seen, tried in product(StorageObserved, (0, 1)):
         act = plan_snapshot(snapshot(attempted_generation=tried), seen, host())

@@ -68,7 +68,7 @@ ended_pools = Table(  # names of deleted pools, to which the ledger still refers
     Column("id", String, primary_key=True),
     Column("name", String, nullable=False),
     Column("ended_at", Utc, nullable=False),
-    Column("time_zone", String, nullable=False),
+    Column("time_zone", String, nullable=False, server_default="UTC"),
 )
 allocations = Table(
     "allocations",
@@ -110,9 +110,9 @@ reservations = Table(
     Column("disk", BigInteger),
     Column("disk_since", BigInteger, nullable=False),
     Column("disk_until", BigInteger, nullable=False),
-    Column("part_until", BigInteger, nullable=False),
+    Column("part_until", BigInteger, nullable=False, server_default="0"),
     Column("kept", Boolean, nullable=False),
-    Column("counted", BigInteger, nullable=False),
+    Column("counted", BigInteger, nullable=False, server_default="0"),
     *leased("reservations"),
     info=topic(RESERVED),
 )

@@ -23,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    false,
     func,
     insert,
     or_,
@@ -74,7 +75,8 @@ segments = Table(
     Column("ended", BigInteger),
     Column("counted", BigInteger),  # until when an open one counts; null: until now
     Column("reconstructed", Boolean, nullable=False),
-    Column("is_minimum", Boolean, nullable=False),  # the rest of the least charge for a run
+    # the rest of the least charge for a run
+    Column("is_minimum", Boolean, nullable=False, server_default=false()),
     Index("segments_of", "resource", "ended"),
     Index("segments_ended", "ended"),
     info=topic(LEDGER),
