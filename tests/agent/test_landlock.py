@@ -1,6 +1,9 @@
 """The wall of Landlock: which trees programs may read and change."""
 
+import ctypes
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ import pytest
 
 from prism.agent import init, landlock
 from prism.agent.landlock import file_rules
+from tests.optional import not_none
 
 ATTEMPTS = """
 import json, os, sys
@@ -62,6 +66,62 @@ def test_only_the_trees_in_the_rules_can_be_read_and_changed(tmp_path):
     assert allowed["change"] == allowed["other"] == [True, True, True]
     assert allowed["hidden"][:2] == [False, False]
     assert moved, "a file cannot be moved from one folder to another"
+
+
+SIGNALS = """
+import json, os, signal, socket, subprocess, sys
+from prism.agent.init import restrict_files, ruleset_of
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+restrict_files(ruleset_of({"read": ["/"], "change": ["/"]}))
+own = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+def refused(act, *words):
+    try:
+        act(*words)
+    except PermissionError:
+        return True
+    return False
+door = socket.socket(socket.AF_UNIX)
+print(json.dumps([
+    refused(os.kill, os.getppid(), 0), refused(os.kill, child.pid, signal.SIGKILL),
+    refused(os.kill, own.pid, signal.SIGKILL), refused(door.connect, "\\0" + sys.argv[1]),
+]))
+for process in (child, own):
+    process.stdin.close()
+"""
+
+
+def test_programs_reach_no_processes_and_abstract_sockets_of_others():
+    if init.landlock_version() < init.LANDLOCK_SCOPED:
+        pytest.skip("this kernel has no Landlock of version 6 or newer")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"\0prism-test-{os.getpid()}")
+        server.listen()
+        done = subprocess.run(
+            [sys.executable, "-c", SIGNALS, f"prism-test-{os.getpid()}"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stderr
+    parent, child_from_before, own_child, door = json.loads(done.stdout)
+    assert (parent, child_from_before, door) == (True, True, True)
+    assert not own_child
+
+
+@pytest.mark.parametrize(("version", "length"), [(2, 8), (5, 8), (6, 24)])
+def test_older_kernels_are_asked_only_for_what_they_know(monkeypatch, version, length):
+    asked = []
+
+    class Kernel:
+        def syscall(self, number, attributes, size, _):
+            asked.append((bytes(attributes), size))
+            return os.open("/dev/null", os.O_RDONLY)
+
+    monkeypatch.setattr(init, "landlock_version", lambda: version)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Kernel())
+    os.close(not_none(init.ruleset_of({"read": [], "change": []})))
+    [(attributes, size)] = asked
+    assert len(attributes) == size == length
 
 
 def test_kernel_without_landlock_restricts_nothing(monkeypatch):

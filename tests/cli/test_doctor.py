@@ -281,8 +281,9 @@ def test_sensitive_files_visible_to_workspaces_are_named(make_context, home):
     ],
 )
 def test_x_display_without_authentication_is_a_warning(
-    make_context, tmp_path, answer, level, message
+    make_context, tmp_path, monkeypatch, answer, level, message
 ):
+    monkeypatch.setattr(sandbox, "landlock_version", lambda: 5)
     assert worst_finding(
         sandbox.display, make_context(root=root_with(tmp_path, proc__net__unix=""))
     ) == (
@@ -300,6 +301,15 @@ def test_x_display_without_authentication_is_a_warning(
         seen, words = worst_finding(sandbox.display, make_context(root=root))
         thread.join()
     assert (seen, message in words) == (level, True), words
+
+
+def test_x_display_is_closed_to_workspaces_by_a_newer_kernel(make_context, tmp_path, monkeypatch):
+    table = "Num RefCount\n0: 2 0 10000 1 1 12 @/tmp/.X11-unix/X0\n"
+    root = root_with(tmp_path, proc__net__unix=table)
+    monkeypatch.setattr(sandbox, "landlock_version", lambda: 6)
+    level, words = worst_finding(sandbox.display, make_context(root=root))
+    assert level == "ok"
+    assert "closes @/tmp/.X11-unix/X0 to workspaces" in words
 
 
 def answer_as_x_server(server, answer):

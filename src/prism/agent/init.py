@@ -44,6 +44,8 @@ LANDLOCK_READ = 0b1101  # execute, read a file, list a folder
 LANDLOCK_ALL = (1 << 14) - 1  # also write, make, remove, and move to another folder
 LANDLOCK_TRUNCATE = 1 << 14
 LANDLOCK_OF_FILES = 0b111 | LANDLOCK_TRUNCATE
+LANDLOCK_SCOPED = 6  # the version (Linux 6.12) that keeps these two within the workspace:
+LANDLOCK_SCOPES = 0b11  # connections to abstract Unix sockets, and signals
 LAST_CAPABILITY = "/proc/sys/kernel/cap_last_cap"
 
 
@@ -242,13 +244,16 @@ def landlock_version() -> int:
 def ruleset_of(rules: dict[str, list[str]]) -> int | None:
     """A ruleset that allows these trees; None if the kernel has no Landlock that programs bear.
 
-    Before its second version (Linux 5.19), no file could be moved to another folder.
+    Before its second version (Linux 5.19), no file could be moved to another folder. With its
+    sixth (Linux 6.12), programs under it also reach no abstract Unix socket that others made, such
+    as that of the user's display, and send no signals to others.
     """
     if sys.platform != "linux" or (version := landlock_version()) < LANDLOCK_LEAST:
         return None
     libc = ctypes.CDLL(None, use_errno=True)
     change = LANDLOCK_ALL | (LANDLOCK_TRUNCATE if version >= 3 else 0)
-    attributes = struct.pack("=Q", change)
+    scopes = LANDLOCK_SCOPES if version >= LANDLOCK_SCOPED else 0
+    attributes = struct.pack("=QQQ", change, 0, scopes)[: 24 if scopes else 8]
     _checked(ruleset := libc.syscall(LANDLOCK_CREATE, attributes, len(attributes), 0))
     for path in rules["read"]:
         _allow(libc, ruleset, path, LANDLOCK_READ)

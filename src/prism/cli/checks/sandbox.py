@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from prism.agent.init import LANDLOCK_SCOPED, landlock_version
 from prism.agent.protocol import SEEN, IsolationReport
 from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.cli.checks.machine import installing
@@ -161,12 +162,14 @@ def _owner(ids: str) -> str | None:
 
 
 def display(context: CheckContext) -> Finding:
-    """Whether an X11 display listens on an abstract socket, which no sandbox hides."""
+    """Whether an X11 display listens on an abstract socket, which only Landlock hides."""
     if context.platform != "linux":
         return skipped("only Linux has sockets without a file")
     names = sorted({*DISPLAY.findall(context.kernel("proc/net/unix") or "")})
     if not names:
         return ok("none that a workspace could reach")
+    if landlock_version() >= LANDLOCK_SCOPED:
+        return ok(f"the kernel closes @{names[0]} to workspaces (Landlock)")
     for name in names:
         if _admits(name):
             return warning(
