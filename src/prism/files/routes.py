@@ -23,7 +23,7 @@ from prism.files.model import (
 )
 from prism.files.plan import download_name, span
 from prism.files.transfer import incoming, outgoing
-from prism.kit.http import RAW, WRITES
+from prism.kit.http import RAW, WITHOUT_KEY, WRITES
 from prism.kit.limits import PATIENT
 from prism.kit.routes import Routes
 
@@ -65,13 +65,15 @@ def remove_file(
     return files.remove(name, path, recursive=recursive)
 
 
-@router.post("/folder", sync_to_thread=True)
+# They wait for a machine, which a workspace can make slow. A second request does no harm: a folder
+# may exist, and nothing can be renamed twice.
+@router.post("/folder", sync_to_thread=True, opt={WITHOUT_KEY: True})
 def make_folder(name: Name, data: JSONBody[NewFolder], files: Service) -> FileChange:
     """Make a folder and its parents."""
     return files.make_folder(name, data.path)
 
 
-@router.post("/rename", status_code=200, sync_to_thread=True)
+@router.post("/rename", status_code=200, sync_to_thread=True, opt={WITHOUT_KEY: True})
 def rename_file(name: Name, data: JSONBody[FileRenaming], files: Service) -> FileChange:
     """Rename or move a file or folder; nothing is replaced."""
     return files.rename(name, data.path, data.to)
