@@ -102,6 +102,11 @@ def test_copied_tree_equals_its_source(copy_order):
     assert 1_000_000 < report["used"] < 3_000_000
 
 
+def test_manifest_is_private_although_a_copy_has_no_umask(copy_order):
+    run(copy_order)
+    assert os.stat(copy_order["manifest"]).st_mode & 0o777 == 0o600
+
+
 def test_copied_file_has_the_extended_attributes_of_its_source(copy_order):
     file = Path(copy_order["source"]) / "file"
     file.write_text("x")

@@ -136,7 +136,7 @@ def save(path: str, root: ManifestEntry, **more: Any) -> None:
         {"version": MANIFEST_VERSION, **more, "entries": None}, separators=(",", ":")
     )
     every, separator = chain([(0, "", root)], entries(root)), "["
-    with open(f"{path}.new", "w", encoding="ascii") as file:
+    with open(f"{path}.new", "w", encoding="ascii", opener=_open_private) as file:
         file.write(head.removesuffix("null}"))
         while listed := [_row_of(*entry) for entry in islice(every, ROWS_AT_ONCE)]:
             file.write(separator + json.dumps(listed, separators=(",", ":"))[1:-1])
@@ -145,6 +145,10 @@ def save(path: str, root: ManifestEntry, **more: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(f"{path}.new", path)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)  # the umask of a copying process is 0
 
 
 def load(path: str) -> ManifestEntry:
