@@ -7,6 +7,7 @@ should not pay for the other settings.
 from __future__ import annotations
 
 import os
+import stat
 
 from prism.annotations import Iterator, Mapping
 from prism.errors import Conflict
@@ -50,7 +51,7 @@ def folder_of(home: str) -> str:
 
 def link_of_another(path: str) -> str | None:
     """The first link on the way to a path that another user made; None without one."""
-    trusted, followed = {os.geteuid(), 0}, 0
+    trusted, followed = _trusted_owners(), 0
     at, rest = "/", os.path.abspath(path).split("/")[1:]
     while rest:
         at, rest = os.path.join(at, rest[0]), rest[1:]
@@ -69,6 +70,64 @@ def link_of_another(path: str) -> str | None:
         whole = os.path.join(os.path.dirname(at), target, *rest)
         at, rest = "/", os.path.abspath(whole).split("/")[1:]
     return None
+
+
+def check_owner(home: str) -> None:
+    """Refuse a home of another user, before anything is read or written in it.
+
+    He could have put links there. Raises `HomeNotTrusted`.
+    """
+    try:
+        status = os.stat(home)
+    except OSError:
+        return  # it is made later, by us
+    if status.st_uid not in _trusted_owners():
+        raise HomeNotTrusted(
+            f"{home} belongs to the user {status.st_uid}",
+            details="who could lead what is written there to other places",
+            remediation="Set PRISM_HOME to a folder of yours, or run Prism as that user",
+        )
+
+
+def check_folders_above(home: str) -> None:
+    """Refuse a home that another user can replace: one in his folder, or in a folder of everybody.
+
+    A daemon starts there, since the folder may belong to somebody whom its user trusts, but not by
+    itself at boot. Raises `HomeNotTrusted`.
+    """
+    trusted, path = _trusted_owners(), home
+    while path != (above := os.path.dirname(path)):
+        path = above
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue  # it is made later, by us
+        if status.st_uid not in trusted:
+            raise HomeNotTrusted(
+                f"{path} belongs to the user {status.st_uid}",
+                details=f"who could put something else in the place of {home}",
+                remediation=f"Choose another home: `prism move-home DEST`; or `chown root {path}`",
+            )
+        if status.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            raise HomeNotTrusted(
+                f"Every user may rename what is in {path}",
+                details=f"and put something else in the place of {home}",
+                remediation=f"Choose another home: `prism move-home DEST`; or `chmod +t {path}`",
+            )
+
+
+def _trusted_owners() -> set[int]:
+    """The ids of this user and root; in a container also of users that it does not know."""
+    trusted = {os.geteuid(), 0}
+    try:
+        with open("/proc/self/uid_map", encoding="ascii") as file:
+            knows_all = file.read().split() == ["0", "0", "4294967295"]
+        if not knows_all:
+            with open("/proc/sys/kernel/overflowuid", encoding="ascii") as file:
+                trusted.add(int(file.read()))
+    except (OSError, ValueError):  # not Linux
+        pass
+    return trusted
 
 
 def socket_of(folder: str) -> str:

@@ -30,12 +30,14 @@ SURFACES = {
         "tests/attacks/test_replaced_files.py",
         "tests/attacks/test_reused_users.py",
         "tests/attacks/test_ordinary_networks.py",
+        "tests/attacks/test_shared_networks.py",
         "tests/providers/local/test_sandbox.py",
         "tests/providers/local/test_bind_mounts.py",
         "tests/project/test_workspace_paths.py",
     ),
     "gate": (
         "tests/attacks/test_gate.py",
+        "tests/attacks/test_foreign_homes.py",
         "tests/attacks/test_holders.py",
         "tests/attacks/test_many_files.py",
         "tests/attacks/test_peers.py",
@@ -69,6 +71,7 @@ SURFACES = {
         "tests/project/test_team_mode.py",
     ),
     "inputs": (
+        "tests/attacks/test_held_writer.py",
         "tests/attacks/test_inputs.py",
         "tests/attacks/test_templates_of_strangers.py",
         "tests/robustness/test_edges.py",

@@ -19,6 +19,7 @@ from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
 from prism.errors import Conflict, Invalid, NotFound, Problem
+from prism.home import check_folders_above, check_owner
 
 STOPS_WITHIN = 40.0  # seconds; the daemon waits up to 30 for its requests
 STOP_POLL_INTERVAL = 0.05
@@ -146,6 +147,8 @@ def _install(args: Namespace) -> None:
     from prism.settings import Settings, variable  # noqa: PLC0415  cold start: it brings msgspec
 
     address = _local_address("Nothing was installed")
+    check_owner(address.home)
+    check_folders_above(address.home)
     service = boot_service(address.home)
     settings = settings_of(os.environ, {*map(variable, Settings.__struct_fields__)})
     Settings.load(os.environ)  # raises if the daemon would refuse a value

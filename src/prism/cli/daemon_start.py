@@ -15,6 +15,7 @@ from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
 from prism.errors import Problem
+from prism.home import check_owner
 
 SLOW = 10.0  # seconds before a message says that the start takes long
 DEADLINE = 60.0  # seconds in which it has to answer, even on a busy computer
@@ -31,6 +32,7 @@ def start_daemon(address: DaemonAddress) -> None:
     Two clients may do this at once, or while the previous daemon is ending: a daemon that finds
     another one exits, and this function waits until one of them answers.
     """
+    check_owner(address.home)  # before the daemon's log is opened in it
     os.makedirs(address.home, mode=0o700, exist_ok=True)
     say("Starting the daemon")
     begun = time.monotonic()

@@ -60,7 +60,7 @@ class BackupInvalid(Invalid, code="BACKUP_INVALID"):
 
 
 class DaemonRuns(Conflict, code="DAEMON_RUNS"):
-    """The state cannot be restored while a daemon uses it."""
+    """A daemon uses the state."""
 
 
 def create(settings: Settings, target: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from prism.daemon.answer import print_answer
 from prism.daemon.backups import exclusive
 from prism.errors import Conflict, Invalid, NotFound, Unavailable
+from prism.home import check_owner
 from prism.kit.clock import WallClock
 from prism.providers.local.folder import supervisor_pid
 from prism.providers.local.location import RECORD, read_record
@@ -82,6 +83,7 @@ def _require_free(home: Path, dest: Path) -> None:
     """Raise if the destination is not empty, or has no room."""
     if dest == home or home in dest.parents or dest in home.parents:
         raise Invalid(f"{dest} and {home} lie in each other", remediation="Choose another folder")
+    check_owner(str(dest))
     dest.mkdir(mode=0o700, parents=True, exist_ok=True)
     if names := {*os.listdir(dest)} - {LOST_AND_FOUND}:
         raise Conflict(
@@ -114,9 +116,10 @@ def _copy(home: Path, dest: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["cp says nothing"]
+        path, _, reason = lines[0].rpartition(": ")  # the reason first: the path may be very long
         raise Unavailable(
             "The home was not copied, and is where it was",
-            details=lines[0],
+            details=f"{reason}: {path}" if path else reason,
             remediation="Correct that, then run the command again",
         )
     os.sync()

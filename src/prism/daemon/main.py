@@ -34,7 +34,7 @@ from prism.daemon.listeners import Listeners, open_default, open_listeners
 from prism.daemon.memory import check_memory, limit_arenas
 from prism.daemon.network_environment import prepare_environment
 from prism.errors import Conflict, Problem, Unavailable
-from prism.home import default_port, environment, port_file
+from prism.home import check_owner, default_port, environment, port_file
 from prism.kit.clock import Clock, WallClock
 from prism.kit.database_faults import diagnose
 from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
@@ -157,6 +157,7 @@ def run(
     os.umask(0o077)  # other users may not read the daemon's files
     limit_arenas()
     check_memory(resource.getrlimit(resource.RLIMIT_AS)[0])
+    check_owner(str(settings.folder))
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     logs.begin(settings.log_level)
     Reserve(settings.folder).give_up()

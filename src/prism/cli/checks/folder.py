@@ -14,6 +14,7 @@ from pathlib import Path
 from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.client.templates import Templates
 from prism.client.workspaces import Workspaces
+from prism.home import HomeNotTrusted, check_folders_above
 from prism.settings import Settings, uids, variable
 
 GIB = 2**30
@@ -41,7 +42,17 @@ def home(context: CheckContext) -> Finding:
         return broken(message, f"chmod 700 {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         return broken(f"{folder} cannot be written to", f"chmod 700 {folder}")
-    return ok(str(folder))
+    return _replaceable(folder) or ok(str(folder))
+
+
+def _replaceable(folder: Path) -> Finding | None:
+    """Whether another user can put something else in the place of the home."""
+    try:
+        check_folders_above(str(folder))
+    except HomeNotTrusted as problem:
+        message = f"{problem.message[0].lower()}{problem.message[1:]} {problem.details}"
+        return warning(message, problem.remediation or "")
+    return None
 
 
 def _admits_others(context: CheckContext, folder: Path) -> bool:
