@@ -1,5 +1,6 @@
 """Checks how far local workspaces are isolated."""
 
+import ctypes
 import os
 import pwd
 import re
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from prism.agent.init import LANDLOCK_SCOPED, landlock_version
 from prism.agent.protocol import SEEN, IsolationReport
 from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.cli.checks.machine import installing
@@ -42,6 +42,8 @@ FORBIDDEN = {
 }
 DISPLAY = re.compile(r"@(/tmp/\.X11-unix/X\d+)$", re.M)
 HELLO = struct.pack("<BxHHHHxx", ord("l"), 11, 0, 0, 0)  # X11's first message, without a key
+LANDLOCK_CREATE_RULESET = 444  # its number on every architecture
+LANDLOCK_SCOPED = 6  # the version (Linux 6.12) that closes abstract sockets of others
 ADMITTED = b"\1"
 
 
@@ -178,6 +180,12 @@ def display(context: CheckContext) -> Finding:
                 'xhost "-si:localuser:$(id -un)"',
             )
     return ok(f"@{names[0]} asks for a key, which workspaces do not see")
+
+
+def landlock_version() -> int:
+    """The version of the kernel's Landlock (landlock(7)); less than 1 if it has none."""
+    asks_version = 1
+    return int(ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, asks_version))
 
 
 def _admits(name: str) -> bool:
