@@ -110,17 +110,17 @@ def test_programs_reach_no_processes_and_abstract_sockets_of_others():
 
 @pytest.mark.parametrize(("version", "length"), [(2, 8), (5, 8), (6, 24)])
 def test_older_kernels_are_asked_only_for_what_they_know(monkeypatch, version, length):
-    asked = []
+    requests = []
 
     class Kernel:
         def syscall(self, number, attributes, size, _):
-            asked.append((bytes(attributes), size))
+            requests.append((bytes(attributes), size))
             return os.open("/dev/null", os.O_RDONLY)
 
     monkeypatch.setattr(init, "landlock_version", lambda: version)
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Kernel())
     os.close(not_none(init.ruleset_of({"read": [], "change": []})))
-    [(attributes, size)] = asked
+    [(attributes, size)] = requests
     assert len(attributes) == size == length
 
 
