@@ -7,7 +7,6 @@ import sqlite3
 import stat
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -175,41 +174,14 @@ def test_daemon_works_with_the_least_address_space_that_it_accepts(home):
     assert "MemoryError" not in log_of(home)
 
 
-@pytest.fixture
-def memory_group():
-    """A control group of either version with a memory limit of 256 MiB."""
-    version_1, version_2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-    first = version_1.is_dir()
-    group = (version_1 if first else version_2) / f"prism-test-{os.getpid()}"
-    try:
-        group.mkdir()
-    except OSError as error:
-        pytest.skip(f"needs control groups: {error}")
-    try:
-        limit = group / ("memory.limit_in_bytes" if first else "memory.max")
-        limit.write_text(str(256 * MIB))
-    except OSError as error:
-        group.rmdir()
-        pytest.skip(f"needs control groups: no limit of memory: {error}")
-    yield group
-    eventually(lambda: not (group / "cgroup.procs").read_text(), 120)
-    group.rmdir()
-
-
-def killed_for_memory(group):
-    """How often the kernel killed a program of the group for lack of memory."""
-    files = (group / "memory.events", group / "memory.oom_control")
-    events = next(file for file in files if file.exists())
-    return int(dict(line.split() for line in events.read_text().splitlines())["oom_kill"])
-
-
 @pytest.mark.slow  # a faster test limits the address space
 def test_daemon_and_workspace_run_in_256_mib_of_memory(home, memory_group):
-    def enter():
-        (memory_group / "cgroup.procs").write_text(str(os.getpid()))
-
-    with started(home, preexec_fn=enter) as daemon, ThreadPoolExecutor(32) as people:
-        assert str(daemon.pid) in (memory_group / "cgroup.procs").read_text().split()
+    memory_group.limit(256)
+    with (
+        started(home, preexec_fn=lambda: memory_group.add(os.getpid())) as daemon,
+        ThreadPoolExecutor(32) as people,
+    ):
+        assert daemon.pid in memory_group.pids()
         names = [f"p{number}" for number in range(100)]
         created = list(people.map(lambda it: home.client.projects.create(it).name, names))
         assert created == names
@@ -217,4 +189,4 @@ def test_daemon_and_workspace_run_in_256_mib_of_memory(home, memory_group):
         assert home.client.workspaces.get("mine").state == "running"
         home.client.workspaces.terminate("mine", wait=120)
         assert daemon.poll() is None
-    assert killed_for_memory(memory_group) == 0
+    assert memory_group.kills() == 0
