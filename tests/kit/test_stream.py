@@ -120,6 +120,26 @@ def test_reader_gets_the_events_of_another_daemon(hub, db, clock):
     other.close()
 
 
+@pytest.mark.postgres
+def test_daemon_that_was_away_for_ten_thousand_events_passes_all_on(hub, db, clock):
+    """As one that was frozen while another daemon worked."""
+    other = type(db)(db.url, clock, type(db.bus)())
+
+    async def read():
+        async with hub.reading(None) as reader:
+            for _ in range(100):  # the event loop does nothing else meanwhile
+                record_hundred(other)
+            seen = []
+            async for batch in hub.batches(reader):
+                seen += batch.events
+                if len(seen) == 10_000:
+                    return [event.id for event in seen]
+
+    ids = asyncio.run(asyncio.wait_for(read(), SOON))
+    assert ids == sorted({*ids})
+    other.close()
+
+
 def test_many_readers_share_one_query_and_one_batch(hub, db, monkeypatch):
     looks, look = [], db.events_after
 
@@ -197,6 +217,22 @@ def test_reader_that_resumes_far_behind_is_not_cut_off(hub, db):
         record_hundred(db)
     seen = asyncio.run(read_events(hub, 0, 1200))
     assert len(seen) == 1200
+
+
+def test_reader_that_was_away_for_ten_thousand_events_gets_each_once(stream_server, db):
+    """Others read meanwhile, and more events happen."""
+    for _ in range(100):
+        record_hundred(db)
+    begun = time.monotonic()
+    with listening(stream_server) as present, listening(stream_server, "0") as returned:
+        assert "id" in blocks(present, 1)[0]
+        early = blocks(returned, 5_000)
+        noted(db, 7)
+        assert blocks(present, 1)[0]["event"] == "noted", "it does not wait for the other"
+        late = blocks(returned, 5_002)
+    ids = [block["id"] for block in [*early, *late] if block.get("event") == "noted"]
+    assert (len(ids), ids) == (10_001, sorted({*ids}))
+    assert time.monotonic() - begun < SOON
 
 
 @pytest.mark.parametrize("after", [0, 3, 10**9])
