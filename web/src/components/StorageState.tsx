@@ -1,3 +1,4 @@
+import Popover from '@cloudscape-design/components/popover';
 import StatusIndicator from '@cloudscape-design/components/status-indicator';
 
 import type { Schemas } from '../api/client';
@@ -13,9 +14,13 @@ interface Props {
 
 /** The state of a volume or a snapshot, and why it is not as it was requested. */
 export function StorageState({ state, problem, unreachable }: Props) {
+  if (unreachable)
+    return (
+      <Popover header={t.workspace.unreachable} content={problem} dismissAriaLabel={t.close}>
+        <StatusIndicator type="warning">{t.unreachable}</StatusIndicator>
+      </Popover>
+    );
   return (
-    <StatusIndicator type={unreachable ? 'warning' : lookOf(state)}>
-      {t.storage.stateOf(unreachable ? t.unreachable : state, problem)}
-    </StatusIndicator>
+    <StatusIndicator type={lookOf(state)}>{t.storage.stateOf(state, problem)}</StatusIndicator>
   );
 }

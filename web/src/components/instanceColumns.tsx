@@ -31,8 +31,8 @@ const DRAWN: readonly Column[] = [
   {
     id: 'state',
     header: t.fields.state,
-    width: 140,
-    minWidth: 130,
+    width: 160,
+    minWidth: 150,
     sortingField: 'state',
     cell: (it) => <StateIndicator instance={it} />,
   },
