@@ -4,7 +4,8 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,6 +43,25 @@ MAKES = {
     "xfs": ("mkfs.xfs", "-q", "-f"),
     "btrfs": ("mkfs.btrfs", "-q", "-f"),
 }
+# Takes all that this user gets, to the last byte.
+FILLER = """
+import os, sys
+piece = 2**26
+with open(sys.argv[1], "wb", buffering=0) as file:
+    while piece:
+        try:
+            if piece > 2**16:
+                os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, piece)
+            else:
+                file.seek(0, os.SEEK_END)
+                file.write(os.urandom(piece))
+        except OSError:
+            piece //= 2
+    try:
+        os.fsync(file.fileno())
+    except OSError:
+        pass
+"""
 MEBIBYTES = {"ext4": 256, "btrfs": 256, "xfs": 320}  # with room for a workspace
 
 
@@ -77,3 +97,8 @@ def unmount(place: str | Path) -> None:
         return done.returncode == 0
 
     eventually(is_away)
+
+
+def fill_disk(rest: Path, run_as: Callable[[Sequence[str]], list[str]] = list) -> None:
+    """Leave no byte to a user in the file system of the file `rest`; `run_as` names the user."""
+    subprocess.run(run_as([sys.executable, "-c", FILLER, str(rest)]), check=True)

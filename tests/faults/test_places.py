@@ -1,21 +1,17 @@
 """Faults in random order on each file system, as root and as a user, wherever the home lies."""
 
-import contextlib
 import json
 import os
 import pwd
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from tests.attacks.ordinary import NOBODY, as_ordinary, can_be_ordinary, with_tun
-from tests.disks import MEBIBYTES, loop_disk, mounted
+from tests.attacks.ordinary import NOBODY, as_ordinary, with_tun
 from tests.faults.checker import NO, UNANSWERED, YES
+from tests.faults.places import disk_for
 from tests.faults.site import ROOT
 from tests.proofs import record
 
@@ -32,30 +28,6 @@ COVERING = [
     ("ext4", "root", "plain"),
 ]
 FAULTS = ("killed", "ended", "stopped", "torn", "locked", "full", "emptied")
-
-
-@contextlib.contextmanager
-def disk_for(kind, user):
-    """A folder of a user on a small disk of its own."""
-    if os.getuid() != 0:
-        pytest.skip("needs root: it mounts a small disk")
-    if user == "user" and not can_be_ordinary():
-        pytest.skip("needs an ordinary user who can run Prism from here")
-    folder = Path(tempfile.mkdtemp(prefix="prism-place-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    place = folder / "disk"
-    place.mkdir()
-    try:
-        if kind == "tmpfs":
-            disk = mounted(place, f"size={MEBIBYTES['ext4']}m,mode=755")
-        else:
-            disk = loop_disk(folder / "image", place, kind)
-        with disk:
-            if user == "user":
-                os.chown(place, NOBODY, NOBODY)
-            yield place
-    finally:
-        shutil.rmtree(folder)
 
 
 def run_cell(disk, user, kind, seed, steps):

@@ -120,17 +120,15 @@ class Folder:
         supervisor dies meanwhile, the next one continues.
         """
         trash = self.path / "trash"
-        try:
-            trash.mkdir(exist_ok=True)
-        except OSError as error:
-            if error.errno not in DISK_FULL_ERRORS:
-                raise
-            for name in self._own():  # on a full disk, no folder for them can be made
-                remove_tree(self.path / name)
-        else:
-            for name in self._own():
+        for name in self._own():
+            try:
+                trash.mkdir(exist_ok=True)
                 remove_tree(trash / name)
                 (self.path / name).rename(trash / name)
+            except OSError as error:
+                if error.errno not in DISK_FULL_ERRORS:
+                    raise
+                remove_tree(self.path / name)  # a full disk has no room for the other name
         remove_tree(trash)
         (self.path / SPEC).unlink(missing_ok=True)
 

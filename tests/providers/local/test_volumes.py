@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
 from prism.agent.protocol import replace_file
 from prism.agent.safe_paths import remove_tree
@@ -23,6 +24,7 @@ from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import SnapshotSpec, StorageRefused, VolumeSpec
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
+from tests.disks import fill_disk, loop_disk
 from tests.optional import not_none
 from tests.providers.local.world import page
 from tests.waiting import eventually
@@ -419,6 +421,27 @@ def test_volume_is_deleting_with_the_reason_until_it_is_removed(volumes, data_fo
     assert "resource busy" in volume.trouble.message
     stuck.append(True)
     eventually(lambda: volumes.survey().disks == [])
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: it mounts a small disk")
+def test_volumes_are_deleted_on_a_disk_without_room_for_another_name(tmp_path):
+    """XFS needs a block for the sixth name in a folder, ext4 for about the twentieth."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    with loop_disk(tmp_path / "image", place, "xfs"):
+        volumes = LocalVolumes(place / "storage", place / "workspaces", fresh=0)
+        ids = [volumes.create(replace(ORDER, key=f"volume_{number}")).id for number in range(5)]
+        fill_disk(place / "rest")
+        with pytest.raises(OSError, match="space"):
+            (place / "storage" / "volumes" / ids[0]).rename(
+                place / "storage" / "volumes" / f".{ids[0]}.deleted-01234567"
+            )
+        for _ in range(2):  # the reconciler repeats it, until the volume is gone
+            for id in ids:
+                volumes.delete(id)
+        eventually(lambda: entries(place / "storage" / "volumes") == [])
+        assert volumes.survey().disks == []
+        volumes.close()
 
 
 def test_volume_deletion_continues_in_the_next_daemon(volumes, data_folder, monkeypatch, tmp_path):

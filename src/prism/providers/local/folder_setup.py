@@ -1,5 +1,6 @@
 """Makes, changes and removes the folders of machines."""
 
+import contextlib
 import os
 import secrets
 import sys
@@ -126,10 +127,11 @@ def remove_old(folder: Path, after: timedelta) -> None:
     try:
         if time.time() - folder.stat().st_mtime < after.total_seconds():
             return
-        if not folder.name.startswith("."):
-            folder = folder.rename(folder.with_name(f".{folder.name}-{secrets.token_hex(4)}"))
     except FileNotFoundError:
         return
+    if not folder.name.startswith("."):
+        with contextlib.suppress(OSError):  # a full disk has no room for the other name
+            folder = folder.rename(folder.with_name(f".{folder.name}-{secrets.token_hex(4)}"))
     try_remove(folder)
 
 

@@ -1,7 +1,8 @@
 """Removes volumes and snapshots in the background.
 
-A folder is first renamed, so that nothing can attach or copy it any more, and a survey shows it as
-`deleting` until its last file is gone. What cannot be removed is reported, and tried again.
+A folder is first renamed, if the disk has room for that, so that nothing can attach or copy it any
+more, and a survey shows it as `deleting` until its last file is gone. What cannot be removed is
+reported, and tried again.
 """
 
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from prism.agent.protocol import DISK_FULL_ERRORS
 from prism.agent.safe_paths import remove_tree
 from prism.storage.model import StorageFailure
 from prism.storage.ports import StorageRefused
@@ -46,8 +48,13 @@ class Removals:
             (parent / id).rename(aside)
         except FileNotFoundError:
             return
-        except OSError as error:  # it is a mount point, or its disk became read-only
-            raise StorageRefused(f"{parent / id} cannot be removed: {error.strerror}") from error
+        except OSError as error:
+            if error.errno not in DISK_FULL_ERRORS:  # a mount point, or a read-only disk
+                why = f"{parent / id} cannot be removed: {error.strerror}"
+                raise StorageRefused(why) from error
+            aside = parent / id  # a full disk has no room for the other name
+            if aside in self._known:
+                return
         self.continue_removal(aside)
 
     def continue_removal(self, folder: Path) -> None:
