@@ -51,6 +51,13 @@ class Problem(Exception):
         self.data = data
         super().__init__(self.message)
 
+    @property
+    def message_with_remediation(self) -> str:
+        """The message, and what helps if that is known; for a failure, which has one text only."""
+        if not self.remediation or self.remediation in self.message:
+            return self.message
+        return f"{self.message.rstrip('.')}. {self.remediation}"
+
     @classmethod
     def copied(cls, problem: Problem) -> Self:
         """The problem, as an instance of this class."""

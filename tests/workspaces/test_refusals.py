@@ -97,6 +97,21 @@ def test_refusal_is_shown_until_the_next_request(
     assert settle().failure is None
 
 
+def test_failure_says_what_helps_against_the_refusal(
+    daemon, cloud, workspace, settle, monkeypatch
+):
+    def refuse(*_):
+        raise ProviderRefused("It may not.", remediation="Ask Grace")
+
+    monkeypatch.setattr(cloud, "stop", refuse)
+    daemon.workspaces.ask("mine", LifecycleVerb.STOP)
+    assert settle().failure.message == "It may not. Ask Grace"
+    monkeypatch.setattr(cloud, "launch", refuse)
+    daemon.workspaces.launch(LaunchRequest(name="two", template=ML))
+    settle()
+    assert daemon.workspaces.named("two").failure.message == "It may not. Ask Grace"
+
+
 def test_refusal_is_cleared_when_the_requested_state_is_observed(
     daemon, cloud, workspace, settle, refusals
 ):

@@ -22,7 +22,12 @@ from prism.providers.aws.account.checks import AccountCheck, account_checks
 from prism.providers.aws.account.federation import sign_in
 from prism.providers.aws.account.identity import partition_of, try_login
 from prism.providers.aws.account.leftovers import delete_all, leftovers
-from prism.providers.aws.account.permissions import USUAL_CALL, SimulatedCall, permissions
+from prism.providers.aws.account.permissions import (
+    USUAL_CALL,
+    Permissions,
+    SimulatedCall,
+    permissions,
+)
 from prism.providers.aws.account.policy import OwnMachines, PolicyLimits, policy, setup_policy
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.credentials import LoginKind
@@ -229,7 +234,7 @@ class AwsAccessService:
             call = self._simulated_call(cloud, profile.name)
             check, note = permissions(cloud, identity, call), lacking(cloud)
             self._locations().note(cloud, identity, check)
-            checks = account_checks(cloud, launch=partial(self._check_launch, profile.name))
+            checks = account_checks(cloud, launch=partial(self._check_launch, profile.name, check))
         except Problem as problem:
             why = f"{problem.message}: {problem.details}" if problem.details else problem.message
             return AwsAccess(**base, problem=why, remediation=problem.remediation or None)
@@ -243,10 +248,11 @@ class AwsAccessService:
         vpc = network_id(cloud, self._home, profile) or USUAL_CALL.vpc
         return SimulatedCall(user=self._user(), vpc=vpc)
 
-    def _check_launch(self, profile: str, cloud: Cloud) -> AccountCheck:
+    def _check_launch(self, profile: str, check: Permissions, cloud: Cloud) -> AccountCheck:
         from prism.providers.aws.account.launch_check import launch_check  # noqa: PLC0415  the same
 
-        return launch_check(cloud, self._home, profile, self._user())
+        has_policy = check.how == "simulated" and not check.missing
+        return launch_check(cloud, self._home, profile, self._user(), has_policy=has_policy)
 
 
 Access = NamedDependency[AwsAccessService]

@@ -183,7 +183,7 @@ class VolumeReconciler(StorageReconciler):
             facts |= self._act(claim, replace(before, **facts), step, hosts)
         except (StorageRefused, VolumeElsewhere) as error:
             facts |= {"observed_generation": before.generation}
-            facts |= {"trouble": StorageFailure(error.code, error.message)}
+            facts |= {"trouble": StorageFailure(error.code, error.message_with_remediation)}
             if step.act is StorageAction.MAKE:
                 facts |= {"observed": StorageObserved.BROKEN, "provider_called_at": None}
             refused = True

@@ -77,7 +77,7 @@ class SnapshotReconciler(StorageReconciler):
         except StorageRefused as error:
             facts |= {
                 "observed": StorageObserved.BROKEN,
-                "trouble": StorageFailure(error.code, error.message),
+                "trouble": StorageFailure(error.code, error.message_with_remediation),
             }
             facts |= {
                 "observed_generation": before.generation,
@@ -98,7 +98,7 @@ class SnapshotReconciler(StorageReconciler):
             try:
                 self._providers[snapshot.location].verify(copy.id, token)
             except StorageRefused as error:
-                trouble = StorageFailure(error.code, error.message)
+                trouble = StorageFailure(error.code, error.message_with_remediation)
                 verified = VerificationResult(token=token, at=self._clock.now(), trouble=trouble)
         if verified is None:
             return {}

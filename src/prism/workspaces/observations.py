@@ -98,7 +98,7 @@ def refusal_columns(
     ever.
     """
     tried = {
-        "failure": WorkspaceFailure(refusal.code, refusal.message),
+        "failure": WorkspaceFailure(refusal.code, refusal.message_with_remediation),
         "attempted_generation": workspace.generation,
     }
     if workspace.verb is LifecycleVerb.TERMINATE:  # even if a stop for its backup is refused

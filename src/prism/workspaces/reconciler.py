@@ -389,9 +389,8 @@ class WorkspaceReconciler:
             compute.resize(machine.id, workspace.instance_type)
         except ProviderRefused as error:  # it keeps its type, and can start again
             self._mispriced()
-            failure = WorkspaceFailure(
-                error.code, f"It stays {workspace.observed_type}: {error.message}"
-            )
+            why = f"It stays {workspace.observed_type}: {error.message_with_remediation}"
+            failure = WorkspaceFailure(error.code, why)
             return {
                 REFUSED_TYPE: workspace.instance_type,
                 "failure": failure,

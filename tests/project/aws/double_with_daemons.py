@@ -21,6 +21,7 @@ SLOW_TIMES = {
     "shutting_down": 3,
     "unseen": 2,
     "boot": 6,
+    "console": 3,
     "volume": 2,
     "attaching": 2,
     "snapshot": 6,
@@ -39,7 +40,7 @@ class DoubleWithDaemons:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         rules = self.folder / "rules.json"
-        rules.write_text(json.dumps({"times": SLOW_TIMES}))
+        rules.write_text(json.dumps({"times": SLOW_TIMES, "slow_start": True}))
         double = (sys.executable, "-m", "aws_double", "--port", str(port), "--rules", rules)
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.double = subprocess.Popen(double, **quiet)

@@ -130,6 +130,9 @@ def data_paths(statement: Mapping[str, Any]) -> Iterator[str]:
     if allows(statement, "ssm:GetParameter"):
         parameters = [item for item in resources if "::parameter/aws/service/" not in item]
         yield from (f"ssm:GetParameter of {item}: secrets of others" for item in parameters)
+    if allows(statement, "iam:SimulatePrincipalPolicy"):
+        folders = [item for item in resources if item.endswith("*")]
+        yield from (f"iam:SimulatePrincipalPolicy of {item}: rights of others" for item in folders)
     for action, (copy, source) in MADE_OF.items():
         if allows(statement, action):
             of = [item for item in resources if item == "*" or f":{source}/" in item]

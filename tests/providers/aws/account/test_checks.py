@@ -48,7 +48,7 @@ def test_paid_plan_has_no_list_of_types(cloud):
     ("vcpus", "gpus", "ok", "words"),
     [
         (5, 0, True, "5 vCPUs at once; too few for"),
-        (1, 0, False, "1 vCPUs at once; too few for"),
+        (1, 0, False, "1 vCPUs at once; too few for every type"),
         (256, 8, True, "256 vCPUs at once"),
     ],
 )
@@ -56,10 +56,10 @@ def test_quotas_name_the_types_that_never_fit(cloud, aws, vcpus, gpus, ok, words
     aws.rules = build({"quotas": {"standard": vcpus, "gpu": gpus}})
     checks = checked(cloud)
     assert (checks["vCPUs"].ok, words in checks["vCPUs"].message) == (ok, True)
-    assert ("t3.2xlarge" in checks["vCPUs"].message) is (vcpus < 8)
+    assert ("t3.2xlarge" in checks["vCPUs"].message) is (1 < vcpus < 8)
     assert checks["GPUs"].ok is (gpus >= 4)
     if not checks["GPUs"].ok:
-        assert "g4dn.xlarge" in checks["GPUs"].message
+        assert "too few for every type" in checks["GPUs"].message
         assert "higher quota" in checks["GPUs"].remediation
 
 

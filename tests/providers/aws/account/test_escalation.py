@@ -51,6 +51,8 @@ def test_lint_finds_the_escalation_of_the_setup_policy():
         (statement("kms:Decrypt"), "kms:Decrypt: data of others"),
         (statement("ec2:DescribeInstanceAttribute"),
          "ec2:DescribeInstanceAttribute: data of others"),
+        (statement("iam:SimulatePrincipalPolicy", "arn:aws:iam::1:role/*"),
+         "iam:SimulatePrincipalPolicy of arn:aws:iam::1:role/*: rights of others"),
         (statement("ssm:GetParameter"), "ssm:GetParameter of *: secrets of others"),
         (statement("ec2:CreateTags"),
          "ec2:CreateTags: a tag that opens all other statements, on anything"),

@@ -66,6 +66,14 @@ def test_limits_of_the_policy_are_known(aws_parts, check, limits, user, is_allow
         assert answer.remediation
 
 
+def test_wrong_tag_of_the_principal_is_named_if_the_policy_is_there(aws_parts, check, tmp_path):
+    """The simulation assumes that the tag is right."""
+    bind(aws_parts, own_machines="tag")
+    answer = launch_check(aws_parts.cloud, tmp_path, "lab", "eve", has_policy=True)
+    assert "the tag prism:user of your IAM user or role must be eve" in answer.remediation
+    assert "prism aws policy" in check("eve").remediation
+
+
 def test_network_of_a_limited_policy_is_the_one_of_the_profile(aws_parts, check, tmp_path):
     vpc = network_id(aws_parts.cloud, tmp_path, "lab")
     bind(aws_parts, vpcs=(vpc,))

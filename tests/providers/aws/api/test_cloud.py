@@ -243,6 +243,18 @@ def test_fault_of_distinguishes_several_causes_of_one_aws_code(code, message, ki
     assert message in fault.details
 
 
+@pytest.mark.parametrize(
+    ("code", "helps"),
+    [
+        ("VcpuLimitExceeded", "choose a smaller machine"),
+        ("SecurityGroupLimitExceeded", "delete some that are not used"),
+        ("KeyPairLimitExceeded", "delete some that are not used"),
+    ],
+)
+def test_quota_says_what_helps_against_it(code, helps):
+    assert helps in fault_of("ec2:RunInstances", code, "no", 400).remediation
+
+
 def test_refused_price_call_keeps_the_session(aws, cloud):
     """The price list of AWS refuses credentials of GovCloud and China."""
     cloud.call("ec2", "DescribeVpcs")

@@ -249,6 +249,23 @@ def code():
     return "123456"
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        "sso_session = gone\nsso_account_id = 123456789012\nsso_role_name = Lab",
+        "source_profile = lab\nrole_arn = arn:aws:iam::123456789012:role/lab",
+        "source_profile = gone\nrole_arn = arn:aws:iam::123456789012:role/lab",
+        "aws_access_key_id = AKIAIOSFODNN7EXAMPLE",
+    ],
+)
+def test_mistake_in_awss_files_is_corrected_there(files, section):
+    """Another login would fail for the same reason."""
+    configure(files, f"[profile lab]\nregion = us-east-1\n{section}\n")
+    with pytest.raises(CredentialsMissing) as raised:
+        CredentialChain("lab", "us-east-1").require()
+    assert raised.value.remediation.startswith("Correct AWS's files")
+
+
 def role_with_mfa(files):
     configure(
         files,

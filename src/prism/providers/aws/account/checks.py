@@ -98,7 +98,8 @@ def _quota_check(name: str, limit: int, kinds: list[MachineType], usual: str) ->
     )
     message = f"{limit} vCPUs at once"
     if too_large:
-        message += f"; too few for {', '.join(kind.name for kind in too_large)}"
+        names = ", ".join(kind.name for kind in too_large)
+        message += f"; too few for {'every type' if len(too_large) == len(kinds) else names}"
     fits = usual not in {kind.name for kind in too_large}
     advice = f"Ask AWS for a higher quota, which takes hours or days: {QUOTA_PAGE}"
     return AccountCheck(

@@ -10,7 +10,9 @@ from pathlib import Path
 from prism.errors import Problem
 from prism.providers.aws.account.checks import AccountCheck
 from prism.providers.aws.account.permissions import USUAL_TYPE
+from prism.providers.aws.account.policy import USER
 from prism.providers.aws.api.cloud import Cloud
+from prism.providers.aws.api.denials import ATTACH
 from prism.providers.aws.api.faults import AwsDenied
 from prism.providers.aws.compute.launching import Arguments, arguments
 from prism.providers.aws.network.groups import group_name, groups_of
@@ -65,8 +67,13 @@ def network_id(cloud: Cloud, home: Path, profile: str) -> str | None:
         return None
 
 
-def launch_check(cloud: Cloud, home: Path, profile: str, user: str) -> AccountCheck:
-    """Ask EC2 whether `user` may launch a usual machine; makes nothing."""
+def launch_check(
+    cloud: Cloud, home: Path, profile: str, user: str, *, has_policy: bool = False
+) -> AccountCheck:
+    """Ask EC2 whether `user` may launch a usual machine; makes nothing.
+
+    `has_policy` says that a simulation has found no missing permission.
+    """
     prerequisites = _ExistingPrerequisites(cloud, home, profile)
     kind = _usual_type(cloud)
     spec = MachineSpec(
@@ -98,7 +105,17 @@ def launch_check(cloud: Cloud, home: Path, profile: str, user: str) -> AccountCh
         name=NAME,
         ok=False,
         message=f"a {kind} for {user} is refused: {denied.message}",
-        remediation=denied.remediation,
+        remediation=_advice(denied, kind, user, has_policy=has_policy),
+    )
+
+
+def _advice(denied: AwsDenied, kind: str, user: str, *, has_policy: bool) -> str:
+    """What helps; a policy that is there already can only fail by its limits."""
+    if not has_policy or denied.remediation != ATTACH:
+        return denied.remediation
+    return (
+        f"If the policy was printed with `--own-machines`, the tag {USER} of your IAM user or "
+        f"role must be {user}; with `--types`, it must allow {kind}"
     )
 
 

@@ -67,6 +67,21 @@ class LoginMethod(Struct, frozen=True, kw_only=True):
         return (*words, "--profile", self.profile) if words else ()
 
 
+# botocore's exceptions about AWS's files: another login does not help against them.
+CORRECT_FILES = "Correct AWS's files, such as ~/.aws/config; Prism then continues by itself"
+WRONG_FILES = frozenset(
+    {
+        "ConfigNotFound",
+        "ConfigParseError",
+        "InfiniteLoopConfigError",
+        "InvalidConfigError",
+        "PartialCredentialsError",
+        "ProfileNotFound",
+        "UnknownCredentialError",
+    }
+)
+
+
 class CodeNeeded(Exception):
     """The role needs a code of an MFA device, which only a person can read."""
 
@@ -238,8 +253,9 @@ class CredentialChain:
     def _missing(self, words: str, code: str) -> CredentialsMissing:
         text, method = scrubbed(words), self.method()
         whose = f"of the AWS profile {self._aws_profile!r}" if self._aws_profile else "of AWS"
+        advice = CORRECT_FILES if code in WRONG_FILES else remedy(method)
         problem = CredentialsMissing(
-            f"The login {whose} does not work: {text}", details=code, remediation=remedy(method)
+            f"The login {whose} does not work: {text}", details=code, remediation=advice
         )
         problem.aws_code = code
         return problem

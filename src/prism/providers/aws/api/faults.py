@@ -70,6 +70,7 @@ UNAVAILABLE_CODES = {
     "ServiceUnavailable",
 }
 NOT_THERE = ("NotFound", "NotFoundException", "NoSuchEntity", "ID.Malformed", "Id.Malformed")
+OF_MACHINES = {"InstanceLimitExceeded", "MaxSpotInstanceCountExceeded", "VcpuLimitExceeded"}
 QUOTA = ("LimitExceeded", "LimitExceededException", "CountExceeded")
 QUOTAS = "https://console.aws.amazon.com/servicequotas"
 
@@ -236,7 +237,9 @@ def fault_of(name: str, code: str, message: str, status: int) -> AwsProblem:
     if kind is AwsDenied:
         return _denied(name, code, message)
     fault = kind(
-        _message(kind, name, code, message), details=details, remediation=_remediation(kind)
+        _message(kind, name, code, message),
+        details=details,
+        remediation=_remediation(kind, code),
     )
     fault.aws_code = code
     if isinstance(fault, Missing):
@@ -283,11 +286,14 @@ def _message(kind: type[AwsProblem], name: str, code: str, message: str) -> str:
     return message or code
 
 
-def _remediation(kind: type[AwsProblem]) -> str:
+def _remediation(kind: type[AwsProblem], code: str) -> str:
     if kind is CredentialsMissing:
         return "See what is missing with `prism doctor`"
     if kind is QuotaExceeded:
-        return f"Ask AWS for a higher quota at {QUOTAS}, or choose a smaller machine"
+        other = (
+            "choose a smaller machine" if code in OF_MACHINES else "delete some that are not used"
+        )
+        return f"Ask AWS for a higher quota at {QUOTAS}, or {other}"
     return ""
 
 
