@@ -66,8 +66,11 @@ SURFACES = {
         "tests/attacks/test_foreign_names.py",
         "tests/attacks/test_roles.py",
         "tests/attacks/test_unbounded.py",
+        "tests/attacks/test_sessions.py",
         "tests/access/test_tokens.py",
         "tests/access/test_visibility.py",
+        "tests/sessions/test_api.py",
+        "tests/web/test_login.py",
         "tests/project/test_team_mode.py",
     ),
     "inputs": (

@@ -28,6 +28,10 @@ def test_write_routes_open_to_viewers_concern_only_their_own_objects():
         "POST /api/v1/projects",
         "POST /api/v1/tokens",
         "DELETE /api/v1/tokens/{id}",
+        "POST /api/v1/login",
+        "POST /api/v1/logout",
+        "DELETE /api/v1/sessions",
+        "DELETE /api/v1/sessions/{id}",
     }
 
 

@@ -156,16 +156,6 @@ def test_page_shows_a_lost_connection_until_the_daemon_is_back(browsing, tmp_pat
         browser.errors[:] = [error for error in browser.errors if "WebSocket" not in error]
 
 
-def test_gui_of_a_shared_daemon_names_the_command_line(browsing, tmp_path):
-    home = Home(tmp_path / "home")
-    with home.run_daemon(PRISM_AUTH="tokens"):
-        browser = browsing(home)
-        page = browser.open("/")
-        expect(page.get_by_text("You cannot sign in with a browser yet")).to_be_visible()
-        expect(page.get_by_text("prism list")).to_be_visible()
-        browser.leave()
-
-
 # Bytes of scripts, styles and fonts, as they are sent to a browser without a cache.
 MOST = {"/": 350_000, "/workspaces": 412_000}
 

@@ -9,4 +9,6 @@ export const SECTIONS = [
   'idle',
   'events',
   'settings',
+  'login',
+  'logout',
 ] as const;

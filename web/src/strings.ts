@@ -107,6 +107,9 @@ const EVENTS: Readonly<Record<string, string>> = {
   template_validation_completed: 'All templates were checked',
   token_created: 'Token created',
   token_revoked: 'Token revoked',
+  session_started: 'Logged in with a browser',
+  session_ended: 'Session of a browser ended',
+  login_link_created: 'Login link created',
   volume_asked: 'Asked for a volume, or its deletion',
   volume_attached: 'Volume attached to a workspace',
   volume_detached: 'Volume detached from a workspace',
@@ -235,15 +238,37 @@ export const t = {
       'Prism was updated after this tab was opened, or the daemon does not answer. Reload the page.',
   },
 
-  team: {
-    title: 'You cannot sign in with a browser yet',
-    why: 'This daemon is shared (PRISM_AUTH=tokens) and needs a token from each user. A browser cannot send one yet.',
-    works: 'What works',
-    ways: [
-      'The command line: set PRISM_TOKEN to your token, then `prism list`',
-      'Opening a workspace: `prism open NAME` shows its address',
-      'The Python client: `from prism.client import Client`',
-    ],
+  login: {
+    title: 'Log in',
+    out: 'Log out',
+    outWhat: 'Ends your session in this browser. Your workspaces keep running.',
+    link: 'Log in with this link',
+    linkWhat: 'You have opened a link that logs you in once.',
+    token: 'Token',
+    tokenWhat: 'Your token of this daemon. What you may do is what the token allows.',
+    withToken: 'Log in with the token',
+    ask: 'No link and no token? Ask the operator for a link: `prism login-link YOU@EXAMPLE.ORG`',
+    already: (user: string) => `You are logged in as ${user}. Another login takes its place.`,
+    alone: 'This daemon serves one person, who needs no login.',
+    impossible: 'A browser cannot log in at this address',
+  },
+
+  sessions: {
+    title: 'Sessions',
+    what: 'Browsers that are logged in. A session that is ended stops working at once, and so does every token that was made in it.',
+    none: 'Nobody is logged in with a browser.',
+    browser: 'Browser',
+    thisOne: (browser: string) => `${browser} (this one)`,
+    address: 'Address',
+    method: 'Logged in with',
+    methods: { link: 'a link', token: 'a token', provider: 'single sign-on' },
+    since: 'Since',
+    end: 'End',
+    endOf: (browser: string, user: string) => `End the session of ${user} with ${browser}`,
+    endAll: 'End all of mine',
+    newLink: 'New login link',
+    minutes: 'Valid for (minutes)',
+    linkFor: (user: string) => `Give ${user} this link. It logs in once and is not shown again.`,
   },
 
   connectionLost: {
@@ -362,6 +387,9 @@ export const t = {
     local: 'local',
   },
   workspace: {
+    tunnel: (name: string) =>
+      `A browser does not reach the services of a workspace on a shared daemon yet. The terminal and the files are on this page; on the daemon's computer, \`prism tunnel ${name}\` opens them.`,
+    managedBy: (owner: string) => `Managed by ${owner} and the admins of its project`,
     tabs: 'Parts of this workspace',
     tab: {
       overview: 'Overview',
@@ -536,6 +564,7 @@ export const t = {
     csv: 'Every segment as CSV',
     by: 'Sum by',
     project: 'Project',
+    noProjects: 'You see what a project costs as soon as you belong to one.',
     allProjects: 'All projects',
     grains: { daily: 'Day', weekly: 'Week', monthly: 'Month' },
     history: 'History',

@@ -5,8 +5,9 @@ Authorization runs last, when the request is valid and the object it names exist
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol, cast
 
 from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
@@ -32,8 +33,10 @@ from prism.access.rules import rule_of
 from prism.errors import Problem
 from prism.kit.actor import CURRENT
 from prism.kit.clock import Clock
+from prism.kit.cookies import SESSION_COOKIE, cookie_of
 from prism.kit.envelope import Unauthenticated
 from prism.kit.gate import proxy_headers
+from prism.kit.gui_origin import is_of_browser
 from prism.kit.http import DECODED, refuse
 from prism.kit.problem_page import wants_page
 
@@ -47,6 +50,7 @@ OPERATOR_ACTIONS = {
     "idle": "change idle profiles and see their history",
     "logs": "list the logs of all workspaces",
     "daemon": "manage the daemon",
+    "login-links": "make links with which people log in",
     "orphans": "take back machines that have no workspace",
     "recover": "take back machines that have no workspace",
     "aws-proxy": "open the consoles of AWS",
@@ -71,16 +75,24 @@ STRANGER = Caller(name="anonymous", known=False)
 BOTH = (ScopeType.HTTP, ScopeType.WEBSOCKET)
 
 
+class Authenticator(Protocol):
+    """Knows people by what their programs and browsers send."""
+
+    def of_token(self, token: str) -> Caller | None:
+        """The caller with this token; None if it is not valid."""
+
+    def of_session(self, cookie: str, *, is_use: bool) -> Caller | None:
+        """The caller with this session; None if it has ended. `is_use` keeps it from ending."""
+
+
 class Authentication(ASGIMiddleware):
-    """Finds the caller, or refuses; without `authenticate` (local mode), it is the operator."""
+    """Finds the caller, or refuses; without an authenticator (local mode), it is the operator."""
 
     scopes = BOTH
 
-    def __init__(
-        self, operator: str, authenticate: Callable[[str], Caller | None] | None, clock: Clock
-    ) -> None:
-        self._operator = Caller(name=operator, operator=True, team=authenticate is not None)
-        self._authenticate, self._clock = authenticate, clock
+    def __init__(self, operator: str, authenticator: Authenticator | None, clock: Clock) -> None:
+        self._operator = Caller(name=operator, operator=True, team=authenticator is not None)
+        self._authenticator, self._clock = authenticator, clock
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Set the caller for the duration of the request."""
@@ -98,15 +110,33 @@ class Authentication(ASGIMiddleware):
             CURRENT.reset(before)
 
     async def _caller(self, scope: Scope) -> Caller | None:
-        if self._authenticate is None:
+        if self._authenticator is None:
             return self._operator
         credentials = [value for name, value in scope["headers"] if name == b"authorization"]
         if not credentials and _is_unix_socket(scope) and not proxy_headers(scope["headers"]):
             return self._operator  # the socket's owner, whom the file's mode lets in alone
+        if not credentials:
+            return await self._caller_of_session(scope)
         scheme, _, token = b" ".join(credentials).decode("latin-1").partition(" ")
         if len(credentials) != 1 or scheme.lower() != "bearer":
             return None
-        return await asyncio.to_thread(self._authenticate, token.strip())
+        return await asyncio.to_thread(self._authenticator.of_token, token.strip())
+
+    async def _caller_of_session(self, scope: Scope) -> Caller | None:
+        """The person who is logged in with this browser.
+
+        A browser sends the cookie whichever page asks, and the gate has checked which one asks.
+        A browser that tells nothing about the page may only read.
+        """
+        cookie, is_socket = cookie_of(scope, SESSION_COOKIE), scope["type"] == ScopeType.WEBSOCKET
+        if cookie is None or self._authenticator is None:
+            return None
+        reads = not is_socket and scope.get("method") in {"GET", "HEAD"}
+        if not (reads or is_of_browser(scope)):
+            return None
+        # The event stream of an open page connects by itself, so it is no use.
+        of_session = partial(self._authenticator.of_session, cookie, is_use=not is_socket)
+        return await asyncio.to_thread(of_session)
 
 
 def answer_owner(_: Scope) -> str:
@@ -128,7 +158,7 @@ class Authorization(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Call the handler, or answer with a refusal."""
         caller = current()
-        if caller.token is not None and lasts(scope):
+        if (caller.token or caller.session) and lasts(scope):
             request = LongRequest(scope, caller, self._refusal)
             return await self._long_requests.serve(next_app, request, receive, send)
         if caller.team and (problem := await asyncio.to_thread(self._refusal, scope, caller)):
@@ -182,6 +212,11 @@ def _unauthenticated(scope: Scope) -> Problem:
     name = scope.get("path_params", {}).get("instance")
     if name is not None and wants_page(scope):
         return tunnel_only(str(name))
+    if cookie_of(scope, SESSION_COOKIE) is not None:
+        return Unauthenticated(
+            details="Your session has ended",
+            remediation="Log in again: open /login in the browser",
+        )
     if any(name == b"authorization" for name, _ in scope["headers"]):
         return Unauthenticated(
             "The token is not valid",
@@ -189,7 +224,7 @@ def _unauthenticated(scope: Scope) -> Problem:
             remediation=NEW_TOKEN,
         )
     return Unauthenticated(
-        details="Show a token: `Authorization: Bearer …`",
+        details="Show a token (`Authorization: Bearer …`), or log in with a browser: open /login",
         remediation=f"Set PRISM_TOKEN to yours. {NEW_TOKEN}",
     )
 

@@ -63,7 +63,7 @@ class AccessVerb(StrEnum):
 
     ANY = "use what needs no token"
     LOOK = "see what everybody may see"
-    USE = "switch profiles, answer invitations, leave projects, see own tokens"
+    USE = "switch profiles, answer invitations, leave projects, see own tokens and sessions"
     READ = "see the project, its workspaces, storage and costs"
     LAUNCH = "launch"
     MANAGE_OWN = "manage and enter own workspaces"
@@ -137,6 +137,9 @@ class Caller(Actor, frozen=True, kw_only=True):
     token_project: str | None = None
     """The only project for which the token is valid; null for all."""
     token_expires_at: datetime | None = None
+    session: str | None = None
+    """The id of the browser's session; null for programs."""
+    session_ends_at: datetime | None = None
 
 
 # Only the operator can make a token for somebody who has none, on the daemon's computer.

@@ -1,7 +1,7 @@
 """Ends long requests whose caller has lost the right to them.
 
 A terminal, a followed log and a proxied connection are checked when they begin, and may
-last for days. They are checked again when a token is revoked or expires, a membership changes, or
+last for days. They are checked again when a token or a session ends, a membership changes, or
 a workspace moves to another project. Event streams are not here: they check each event
 (`visibility.py`).
 """
@@ -138,11 +138,16 @@ class LongRequests:
     def _refusal(self, request: LongRequest) -> Problem | None:
         """Why the caller has no right to the request any more; None if they have."""
         caller = self._current_rights(request.caller)
+        if caller is None and request.caller.session:
+            return Unauthenticated(
+                details="The session has ended", remediation="Log in again: open /login"
+            )
         if caller is None:
             return Unauthenticated(
                 details="The token was revoked, or has expired",
                 remediation=NEW_TOKEN,
             )
+        request.caller = caller  # a session that was used meanwhile ends later
         return request.check(request.scope, caller)
 
 

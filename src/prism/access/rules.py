@@ -190,6 +190,15 @@ TABLE: Mapping[str, RouteRule] = {
     "POST {}/orphans/{id}/adopt": SERVE,
     "POST {}/orphans/{id}/terminate": SERVE,
     "POST {}/recover": SERVE,
+    # logging in, sessions
+    "GET {}/me": LOOK,
+    "GET {}/login": ANY,
+    "POST {}/login": ANY,
+    "POST {}/logout": ANY,
+    "POST {}/login-links": SERVE,
+    "GET {}/sessions": USE,
+    "DELETE {}/sessions": USE,
+    "DELETE {}/sessions/{id}": USE,
     # tokens, what happened, the daemon
     "GET {}/tokens": TOKENS,
     "POST {}/tokens": MINT,

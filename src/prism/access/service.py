@@ -65,10 +65,24 @@ class TokenService:
     def with_current_rights(self, caller: Caller) -> Caller | None:
         """The same caller with the present rights; None if the token is no longer valid."""
         with self._db.read() as sql:
-            token = store.by_id(sql, caller.token) if caller.token else None
-            if token is None or token.expires_at <= self._clock.now():
-                return None
-            return self._caller(sql, token)
+            return self.holder(sql, caller.token) if caller.token else None
+
+    def holder(self, sql: Connection, id: str) -> Caller | None:
+        """The caller that a token stands for; None if the token is no longer valid."""
+        token = store.by_id(sql, id)
+        if token is None or token.expires_at <= self._clock.now():
+            return None
+        return self._caller(sql, token)
+
+    def person(self, sql: Connection, user: str) -> Caller:
+        """A person with all of their rights."""
+        operator = user == self._operator
+        return Caller(
+            name=user,
+            operator=operator,
+            roles=self._memberships.roles_of(sql, user),
+            team=True,
+        )
 
     def every(self) -> list[TokenShown]:
         """The caller's tokens; for the operator, everybody's."""
@@ -92,7 +106,7 @@ class TokenService:
                 project=project,
                 hash=hashed(secret),
                 created_by=caller.name,
-                parent=caller.token,
+                parent=caller.token or caller.session,
                 created_at=now,
                 expires_at=_capped_end(caller, now + timedelta(days=request.days)),
             )
@@ -169,6 +183,18 @@ def revoke_for_project(tx: Tx, user: str, project: str) -> int:
     return len(revoked)
 
 
+def revoke_made_by(tx: Tx, parent: str) -> int:
+    """Revoke all tokens that were made with a token or in a session; return their number."""
+    family = [
+        related
+        for token in store.made_by(tx.sql, parent)
+        for related in _descendants(tx.sql, token)
+    ]
+    for token in reversed(family):
+        _remove(tx, current().name, token)
+    return len(family)
+
+
 def _remove(tx: Tx, actor: str, token: Token) -> None:
     store.remove(tx, token.id)
     tx.happened(TokenRevoked(**about(token, actor)))
@@ -188,8 +214,9 @@ def hashed(secret: str) -> str:
 
 
 def expired(caller: Caller, now: datetime) -> bool:
-    """Whether the caller's token has expired."""
-    return caller.token_expires_at is not None and caller.token_expires_at <= now
+    """Whether the caller's token or session has ended."""
+    ends = (caller.token_expires_at, caller.session_ends_at)
+    return any(end is not None and end <= now for end in ends)
 
 
 def _capped_end(caller: Caller, end: datetime) -> datetime:

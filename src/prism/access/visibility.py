@@ -67,6 +67,8 @@ def changes_rights(caller: Caller, event: RecordedEvent) -> bool:
     """Whether this event changes the caller's rights."""
     if event.event == "token_revoked":
         return bool(event.data.get("token") == caller.token)
+    if event.event == "session_ended":
+        return bool(event.data.get("session") == caller.session)
     return event.event in MEMBERSHIP and event.data.get("email") == caller.name.lower()
 
 

@@ -16,7 +16,7 @@ from prism.client.decoding import TypedWire
 from prism.client.files import Files
 from prism.client.idle import Idle
 from prism.client.logs import Logs
-from prism.client.people import Audit, Invitations, Members, Tokens
+from prism.client.people import Audit, Invitations, Members, Sessions, Tokens
 from prism.client.profiles import Profiles
 from prism.client.projects import Projects
 from prism.client.recovery import Recoveries
@@ -69,6 +69,7 @@ class Client:
         self.members = Members(self._wire)
         self.invitations = Invitations(self._wire)
         self.tokens = Tokens(self._wire)
+        self.sessions = Sessions(self._wire)
         self.audit = Audit(self._wire)
         self.idle = Idle(self._wire)
         self.logs = Logs(self._wire)

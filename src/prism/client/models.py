@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from prism.profiles import model as profiles
     from prism.projects import model as projects
     from prism.recovery import model as recovery
+    from prism.sessions import model as sessions
     from prism.storage import model as storage
     from prism.templates import model as templates
     from prism.workspaces import model as workspaces
@@ -36,7 +37,8 @@ else:
 # fmt: off
 __all__ = [
     "access", "audit", "budgets", "copies", "costs", "daemon", "files", "idle", "invitations",
-    "logs", "profiles", "projects", "recovery", "storage", "templates", "workspaces",
+    "logs", "profiles", "projects", "recovery", "sessions", "storage", "templates",
+    "workspaces",
 ]
 # fmt: on
 

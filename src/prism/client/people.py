@@ -1,11 +1,11 @@
-"""Client methods for members, invitations, tokens and the audit log."""
+"""Client methods for members, invitations, tokens, sessions and the audit log."""
 
 from __future__ import annotations
 
 import builtins
 
 from prism.annotations import Iterable, Iterator, datetime
-from prism.client.models import access, audit, invitations, projects
+from prism.client.models import access, audit, invitations, projects, sessions
 from prism.client.request import Noun, trim
 from prism.client.wire import HttpAnswer, Wire, query, quoted
 
@@ -145,6 +145,31 @@ class Tokens(Noun):
     def revoke(self, id: str) -> access.RevokedToken:
         """Revoke a token."""
         return self._ask("DELETE", f"/tokens/{quoted(id)}", access.RevokedToken)
+
+
+class Sessions(Noun):
+    """Methods for logins with a browser."""
+
+    def me(self) -> sessions.Myself:
+        """Who you are for the daemon, and what you may do."""
+        return self._ask("GET", "/me", sessions.Myself)
+
+    def list(self) -> builtins.list[sessions.SessionShown]:
+        """Your own; the operator sees everybody's."""
+        return self._ask("GET", "/sessions", builtins.list[sessions.SessionShown])
+
+    def create_link(self, user: str, *, minutes: int = 15) -> sessions.CreatedLoginLink:
+        """Make a link with which a person can log in once; only this answer contains it."""
+        body = sessions.NewLoginLink(user=user, minutes=minutes)
+        return self._ask("POST", "/login-links", sessions.CreatedLoginLink, body)
+
+    def end(self, id: str) -> sessions.EndedSessions:
+        """End a session, and revoke the tokens that were made in it."""
+        return self._ask("DELETE", f"/sessions/{quoted(id)}", sessions.EndedSessions)
+
+    def end_all(self, user: str | None = None) -> sessions.EndedSessions:
+        """End all sessions of yours, or as the operator those of `user`."""
+        return self._ask("DELETE", f"/sessions{query(user=user)}", sessions.EndedSessions)
 
 
 class Audit(Noun):

@@ -51,6 +51,7 @@ from prism.projects import api as projects
 from prism.projects import members_api as members
 from prism.projects import store as project_rows
 from prism.recovery import api as recovery
+from prism.sessions import api as sessions
 from prism.settings import Settings
 from prism.storage import api as storage
 from prism.storage import store as storage_rows
@@ -91,6 +92,7 @@ ROUTES = [
     costs.router,
     members.router,
     tokens.router,
+    sessions.router,
     invitations.router,
     storage.volumes,
     storage.snapshots,
@@ -107,8 +109,8 @@ ROUTES = [
 HANDLER_PARTS = (
     *("audit", "aws_access", "budgets", "cleaning", "clock", "connection_reader", "control"),
     *("copies", "costs", "db", "doctor", "event_ids", "files", "gui_settings", "idleness"),
-    *("invitations", "logs", "members", "port_router", "profiles", "projects", "read_model"),
-    *("recovery", "remote_copies", "rollbacks"),
+    *("invitations", "login", "logs", "members", "port_router", "profiles", "projects"),
+    *("read_model", "recovery", "remote_copies", "rollbacks", "sessions"),
     *("shells", "spending", "storage", "templates", "tokens", "visibility", "workspace_proxy"),
     "workspaces",
 )
@@ -117,6 +119,7 @@ HANDLER_PARTS = (
 WITHOUT_SECRETS = {
     tokens.CREATE: tokens.without_token,
     f"{invitations.INVITATIONS_PATH}/send": tokens.without_token,
+    sessions.LINKS: sessions.without_url,
 }
 """How to store the answers of routes that contain a secret, by path."""
 
@@ -232,7 +235,7 @@ def _middleware(wiring: Wiring) -> list[Any]:
     """
     actor, db, clock = wiring.settings.actor, wiring.db, wiring.clock
     return [
-        Authentication(actor, wiring.tokens.authenticate if wiring.team else None, clock),
+        Authentication(actor, wiring.authenticator if wiring.team else None, clock),
         lambda app: FirstSurveyWait(app, wiring.first_surveys, wiring.read_model),
         lambda app: WaitMiddleware(app, wiring.read_model, db.bus),
         RequestValidation(),

@@ -169,7 +169,7 @@ def run(
             log.warning("%s", moved)
         listeners = stack.enter_context(closing(_listen(settings, has_port=has_port)))
         settings = replace(settings, port=listeners.port)
-        gui_label = "" if settings.auth == "tokens" else new_gui_label()
+        gui_label = new_gui_label()
         _write_owner(lock, settings.port, gui_label)
         _serve(settings, computes, listeners.sockets, gui_label)
     log.info("stopped; workspaces keep running")

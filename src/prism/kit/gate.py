@@ -46,6 +46,7 @@ class HostKind(StrEnum):
     """What a host name stands for."""
 
     API = "api"  # this computer, for programs and in the address bar
+    PUBLIC = "public"  # the address for people on other computers
     GUI = "gui"
     FORMER_GUI = "former gui"  # of an earlier start of the daemon
     CONTENT = "content"  # a workspace
@@ -68,14 +69,15 @@ class Gate:
     ) -> None:
         """`content` answers to `LABEL.localhost`; `hosts`, `origins` come with a public URL.
 
-        In team mode (`team`), requests may come through a proxy: each of them needs a token. `gui`
-        is the label of the only origin from which browsers may use the API; empty in team mode.
+        In team mode (`team`), requests may come through a proxy: each of them needs a token or a
+        session. `gui` is the label of the only origin from which browsers of this computer may use
+        the API.
         """
         self._app, self._clock = app, clock
         self._content = content or self._no_workspace
         self._suffixes = (f":{port}", "") if port == 80 else (f":{port}",)
         own_hosts = {name + suffix for name in LOOPBACK_NAMES for suffix in self._suffixes}
-        self._hosts = own_hosts | {host.lower() for host in hosts}
+        self._hosts, self._public = own_hosts, {host.lower() for host in hosts} - own_hosts
         self._origins = {origin.lower() for origin in origins}
         self._team, self._gui = team, gui
 
@@ -96,9 +98,17 @@ class Gate:
             return await self._content(scope, receive, answer)
         if is_script:
             return await gui_origin.send_unregister(send)
-        if self._gui and site is not HostKind.GUI and gui_origin.is_of_browser(scope):
+        if site in {HostKind.API, HostKind.FORMER_GUI} and self._leads(scope, over_socket):
             return await self._lead_to_gui(scope, send, hosts[0] if hosts else "")
         return await self._app(scope, receive, _restrict_headers(send, pages=True))
+
+    def _leads(self, scope: Scope, over_socket: bool) -> bool:
+        """Whether it comes from a browser at an address that other programs share.
+
+        In team mode, the Unix socket serves at no other address, and only the operator reaches it.
+        """
+        is_shared = bool(self._gui) and not (self._team and over_socket)
+        return is_shared and gui_origin.is_of_browser(scope)
 
     async def _lead_to_gui(self, scope: Scope, send: Send, host: str) -> None:
         """Answer a browser that is not at the GUI's origin."""
@@ -119,6 +129,8 @@ class Gate:
         in team mode: a request without a token is the operator's, and a proxy would make
         operators of all people.
         """
+        if not over_socket and host in self._public:
+            return HostKind.PUBLIC
         if not over_socket and host in self._hosts:
             return HostKind.API
         name, colon, port = gui_origin.host_parts(host)
@@ -152,6 +164,8 @@ class Gate:
         """The problem that refuses a request of another site's page, or None."""
         origins = _values(scope["headers"], b"origin")
         own = {f"http://{host}", *(() if site is HostKind.CONTENT else self._origins)}
+        if site is HostKind.PUBLIC:  # not the page that a network put in place of `https://`
+            own = self._origins
         if not own.issuperset(origins):
             return OriginRejected(details=f"Origin: {', '.join(origins)}")
         sites = _values(scope["headers"], b"sec-fetch-site")

@@ -167,6 +167,13 @@ export const actions = {
   useProfile: (name: string) =>
     data(api.POST('/api/v1/profiles/switch', { body: { profile_name: name } })),
   createProfile: (body: Schemas['NewProfile']) => data(api.POST('/api/v1/profiles', { body })),
+  logIn: (body: Schemas['LoginRequest']) => data(api.POST('/api/v1/login', { body })),
+  logOut: () => data(api.POST('/api/v1/logout')),
+  createLoginLink: (body: Schemas['NewLoginLink']) =>
+    data(api.POST('/api/v1/login-links', { body })),
+  endSession: (id: string) =>
+    data(api.DELETE('/api/v1/sessions/{id}', { params: { path: { id } } })),
+  endSessions: () => data(api.DELETE('/api/v1/sessions')),
   createToken: (body: Schemas['NewToken']) => data(api.POST('/api/v1/tokens', { body })),
   revokeToken: (id: string) =>
     data(api.DELETE('/api/v1/tokens/{id}', { params: { path: { id } } })),

@@ -14,6 +14,7 @@ const refusals: Middleware = {
   async onResponse({ response }) {
     if (response.ok) return;
     if (response.status === MISDIRECTED) location.reload(); // which leads to the same page there
+    if (response.status === UNAUTHENTICATED && isLoggedIn) location.reload(); // to log in again
     const body: unknown = await response.json().catch(() => null);
     throw errorOf(response.status, body);
   },
@@ -23,6 +24,14 @@ const refusals: Middleware = {
 };
 
 const MISDIRECTED = 421; // the daemon was started again, and the GUI has another address
+
+const UNAUTHENTICATED = 401; // the session has ended
+let isLoggedIn = false;
+
+/** Say that this page has been let in: from now on, a refusal means that the session has ended. */
+export function expectSession(): void {
+  isLoggedIn = true;
+}
 
 export const api = createClient<paths>({ baseUrl: '/', fetch: (request) => send(request) });
 api.use(refusals);

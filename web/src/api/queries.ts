@@ -183,6 +183,20 @@ export const queries = {
     queryKey: ['profiles'],
     queryFn: () => data(api.GET('/api/v1/profiles')),
   }),
+  /** Who uses this page, and what they may do. */
+  me: queryOptions({
+    queryKey: ['me'],
+    queryFn: () => data(api.GET('/api/v1/me')),
+  }),
+  loginWays: queryOptions({
+    queryKey: ['login-ways'],
+    staleTime: 0, // no event says that it is out of date
+    queryFn: () => data(api.GET('/api/v1/login')),
+  }),
+  sessions: queryOptions({
+    queryKey: ['sessions'],
+    queryFn: () => data(api.GET('/api/v1/sessions')),
+  }),
   tokens: queryOptions({
     queryKey: ['tokens'],
     queryFn: () => data(api.GET('/api/v1/tokens')),

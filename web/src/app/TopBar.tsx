@@ -7,6 +7,7 @@ import { memo, useMemo } from 'react';
 import { queries } from '../api/queries';
 import { choose, DENSITIES, THEMES, useLook } from '../lib/appearance';
 import { useFollow } from '../lib/follow';
+import { useMe } from '../lib/me';
 import { useLiveness } from '../live/LiveProvider';
 import { t } from '../strings';
 
@@ -31,6 +32,7 @@ export function TopBar({ openPalette }: { readonly openPalette: () => void }) {
   const follow = useFollow();
   const liveness = useLiveness();
   const { data: status } = useQuery(USER_AND_VERSION);
+  const me = useMe();
   const look = useLook();
   const identity = useMemo(
     () => ({
@@ -77,11 +79,12 @@ export function TopBar({ openPalette }: { readonly openPalette: () => void }) {
         description: status === undefined ? '' : t.daemon.version(status.version),
         items: [
           { id: 'api', text: t.daemon.api, href: '/docs', external: true },
+          ...(me?.session == null ? [] : [{ id: 'logout', text: t.login.out, href: '/logout' }]),
           { id: 'state', text: t.daemon.liveness[liveness], disabled: true },
         ],
       },
     ],
-    [openPalette, look, liveness, status],
+    [openPalette, look, liveness, status, me],
   );
   return (
     <div id="top">

@@ -29,6 +29,8 @@ const TITLES: Record<Section, string> = {
   idle: t.pages.idle,
   events: t.pages.events,
   settings: t.pages.settings,
+  login: t.login.title,
+  logout: t.login.out,
 };
 
 /** The way from the start to a page. */

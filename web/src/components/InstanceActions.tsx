@@ -7,6 +7,7 @@ import { LIFECYCLE, type Lifecycle } from '../api/actions';
 import type { Instance } from '../api/client';
 import { allows } from '../lib/states';
 import { useVerbs } from '../lib/useVerbs';
+import { useMe } from '../lib/me';
 import { t } from '../strings';
 import { OpenButton } from './OpenButton';
 
@@ -16,6 +17,7 @@ const TerminateDialog = lazy(() => import('./TerminateDialog'));
 /** What can be done to one workspace now. */
 export function InstanceActions({ instance }: { readonly instance: Instance }) {
   const run = useVerbs();
+  const me = useMe();
   const [dialog, setDialog] = useState<string | null>(null);
   const [asked, setAsked] = useState<Lifecycle | null>(null);
   const [first, ...others] = LIFECYCLE.toSorted(byUse).filter((verb) => allows(instance, verb));
@@ -57,7 +59,7 @@ export function InstanceActions({ instance }: { readonly instance: Instance }) {
       >
         {t.workspaces.actions}
       </ButtonDropdown>
-      <OpenButton instance={instance} />
+      {me?.shared !== true && <OpenButton instance={instance} />}
       {dialog === 'expiry' && (
         <Suspense>
           <ExpiryDialog instances={[instance]} close={close} />

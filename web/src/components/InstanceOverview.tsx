@@ -6,17 +6,31 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 
 import type { Instance } from '../api/client';
 import { hourly, moment, money } from '../lib/format';
+import { useMe } from '../lib/me';
 import { t } from '../strings';
 import { ConnectPanel } from './ConnectPanel';
+import { Remediation } from './Remediation';
 import { ValueWithSource } from './ValueWithSource';
 import { RelativeTime } from './RelativeTime';
 
 /** How to get in, what it costs, and what it is. */
-export function InstanceOverview({ instance: it }: { readonly instance: Instance }) {
+export function InstanceOverview({
+  instance: it,
+  manages,
+}: {
+  readonly instance: Instance;
+  readonly manages: boolean;
+}) {
+  const shared = useMe()?.shared === true;
   const volumes = [...(it.attached_ebs_volumes ?? []), ...(it.attached_volumes ?? [])];
   return (
     <SpaceBetween size="l">
-      <ConnectPanel instance={it} />
+      {manages && !shared && <ConnectPanel instance={it} />}
+      {manages && shared && (
+        <Container header={<Header variant="h2">{t.workspace.tab.terminal}</Header>}>
+          <Remediation text={t.workspace.tunnel(it.name)} />
+        </Container>
+      )}
       <ColumnLayout columns={2}>
         <Container fitHeight header={<Header variant="h2">{t.workspace.money}</Header>}>
           <KeyValuePairs

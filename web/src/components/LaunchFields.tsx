@@ -9,6 +9,7 @@ import { queries } from '../api/queries';
 import { HOURS, type Draft } from '../lib/order';
 import { SIZES } from '../lib/sizes';
 import { useNarrow } from '../lib/useNarrow';
+import { mayLaunch, useMe } from '../lib/me';
 import { t } from '../strings';
 
 /** The fields of a launch beside its template. */
@@ -24,6 +25,7 @@ export function LaunchFields({
   const { data: idle = [] } = useQuery(queries.idleProfiles);
   const { data: projects = [] } = useQuery(queries.projects);
   const narrow = useNarrow();
+  const me = useMe();
   const sizes = [
     { value: '', label: t.launch.sizeDefault },
     ...SIZES.map((it) => ({ value: it, label: it })),
@@ -34,8 +36,10 @@ export function LaunchFields({
     ...idle.map((it) => ({ value: it.name, label: it.name, description: it.description })),
   ];
   const owners = [
-    { value: '', label: t.launch.noProject },
-    ...projects.map((it) => ({ value: it.name, label: it.name })),
+    ...(me?.operator === true ? [{ value: '', label: t.launch.noProject }] : []),
+    ...projects
+      .filter((it) => mayLaunch(me, it.id))
+      .map((it) => ({ value: it.name, label: it.name })),
   ];
   const picked = <T extends { value: string }>(list: readonly T[], value: string) =>
     list.find((it) => it.value === value) ?? { value, label: value };

@@ -16,6 +16,7 @@ import { launch } from '../lib/equivalents';
 import { draftOf, favourite, orderOf, type Draft } from '../lib/order';
 import { useDebounced } from '../lib/useDebounced';
 import { useSearch } from '../lib/useSearch';
+import { mayLaunch, useMe } from '../lib/me';
 import { t } from '../strings';
 import { AsCommand } from './AsCommand';
 import { ErrorAlert } from './ErrorAlert';
@@ -44,12 +45,23 @@ export function LaunchForm({
   const [error, setError] = useState<Error | null>(null);
   const [busy, setBusy] = useState(false);
   const slug = search.get('template') ?? favourite(templates, provider);
-  const draft = useMemo(() => draftOf(search, slug, instances), [search, slug, instances]);
+  const me = useMe();
+  const { data: projects = [] } = useQuery(queries.projects);
+  // On a shared daemon, a project pays for everybody but the operator.
+  const payer =
+    me?.operator === true ? '' : (projects.find((it) => mayLaunch(me, it.id))?.name ?? '');
+  const draft = useMemo(
+    () => draftOf(search, slug, instances, payer),
+    [search, slug, instances, payer],
+  );
   const order = useMemo(() => orderOf(draft), [draft]);
   const settled = useDebounced(order, REST);
   const plan = useQuery({
     ...queries.plan(settled),
-    enabled: settled.name !== '' && settled.template !== '',
+    enabled:
+      settled.name !== '' &&
+      settled.template !== '' &&
+      (me?.operator === true || settled.project !== undefined),
     placeholderData: (before) => before,
     retry: false,
     gcTime: 0,

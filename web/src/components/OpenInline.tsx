@@ -4,6 +4,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import type { Instance } from '../api/client';
 import { queries } from '../api/queries';
 import { openings } from '../lib/services';
+import { useMe } from '../lib/me';
 import { t } from '../strings';
 import { useNotify } from './Notifications';
 
@@ -13,7 +14,8 @@ export function OpenInline({ instance }: { readonly instance: Instance }) {
   const { notify, failed } = useNotify();
   const { data: templates } = useQuery(queries.templates);
   const { name, template } = instance;
-  if (instance.state !== 'running' || templates === undefined) return null;
+  const shared = useMe()?.shared === true;
+  if (shared || instance.state !== 'running' || templates === undefined) return null;
   if (templates.some((it) => it.name === template && it.services.length === 0)) return null;
   const open = async () => {
     const tab = window.open('about:blank'); // at once: a later one would be a blocked popup

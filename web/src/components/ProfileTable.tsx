@@ -3,6 +3,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 
 import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
+import { useOperator } from '../lib/me';
 import { t } from '../strings';
 import { DialogButton } from './DialogButton';
 import { Confirm } from './Confirm';
@@ -15,6 +16,7 @@ const PROVIDERS = ['local', 'aws'] as const;
 /** Where workspaces are launched; one of them is active. */
 export function ProfileTable({ profiles }: { readonly profiles: readonly Profile[] }) {
   const { notify, failed } = useNotify();
+  const operator = useOperator();
   const use = async (name: string) => {
     try {
       await actions.useProfile(name);
@@ -30,29 +32,31 @@ export function ProfileTable({ profiles }: { readonly profiles: readonly Profile
       items={profiles}
       by="name"
       actions={
-        <DialogButton
-          text={t.system.newProfile}
-          button={t.money.create}
-          fields={[
-            { id: 'name', label: t.fields.name },
-            {
-              id: 'provider',
-              label: t.system.provider,
-              value: 'local',
-              options: PROVIDERS.map((value) => ({ value, label: t.system.providers[value] })),
-            },
-            { id: 'aws', label: t.system.awsProfile, optional: true },
-            { id: 'region', label: t.fields.region, optional: true },
-          ]}
-          act={({ name = '', provider, aws = '', region = '' }) =>
-            actions.createProfile({
-              name,
-              provider: provider === 'aws' ? 'aws' : 'local',
-              ...(aws === '' ? {} : { aws_profile: aws }),
-              ...(region === '' ? {} : { region }),
-            })
-          }
-        />
+        operator && (
+          <DialogButton
+            text={t.system.newProfile}
+            button={t.money.create}
+            fields={[
+              { id: 'name', label: t.fields.name },
+              {
+                id: 'provider',
+                label: t.system.provider,
+                value: 'local',
+                options: PROVIDERS.map((value) => ({ value, label: t.system.providers[value] })),
+              },
+              { id: 'aws', label: t.system.awsProfile, optional: true },
+              { id: 'region', label: t.fields.region, optional: true },
+            ]}
+            act={({ name = '', provider, aws = '', region = '' }) =>
+              actions.createProfile({
+                name,
+                provider: provider === 'aws' ? 'aws' : 'local',
+                ...(aws === '' ? {} : { aws_profile: aws }),
+                ...(region === '' ? {} : { region }),
+              })
+            }
+          />
+        )
       }
       columns={[
         nameColumn(),
@@ -75,13 +79,15 @@ export function ProfileTable({ profiles }: { readonly profiles: readonly Profile
                 <Button ariaLabel={t.system.useOf(it.name)} onClick={() => void use(it.name)}>
                   {t.system.use}
                 </Button>
-                <Confirm
-                  text={t.files.remove}
-                  label={t.money.removeOf(it.name)}
-                  word={it.name}
-                  warning={t.system.removeProfile}
-                  act={() => actions.removeProfile(it.name)}
-                />
+                {operator && (
+                  <Confirm
+                    text={t.files.remove}
+                    label={t.money.removeOf(it.name)}
+                    word={it.name}
+                    warning={t.system.removeProfile}
+                    act={() => actions.removeProfile(it.name)}
+                  />
+                )}
               </SpaceBetween>
             ),
         },

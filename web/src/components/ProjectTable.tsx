@@ -1,6 +1,7 @@
 import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { money } from '../lib/format';
+import { useMe } from '../lib/me';
 import { t } from '../strings';
 import { DialogButton } from './DialogButton';
 import { CapBar } from './CapBar';
@@ -11,6 +12,7 @@ type Project = Schemas['ProjectShown'];
 
 /** Every project with its money. */
 export function ProjectTable({ projects }: { readonly projects: readonly Project[] }) {
+  const me = useMe();
   const create = (
     <DialogButton
       text={t.money.newProject}
@@ -42,7 +44,7 @@ export function ProjectTable({ projects }: { readonly projects: readonly Project
       items={projects}
       by="id"
       empty={t.money.noProjects}
-      actions={create}
+      actions={me?.may_create_projects === true && create}
       columns={[
         nameColumn((it) => (
           <PageLink href={`/projects/${encodeURIComponent(it.name)}`}>{it.name}</PageLink>

@@ -8,6 +8,7 @@ import { queries } from '../api/queries';
 import { hourly, money } from '../lib/format';
 import { useNow } from '../lib/now';
 import { restOfMonth } from '../lib/month';
+import { useOperator } from '../lib/me';
 import { t } from '../strings';
 import { PageLink } from './PageLink';
 import { ValueWithSource } from './ValueWithSource';
@@ -15,7 +16,8 @@ import { ValueWithSource } from './ValueWithSource';
 /** How many workspaces do what, and what that costs. */
 export function Summary({ list }: { readonly list: readonly Instance[] }) {
   const now = useNow();
-  const { data: costs, error } = useQuery(queries.costs);
+  const operator = useOperator();
+  const { data: costs, error } = useQuery({ ...queries.costs, enabled: operator });
   const count = (...states: readonly Instance['state'][]) =>
     list.filter((it) => states.includes(it.state)).length;
   const link = (number: number, filter: string) => (
@@ -45,15 +47,22 @@ export function Summary({ list }: { readonly list: readonly Instance[] }) {
               t.home.asleepFilter,
             ),
           },
-          { label: t.home.rate, value: amount(t.home.rate, hourly(rate), t.source.now(unknown)) },
-          {
-            label: t.home.rest,
-            value: amount(
-              t.home.rest,
-              money(rate === undefined || rate === null ? null : rate * restOfMonth(now)),
-              t.source.rest(unknown),
-            ),
-          },
+          ...(!operator
+            ? []
+            : [
+                {
+                  label: t.home.rate,
+                  value: amount(t.home.rate, hourly(rate), t.source.now(unknown)),
+                },
+                {
+                  label: t.home.rest,
+                  value: amount(
+                    t.home.rest,
+                    money(rate === undefined || rate === null ? null : rate * restOfMonth(now)),
+                    t.source.rest(unknown),
+                  ),
+                },
+              ]),
         ]}
       />
     </Container>

@@ -4,8 +4,10 @@ import { useState } from 'react';
 import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { queries } from '../api/queries';
+import { useMe } from '../lib/me';
 import { t } from '../strings';
 import { DialogButton } from './DialogButton';
+import type { Field } from './FormDialog';
 import { ListTable, nameColumn } from './ListTable';
 import { NewToken } from './NewToken';
 import { RevokeToken } from './RevokeToken';
@@ -14,10 +16,18 @@ import { RelativeTime } from './RelativeTime';
 type Token = Schemas['TokenShown'];
 const SCOPES = ['read', 'operate', 'admin'] as const;
 const DAYS = '90';
+const OF_ANOTHER: Field = {
+  id: 'user',
+  label: t.tokens.user,
+  what: t.tokens.userWhat,
+  kind: 'email',
+  optional: true,
+};
 
 /** The tokens of a shared daemon. A new one is in the memory of this page only, until it is closed. */
 export function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
   const { data: projects = [] } = useQuery(queries.projects);
+  const me = useMe();
   const [made, setMade] = useState<Schemas['CreatedToken'] | null>(null);
   const create = (
     <DialogButton
@@ -25,13 +35,7 @@ export function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
       button={t.money.create}
       fields={[
         { id: 'name', label: t.fields.name, what: t.tokens.nameWhat },
-        {
-          id: 'user',
-          label: t.tokens.user,
-          what: t.tokens.userWhat,
-          kind: 'email',
-          optional: true,
-        },
+        ...(me?.operator === true ? [OF_ANOTHER] : []),
         {
           id: 'scope',
           label: t.tokens.scope,
@@ -70,7 +74,7 @@ export function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
         items={tokens}
         by="id"
         empty={t.tokens.none}
-        actions={create}
+        actions={me?.scope === 'admin' && create}
         columns={[
           nameColumn(),
           { id: 'user', header: t.tokens.user, cell: (it) => it.user },

@@ -34,6 +34,7 @@ export function draftOf(
   search: URLSearchParams,
   template: string,
   instances: readonly Instance[],
+  project = '',
 ): Draft {
   const taken = new Set(instances.filter((it) => it.state !== 'terminated').map((it) => it.name));
   return {
@@ -42,7 +43,7 @@ export function draftOf(
     size: SIZES.find((it) => it === search.get('size')) ?? null,
     hours: search.get('hours') ?? '8',
     idle: search.get('idle') ?? '',
-    project: search.get('project') ?? '',
+    project: search.get('project') ?? project,
   };
 }
 

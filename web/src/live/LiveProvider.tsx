@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { createContext, type ReactNode, useContext, useEffect, useState } from 'react';
 
-import { followAddress } from '../api/client';
+import { expectSession, followAddress } from '../api/client';
 import { queries } from '../api/queries';
 import { LiveConnection, type Liveness } from './connection';
 import { LiveStore } from './store';
@@ -26,9 +26,11 @@ export function LiveProvider({
 }) {
   const client = useQueryClient();
   const { data: newest, error, refetch } = useQuery(queries.newestEvent);
+  const me = useQuery(queries.me);
   const [liveness, setLiveness] = useState<Liveness>('connecting');
   useEffect(() => {
     if (newest === undefined) return;
+    expectSession();
     const store = new LiveStore(client);
     const address = `${location.origin.replace(/^http/, 'ws')}/api/v1/ws`;
     const connection = new LiveConnection(address, newest, {
@@ -51,6 +53,13 @@ export function LiveProvider({
       connection.close();
     };
   }, [client, newest]);
-  if (error !== null) return failed(error, () => void refetch());
-  return newest === undefined ? null : <Context value={liveness}>{children}</Context>;
+  const refusal = error ?? (me.data === undefined ? me.error : null);
+  const retry = () => {
+    if (error !== null) void refetch();
+    if (me.error !== null) void me.refetch();
+  };
+  if (refusal !== null) return failed(refusal, retry);
+  return newest === undefined || me.data === undefined ? null : (
+    <Context value={liveness}>{children}</Context>
+  );
 }

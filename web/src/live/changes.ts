@@ -25,7 +25,7 @@ const PAID = /^(instance|volume|snapshot(?!_copy))_/;
 const IN_A_HOME: ReadonlySet<string> = new Set(['volume_attached', 'volume_detached']);
 const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] = [
   ['project_', [['projects']]],
-  ['member_', [['projects']]],
+  ['member_', [['projects'], ['me']]],
   ['budget_', [['budgets'], ['projects']]],
   ['allocation_', [['budgets'], ['projects']]],
   ['invitation_', [['invitations']]],
@@ -36,6 +36,7 @@ const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] =
   ['profile_', [['profiles'], ['status']]],
   ['template_', [['templates']]],
   ['token_', [['tokens']]],
+  ['session_', [['sessions']]],
   ['idle_profile_', [['idle-profiles']]],
 ];
 

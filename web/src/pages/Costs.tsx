@@ -15,27 +15,39 @@ import { Loaded } from '../components/Loaded';
 import { GROUPS } from '../lib/costs';
 import { costsOf } from '../lib/equivalents';
 import { useSearch } from '../lib/useSearch';
+import { useOperator } from '../lib/me';
 import { t } from '../strings';
 
 const GRAINS = ['daily', 'weekly', 'monthly'] as const;
+
+/** The address of all costs, or of one project's, as CSV. */
+function exportOf(project: string | null): string {
+  const of = project === null ? '' : `&project=${encodeURIComponent(project)}`;
+  return `/api/v1/costs/export?format=csv${of}`;
+}
 
 /** What is paid for now, and what each day, week or month has cost. */
 export default function Costs() {
   const [search, change] = useSearch();
   const grain = GRAINS.find((it) => it === search.get('by')) ?? 'daily';
-  const project = search.get('project');
   const group = GROUPS.find((it) => it === search.get('group')) ?? null;
+  const operator = useOperator();
   const { data: projects = [] } = useQuery(queries.projects);
-  const now = useQuery(queries.costs);
+  // Others see what a project of theirs costs.
+  const project = search.get('project') ?? (operator ? null : (projects[0]?.name ?? null));
+  const now = useQuery({ ...queries.costs, enabled: operator });
   const options = [
-    { value: '', label: t.costs.allProjects },
+    ...(operator ? [{ value: '', label: t.costs.allProjects }] : []),
     ...projects.map((it) => ({ value: it.name, label: it.name })),
   ];
   const groups = [
     { value: '', label: t.costs.noGroups },
     ...GROUPS.map((value) => ({ value, label: t.costs.each[value] })),
   ];
-  const history = useQuery(queries.history(grain, project, group));
+  const history = useQuery({
+    ...queries.history(grain, project, group),
+    enabled: operator || project !== null,
+  });
   return (
     <ContentLayout
       header={
@@ -43,9 +55,11 @@ export default function Costs() {
           variant="h1"
           actions={
             <SpaceBetween direction="horizontal" size="m" alignItems="center">
-              <Link href="/api/v1/costs/export?format=csv" external>
-                {t.costs.csv}
-              </Link>
+              {(operator || project !== null) && (
+                <Link href={exportOf(operator ? null : project)} external>
+                  {t.costs.csv}
+                </Link>
+              )}
               <AsCommand equivalents={costsOf(grain, project, group)} />
             </SpaceBetween>
           }
@@ -55,11 +69,13 @@ export default function Costs() {
       }
     >
       <SpaceBetween size="l">
-        <Container header={<Header variant="h2">{t.home.now}</Header>}>
-          <Loaded query={now} what={t.home.now}>
-            {(costs) => <CostsNow costs={costs} />}
-          </Loaded>
-        </Container>
+        {operator && (
+          <Container header={<Header variant="h2">{t.home.now}</Header>}>
+            <Loaded query={now} what={t.home.now}>
+              {(costs) => <CostsNow costs={costs} />}
+            </Loaded>
+          </Container>
+        )}
         <Container
           header={
             <Header
@@ -100,9 +116,13 @@ export default function Costs() {
             </Header>
           }
         >
-          <Loaded query={history} what={t.costs.history}>
-            {(data) => <CostHistory history={data} />}
-          </Loaded>
+          {operator || project !== null ? (
+            <Loaded query={history} what={t.costs.history}>
+              {(data) => <CostHistory history={data} />}
+            </Loaded>
+          ) : (
+            t.costs.noProjects
+          )}
         </Container>
       </SpaceBetween>
     </ContentLayout>

@@ -13,12 +13,14 @@ import { PageLink } from '../components/PageLink';
 import { RelativeTime } from '../components/RelativeTime';
 import { idleOf } from '../lib/equivalents';
 import { money } from '../lib/format';
+import { useOperator } from '../lib/me';
 import { t } from '../strings';
 
 /** The rules for workspaces that nobody uses, and what they have done. */
 export default function Idle() {
+  const operator = useOperator();
   const profiles = useQuery(queries.idleProfiles);
-  const history = useQuery(queries.idleHistory);
+  const history = useQuery({ ...queries.idleHistory, enabled: operator });
   return (
     <ContentLayout
       header={
@@ -74,60 +76,67 @@ export default function Idle() {
             />
           )}
         </Loaded>
-        <Loaded query={history} what={t.idle.history}>
-          {(list) => (
-            <Table<Schemas['IdleAction']>
-              header={
-                <Header variant="h2" counter={`(${list.length})`}>
-                  {t.idle.history}
-                </Header>
-              }
-              items={list}
-              wrapLines
-              ariaLabels={{ tableLabel: t.idle.history }}
-              empty={<Box color="text-body-secondary">{t.idle.noHistory}</Box>}
-              columnDefinitions={[
-                {
-                  id: 'at',
-                  header: t.fields.when,
-                  minWidth: 110,
-                  cell: (it) => <RelativeTime at={it.trigger_time} />,
-                },
-                {
-                  id: 'name',
-                  header: t.fields.name,
-                  minWidth: 150,
-                  isRowHeader: true,
-                  cell: (it) => (
-                    <PageLink href={`/workspaces/${it.instance_name}?tab=activity`}>
-                      {it.instance_name}
-                    </PageLink>
-                  ),
-                },
-                {
-                  id: 'action',
-                  header: t.idle.done,
-                  minWidth: 110,
-                  cell: (it) => t.verbs[it.action],
-                },
-                {
-                  id: 'idle',
-                  header: t.idle.duration,
-                  minWidth: 100,
-                  cell: (it) => it.idle_duration,
-                },
-                { id: 'profile', header: t.idle.profile, minWidth: 110, cell: (it) => it.profile },
-                {
-                  id: 'saved',
-                  header: t.costs.saved,
-                  minWidth: 110,
-                  cell: (it) => money(it.estimated_savings),
-                },
-                { id: 'note', header: t.plan.notes, minWidth: 140, cell: (it) => it.note ?? '' },
-              ]}
-            />
-          )}
-        </Loaded>
+        {operator && (
+          <Loaded query={history} what={t.idle.history}>
+            {(list) => (
+              <Table<Schemas['IdleAction']>
+                header={
+                  <Header variant="h2" counter={`(${list.length})`}>
+                    {t.idle.history}
+                  </Header>
+                }
+                items={list}
+                wrapLines
+                ariaLabels={{ tableLabel: t.idle.history }}
+                empty={<Box color="text-body-secondary">{t.idle.noHistory}</Box>}
+                columnDefinitions={[
+                  {
+                    id: 'at',
+                    header: t.fields.when,
+                    minWidth: 110,
+                    cell: (it) => <RelativeTime at={it.trigger_time} />,
+                  },
+                  {
+                    id: 'name',
+                    header: t.fields.name,
+                    minWidth: 150,
+                    isRowHeader: true,
+                    cell: (it) => (
+                      <PageLink href={`/workspaces/${it.instance_name}?tab=activity`}>
+                        {it.instance_name}
+                      </PageLink>
+                    ),
+                  },
+                  {
+                    id: 'action',
+                    header: t.idle.done,
+                    minWidth: 110,
+                    cell: (it) => t.verbs[it.action],
+                  },
+                  {
+                    id: 'idle',
+                    header: t.idle.duration,
+                    minWidth: 100,
+                    cell: (it) => it.idle_duration,
+                  },
+                  {
+                    id: 'profile',
+                    header: t.idle.profile,
+                    minWidth: 110,
+                    cell: (it) => it.profile,
+                  },
+                  {
+                    id: 'saved',
+                    header: t.costs.saved,
+                    minWidth: 110,
+                    cell: (it) => money(it.estimated_savings),
+                  },
+                  { id: 'note', header: t.plan.notes, minWidth: 140, cell: (it) => it.note ?? '' },
+                ]}
+              />
+            )}
+          </Loaded>
+        )}
       </SpaceBetween>
     </ContentLayout>
   );

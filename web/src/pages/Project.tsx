@@ -16,6 +16,7 @@ import { ProjectMoney } from '../components/ProjectMoney';
 import { ProjectSettings } from '../components/ProjectSettings';
 import { projectOf } from '../lib/equivalents';
 import { useSearch } from '../lib/useSearch';
+import { hasRole, useMe } from '../lib/me';
 import { t } from '../strings';
 import { NotFound } from './NotFound';
 
@@ -25,6 +26,7 @@ export default function Project() {
   const [search, change] = useSearch();
   const navigate = useNavigate();
   const query = useQuery(queries.projects);
+  const me = useMe();
   return (
     <Loaded query={query} what={name}>
       {(list) => {
@@ -34,8 +36,12 @@ export default function Project() {
         const tabs = {
           money: <ProjectMoney project={project} />,
           members: <ProjectMembers project={project} />,
-          invitations: <ProjectInvitations project={project} />,
-          settings: <ProjectSettings key={project.id} project={project} />,
+          ...(!hasRole(me, project.id, 'admin', 'owner')
+            ? {}
+            : { invitations: <ProjectInvitations project={project} /> }),
+          ...(!hasRole(me, project.id, 'owner')
+            ? {}
+            : { settings: <ProjectSettings key={project.id} project={project} /> }),
         };
         return (
           <ContentLayout
@@ -46,16 +52,18 @@ export default function Project() {
                 actions={
                   <SpaceBetween direction="horizontal" size="xs">
                     <AsCommand equivalents={projectOf(project.name)} />
-                    <Confirm
-                      text={t.files.remove}
-                      label={t.money.removeOf(project.name)}
-                      word={project.name}
-                      warning={t.money.removeProject}
-                      act={async () => {
-                        await actions.removeProject(project.id);
-                        await navigate('/projects');
-                      }}
-                    />
+                    {hasRole(me, project.id, 'owner') && (
+                      <Confirm
+                        text={t.files.remove}
+                        label={t.money.removeOf(project.name)}
+                        word={project.name}
+                        warning={t.money.removeProject}
+                        act={async () => {
+                          await actions.removeProject(project.id);
+                          await navigate('/projects');
+                        }}
+                      />
+                    )}
                   </SpaceBetween>
                 }
               >
@@ -71,7 +79,7 @@ export default function Project() {
               }
               tabs={Object.entries(tabs).map(([id, content]) => ({
                 id,
-                label: t.money.tab[id as keyof typeof tabs],
+                label: t.money.tab[id as keyof typeof t.money.tab],
                 content,
               }))}
             />

@@ -12,12 +12,14 @@ import { MyInvitations } from '../components/MyInvitations';
 import { PoolTable } from '../components/PoolTable';
 import { ProjectTable } from '../components/ProjectTable';
 import { moneyOf } from '../lib/equivalents';
+import { useOperator } from '../lib/me';
 import { t } from '../strings';
 
 /** Who works together, and what pays for it. */
 export default function Projects() {
+  const operator = useOperator();
   const projects = useQuery(queries.projects);
-  const pools = useQuery(queries.budgets);
+  const pools = useQuery({ ...queries.budgets, enabled: operator });
   const perPool = useQueries({
     queries: (pools.data?.budgets ?? []).map((it) => queries.allocations(it.id)),
   });
@@ -56,11 +58,13 @@ export default function Projects() {
             <MoneyFlow flows={flows} />
           </Container>
         )}
-        <Loaded query={pools} what={t.money.pools}>
-          {({ budgets }) => (
-            <PoolTable pools={budgets} allocations={allocations} projects={projects.data ?? []} />
-          )}
-        </Loaded>
+        {operator && (
+          <Loaded query={pools} what={t.money.pools}>
+            {({ budgets }) => (
+              <PoolTable pools={budgets} allocations={allocations} projects={projects.data ?? []} />
+            )}
+          </Loaded>
+        )}
       </SpaceBetween>
     </ContentLayout>
   );

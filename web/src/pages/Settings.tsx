@@ -11,8 +11,10 @@ import { DesktopNotices } from '../components/DesktopNotices';
 import { DoctorFindings } from '../components/DoctorFindings';
 import { Loaded } from '../components/Loaded';
 import { ProfileTable } from '../components/ProfileTable';
+import { SessionTable } from '../components/SessionTable';
 import { TokenTable } from '../components/TokenTable';
 import { settingsOf } from '../lib/equivalents';
+import { useMe } from '../lib/me';
 import { t } from '../strings';
 
 /** How the daemon is, what is wrong, where workspaces run, how this looks. */
@@ -20,6 +22,7 @@ export default function Settings() {
   const status = useQuery(queries.status);
   const profiles = useQuery(queries.profiles);
   const tokens = useQuery(queries.tokens);
+  const me = useMe();
   return (
     <ContentLayout
       header={
@@ -32,13 +35,14 @@ export default function Settings() {
         <Loaded query={status} what={t.system.daemon}>
           {(it) => <DaemonStatus status={it} />}
         </Loaded>
-        <DoctorFindings />
+        {me?.operator === true && <DoctorFindings />}
         <Loaded query={profiles} what={t.system.profiles}>
           {(list) => <ProfileTable profiles={list} />}
         </Loaded>
         <Loaded query={tokens} what={t.tokens.title}>
           {(list) => <TokenTable tokens={list} />}
         </Loaded>
+        {me?.shared === true && me.token_project === null && <SessionTable />}
         <AppearanceChoice />
         <DesktopNotices />
       </SpaceBetween>

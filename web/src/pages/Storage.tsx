@@ -12,15 +12,17 @@ import { SnapshotTable } from '../components/SnapshotTable';
 import { VolumeTable } from '../components/VolumeTable';
 import { storageOf } from '../lib/equivalents';
 import { volumesOf } from '../lib/volumes';
+import { useOperator } from '../lib/me';
 import { t } from '../strings';
 
 /** The data that outlives workspaces: volumes and snapshots. */
 export default function Storage() {
+  const operator = useOperator();
   const volumes = useQuery(queries.volumes);
   const snapshots = useQuery(queries.snapshots);
   // On a shared daemon only the operator may use destinations.
-  const copies = useQuery(queries.copies);
-  const schedules = useQuery(queries.copySchedules);
+  const copies = useQuery({ ...queries.copies, enabled: operator });
+  const schedules = useQuery({ ...queries.copySchedules, enabled: operator });
   return (
     <ContentLayout
       header={

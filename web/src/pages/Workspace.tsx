@@ -1,3 +1,4 @@
+import Box from '@cloudscape-design/components/box';
 import ContentLayout from '@cloudscape-design/components/content-layout';
 import Header from '@cloudscape-design/components/header';
 import SpaceBetween from '@cloudscape-design/components/space-between';
@@ -25,6 +26,7 @@ import { verbs } from '../lib/equivalents';
 import { TerminalPanel } from '../components/TerminalPanel';
 import { isComing } from '../lib/states';
 import { useSearch } from '../lib/useSearch';
+import { mayManage, useMe } from '../lib/me';
 import { t } from '../strings';
 import { NotFound } from './NotFound';
 
@@ -32,6 +34,8 @@ import { NotFound } from './NotFound';
 export default function Workspace() {
   const { name = '' } = useParams();
   const query = useQuery(queries.instances);
+  const me = useMe();
+  const { data: projects = [] } = useQuery(queries.projects);
   const [search, change] = useSearch();
   return (
     <Loaded query={query} what={name}>
@@ -42,11 +46,16 @@ export default function Workspace() {
         const instance =
           living ?? list.find((candidate) => candidate.name === name || candidate.id === name);
         if (instance === undefined) return <NotFound what={t.notFound.workspace(name)} />;
+        const manages = mayManage(me, instance, projects);
         const tabs = {
-          overview: <InstanceOverview instance={instance} />,
-          terminal: <TerminalPanel instance={instance} />,
-          files: <FilePanel instance={instance} />,
-          logs: <LogPanel instance={instance} />,
+          overview: <InstanceOverview instance={instance} manages={manages} />,
+          ...(!manages
+            ? {}
+            : {
+                terminal: <TerminalPanel instance={instance} />,
+                files: <FilePanel instance={instance} />,
+                logs: <LogPanel instance={instance} />,
+              }),
           activity: (
             <SpaceBetween size="l">
               <IdlePanel instance={instance} />
@@ -54,7 +63,7 @@ export default function Workspace() {
             </SpaceBetween>
           ),
           events: <EventList subject={instance.name} />,
-          settings: <InstanceSettings instance={instance} />,
+          ...(!manages ? {} : { settings: <InstanceSettings instance={instance} /> }),
         };
         return (
           <ContentLayout
@@ -65,7 +74,11 @@ export default function Workspace() {
                 actions={
                   <SpaceBetween direction="horizontal" size="xs">
                     <AsCommand equivalents={verbs(instance.name)} />
-                    <InstanceActions instance={instance} />
+                    {manages ? (
+                      <InstanceActions instance={instance} />
+                    ) : (
+                      <Box>{t.workspace.managedBy(instance.owner ?? '')}</Box>
+                    )}
                   </SpaceBetween>
                 }
               >
@@ -75,7 +88,7 @@ export default function Workspace() {
           >
             <SpaceBetween size="l">
               <FailureAlert instance={instance} />
-              <SleepStatus key={instance.name} instance={instance} />
+              {manages && <SleepStatus key={instance.name} instance={instance} />}
               <MachineNotes instance={instance} />
               {isComing(instance.state) && <LaunchProgress instance={instance} />}
               <Tabs
@@ -86,7 +99,7 @@ export default function Workspace() {
                 }
                 tabs={Object.entries(tabs).map(([id, content]) => ({
                   id,
-                  label: t.workspace.tab[id as keyof typeof tabs],
+                  label: t.workspace.tab[id as keyof typeof t.workspace.tab],
                   content,
                 }))}
               />

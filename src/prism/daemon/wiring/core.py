@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prism.access.handles import Handles
+from prism.access.middleware import Authenticator
 from prism.access.model import Subject, current
 from prism.access.plan import visible
 from prism.access.request_lifetime import LongRequests
@@ -55,6 +56,8 @@ from prism.projects.service import ProjectService
 from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
+from prism.sessions.api import LoginSettings
+from prism.sessions.service import SessionService
 from prism.storage import store as storage_rows
 from prism.storage.snapshot_service import SnapshotService
 from prism.storage.view import ViewSources
@@ -302,7 +305,25 @@ class Wiring(ProviderWiring):
     @cached_property
     def long_requests(self) -> LongRequests:
         """Long requests, which end when their rights do."""
-        return LongRequests(self.db, self.clock, self.tokens.with_current_rights)
+        return LongRequests(self.db, self.clock, self.sessions.with_current_rights)
+
+    @cached_property
+    def sessions(self) -> SessionService:
+        """Requests about sessions of browsers, for team mode."""
+        usual = f"http://localhost:{self.settings.port}"
+        address = self.settings.public_url.rstrip("/") or usual
+        return SessionService(self.db, self.clock, self.tokens, address)
+
+    @property
+    def authenticator(self) -> Authenticator:
+        """Knows people by their tokens and sessions."""
+        return self.sessions
+
+    @cached_property
+    def login(self) -> LoginSettings:
+        """What logging in depends on."""
+        settings = self.settings
+        return LoginSettings(self.team, settings.public_url, settings.project_creation)
 
     @cached_property
     def visibility(self) -> EventFilters:

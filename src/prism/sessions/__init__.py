@@ -1,0 +1,1 @@
+"""People who log in with a browser: sessions, one-time links, identity providers."""

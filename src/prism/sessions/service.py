@@ -1,0 +1,284 @@
+"""Begins, checks, lists and ends sessions."""
+
+import hmac
+import secrets
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from msgspec import Struct, structs
+from sqlalchemy import Connection
+
+from prism.access.model import Caller, PermissionDenied, current
+from prism.access.service import (
+    LAST_USED_INTERVAL,
+    NO_HASH,
+    SECRET,
+    TokenService,
+    hashed,
+    revoke_made_by,
+)
+from prism.kit.clock import Clock, whole
+from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.db import Database, Tx
+from prism.kit.ids import sortable_id
+from prism.sessions import store
+from prism.sessions.events import LoginLinkCreated, SessionEnded, about, session_started
+from prism.sessions.model import (
+    ABSOLUTE_LIMIT,
+    MOST_SESSIONS,
+    BrowserSession,
+    CodeKind,
+    CreatedLoginLink,
+    EndedSessions,
+    LoginCode,
+    LoginRefused,
+    NewLoginLink,
+    SessionClient,
+    SessionMethod,
+    SessionNotFound,
+    SessionShown,
+)
+
+NEW_LINK = "Ask the operator for a new link: `prism login-link YOU@EXAMPLE.ORG`"
+
+
+class NewSession(Struct, frozen=True):
+    """A session with its secret, which only its browser gets."""
+
+    session: BrowserSession
+    secret: str
+
+    @property
+    def cookie(self) -> str:
+        """The value of its cookie."""
+        return f"{self.session.id}.{self.secret}"
+
+    @property
+    def seconds(self) -> int:
+        """How long the browser keeps it."""
+        return int((self.session.expires_at - self.session.created_at).total_seconds())
+
+
+class SessionService:
+    """Begins, checks, lists and ends sessions; `address` is that of the web GUI."""
+
+    def __init__(self, db: Database, clock: Clock, tokens: TokenService, address: str) -> None:
+        self._db, self._clock, self._tokens, self._address = db, clock, tokens, address
+
+    def of_token(self, token: str) -> Caller | None:
+        """The caller with this token; None if it is not valid."""
+        return self._tokens.authenticate(token)
+
+    def of_session(self, cookie: str, *, is_use: bool) -> Caller | None:
+        """The caller with this cookie; None if the session has ended.
+
+        `is_use` is whether the request counts for the limit of a session that is not used.
+        """
+        now = self._clock.now()
+        with self._db.read() as sql:
+            session = self._session(sql, cookie)
+            caller = self._caller(sql, session) if session else None
+        if session is None or caller is None:
+            return None
+        if is_use and now - session.last_used >= LAST_USED_INTERVAL:
+            # A database that cannot be written may still answer this request.
+            with suppress(DatabaseUnavailable), self._db.write() as tx:
+                store.used(tx, session.id, whole(now))
+        return caller
+
+    def with_current_rights(self, caller: Caller) -> Caller | None:
+        """The same caller with the present rights; None if token or session have ended."""
+        if caller.session is None:
+            return self._tokens.with_current_rights(caller)
+        with self._db.read() as sql:
+            session = store.by_id(sql, caller.session)
+            if session is None or session.ends_at <= self._clock.now():
+                return None
+            return self._caller(sql, session)
+
+    def create_link(self, request: NewLoginLink) -> CreatedLoginLink:
+        """Make a one-time link for a person; only this answer contains its secret."""
+        caller, now, secret = current(), whole(self._clock.now()), secrets.token_urlsafe(SECRET)
+        link = LoginCode(
+            id=sortable_id("lnk", self._clock.now()),
+            kind=CodeKind.LINK,
+            user=request.user.lower(),
+            hash=hashed(secret),
+            created_by=caller.name,
+            expires_at=now + timedelta(minutes=request.minutes),
+            parent=caller.token or caller.session,
+        )
+        with self._db.write() as tx:
+            store.prune(tx, now)
+            store.add_code(tx, link)
+            tx.happened(
+                LoginLinkCreated(
+                    actor=caller.name,
+                    subject=link.user,
+                    user=link.user,
+                    expires_at=link.expires_at,
+                )
+            )
+        url = f"{self._address}/login#{link.id}.{secret}"
+        return CreatedLoginLink(user=link.user, expires_at=link.expires_at, url=url)
+
+    def begin_with_link(
+        self, words: str, client: SessionClient, cookie: str | None = None
+    ) -> NewSession:
+        """Begin a session with the secret of a one-time link, which it uses up."""
+        with self._db.write() as tx:
+            link = self.take_code(tx, words, CodeKind.LINK)
+            if link is None:
+                raise LoginRefused(
+                    "The link is not valid any more",
+                    details="it was used already, has expired, or is of another daemon",
+                    remediation=NEW_LINK,
+                )
+            return self.begin(tx, link.user, SessionMethod.LINK, client, cookie)
+
+    def take_code(self, tx: Tx, words: str, kind: CodeKind) -> LoginCode | None:
+        """The valid code with these words, which nobody can use again."""
+        id, _, secret = words.partition(".")
+        code = store.code_by_id(tx.sql, id)
+        matches = hmac.compare_digest(hashed(secret), code.hash if code else NO_HASH)
+        if code is None or not matches or code.kind is not kind:
+            return None
+        store.remove_code(tx, id)
+        return code if code.expires_at > self._clock.now() else None
+
+    def begin_with_token(
+        self, credential: str, client: SessionClient, cookie: str | None = None
+    ) -> NewSession:
+        """Begin a session that has the rights of a token and ends with it."""
+        holder = self._tokens.authenticate(credential.strip())
+        if holder is None or holder.token is None:
+            raise LoginRefused(
+                "The token is not valid",
+                details="it was revoked, has expired, or is of another daemon",
+                remediation=NEW_LINK,
+            )
+        with self._db.write() as tx:
+            return self.begin(tx, holder.name, SessionMethod.TOKEN, client, cookie, holder=holder)
+
+    def begin(
+        self,
+        tx: Tx,
+        user: str,
+        method: SessionMethod,
+        client: SessionClient,
+        cookie: str | None,
+        *,
+        holder: Caller | None = None,
+    ) -> NewSession:
+        """Begin a session with a new secret; the one that the browser had, `cookie`, ends."""
+        now, secret = whole(self._clock.now()), secrets.token_urlsafe(SECRET)
+        session = BrowserSession(
+            id=sortable_id("ses", self._clock.now()),
+            user=user,
+            hash=hashed(secret),
+            method=method,
+            token=holder.token if holder else None,
+            created_at=now,
+            last_used=now,
+            expires_at=_limit(now, holder),
+            address=client.address,
+            browser=client.browser,
+        )
+        store.prune(tx, now)
+        if cookie and (earlier := self._session(tx.sql, cookie)):
+            self._remove(tx, earlier, user)
+        for surplus in store.living(tx.sql, user, now)[MOST_SESSIONS - 1 :]:
+            self._remove(tx, surplus, user)
+        store.add(tx, session)
+        tx.happened(session_started(session))
+        return NewSession(session, secret)
+
+    def every(self) -> list[SessionShown]:
+        """The caller's sessions; for the operator, everybody's."""
+        caller = current()
+        user = None if caller.operator else caller.name.lower()
+        with self._db.read() as sql:
+            sessions = store.living(sql, user, self._clock.now())
+        return [_shown(session, caller) for session in sessions]
+
+    def end(self, id: str) -> EndedSessions:
+        """End a session, and revoke all tokens that were made in it."""
+        caller = current()
+        with self._db.write() as tx:
+            session = store.by_id(tx.sql, id)
+            if session is None or not (caller.operator or session.user == caller.name.lower()):
+                raise SessionNotFound(
+                    f"BrowserSession {id!r} not found",
+                    remediation="Use `prism session list` to see your sessions",
+                )
+            return self._revoke(tx, [session], caller)
+
+    def end_all(self, user: str | None) -> EndedSessions:
+        """End all sessions of a person, by default the caller's; also the one of this request."""
+        caller = current()
+        user = (user or caller.name).lower()
+        if user != caller.name.lower() and not caller.operator:
+            raise PermissionDenied(
+                "Only the operator may end sessions of other people",
+                details=f"You are {caller.name}",
+                remediation="Ask the operator of this daemon",
+            )
+        with self._db.write() as tx:
+            return self._revoke(tx, store.living(tx.sql, user, self._clock.now()), caller)
+
+    def log_out(self, cookie: str | None) -> str | None:
+        """End the session of a browser; the person, if the session had not ended before.
+
+        Tokens that were made in it stay.
+        """
+        if cookie is None:
+            return None
+        with self._db.write() as tx:
+            if session := self._session(tx.sql, cookie):
+                self._remove(tx, session, session.user)
+            return session.user if session else None
+
+    def _revoke(self, tx: Tx, sessions: list[BrowserSession], caller: Caller) -> EndedSessions:
+        tokens = 0
+        for session in sessions:
+            tokens += revoke_made_by(tx, session.id)
+            self._remove(tx, session, caller.name)
+        count = len(sessions)
+        note = f", and {tokens} made there revoked" if tokens else ""
+        words = "1 session" if count == 1 else f"{count} sessions"
+        return EndedSessions(f"{words} ended{note}", count, tokens)
+
+    def _remove(self, tx: Tx, session: BrowserSession, actor: str) -> None:
+        store.remove(tx, session.id)
+        tx.happened(SessionEnded(**about(session, actor)))
+
+    def _session(self, sql: Connection, cookie: str) -> BrowserSession | None:
+        """The session with this cookie; None if it has ended."""
+        id, _, secret = cookie.partition(".")
+        session = store.by_id(sql, id)
+        matches = hmac.compare_digest(hashed(secret), session.hash if session else NO_HASH)
+        if session is None or not matches or session.ends_at <= self._clock.now():
+            return None
+        return session
+
+    def _caller(self, sql: Connection, session: BrowserSession) -> Caller | None:
+        caller = (
+            self._tokens.holder(sql, session.token)
+            if session.token
+            else self._tokens.person(sql, session.user)
+        )
+        if caller is None:
+            return None
+        return structs.replace(caller, session=session.id, session_ends_at=session.ends_at)
+
+
+def _limit(now: datetime, holder: Caller | None) -> datetime:
+    """When a new session ends at the latest: not after its token."""
+    end = holder.token_expires_at if holder is not None else None
+    return now + ABSOLUTE_LIMIT if end is None else min(now + ABSOLUTE_LIMIT, end)
+
+
+def _shown(session: BrowserSession, caller: Caller) -> SessionShown:
+    fields = {name: getattr(session, name) for name in SessionShown.__struct_fields__[:-1]}
+    fields["expires_at"] = session.ends_at
+    return SessionShown(**fields, current=session.id == caller.session)

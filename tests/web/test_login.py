@@ -1,0 +1,216 @@
+"""People log in to a shared daemon with a browser."""
+
+import http.server
+import re
+import threading
+import time
+from typing import ClassVar
+
+import pytest
+from playwright.sync_api import expect
+
+from prism.kit.cookies import SESSION_COOKIE
+from tests.project.home import Home
+
+MEMBER = "bob@example.org"
+PAGES: tuple[str, ...] = (
+    "/",
+    "/workspaces",
+    "/launch",
+    "/templates",
+    "/projects",
+    "/projects/reef",
+    "/costs",
+)
+PAGES += ("/storage", "/idle", "/events", "/settings", "/workspaces/shell")
+SOON = 2.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def team_home(tmp_path_factory):
+    """A shared daemon with a project, a member of it, and a workspace of the operator."""
+    home = Home(tmp_path_factory.mktemp("team") / "home")
+    try:
+        with home.run_daemon(PRISM_AUTH="tokens"):
+            home.client.projects.create("reef")
+            home.client.members.add("reef", MEMBER)
+            home.client.workspaces.launch("Plain Shell", "shell", project="reef", wait=300)
+            yield home
+    finally:
+        home.clear()
+
+
+def log_in(browser, user=MEMBER, path="/login"):
+    """Open a one-time link; the link."""
+    url = browser.home.client.sessions.create_link(user).url
+    secret = url.partition("#")[2]
+    browser.page.goto(f"{browser.base}{path}#{secret}")
+    browser.page.get_by_role("button", name="Log in with this link").click()
+    menu(browser.page, user)
+    return secret
+
+
+def menu(page, user):
+    """The button with the menu of the person who is logged in."""
+    button = page.get_by_role("button", name=re.compile(user)).first
+    expect(button).to_be_visible()
+    return button
+
+
+def forget_refusals(browser):
+    """Forget what the console says of refused WebSockets, which a test expects."""
+    browser.errors[:] = [error for error in browser.errors if "WebSocket" not in error]
+
+
+def test_person_logs_in_by_link_and_out(browsing, team_home):
+    browser = browsing(team_home, own=True)
+    page = browser.page
+    page.goto(f"http://localhost:{browser.port}/workspaces")
+    page.wait_for_url(f"{browser.base}/workspaces")
+    browser.requests.remove(f"http://localhost:{browser.port}/workspaces")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    secret = log_in(browser)
+    assert page.url == f"{browser.base}/", "the secret has left the address"
+    assert not [url for url in browser.requests if secret.partition(".")[2] in url]
+    [cookie] = browser.context.cookies()
+    assert (cookie["name"], cookie["domain"]) == (
+        SESSION_COOKIE,
+        browser.base.split("/")[2].split(":")[0],
+    )
+    assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) == (True, True, "Lax")
+    assert page.evaluate("document.cookie") == ""
+    page.goto(f"{browser.base}/login#{secret}")
+    page.get_by_role("button", name="Log in with this link").click()
+    expect(page.get_by_text("The link is not valid any more")).to_be_visible()
+    page.goto(f"{browser.base}/")
+    menu(page, MEMBER).click()
+    page.get_by_role("menuitem", name="Log out").click()
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    assert browser.context.cookies() == []
+    log = (team_home.folder / "log").read_text()
+    assert secret.partition(".")[2] not in log
+    assert cookie["value"].partition(".")[2] not in log
+
+
+def test_person_logs_in_with_a_token(browsing, team_home):
+    browser = browsing(team_home, own=True)
+    token = team_home.client.tokens.create("browser", user=MEMBER, scope="read").token
+    page = browser.page
+    page.goto(f"{browser.base}/workspaces")
+    page.get_by_label("Token", exact=True).fill("wrong")
+    page.get_by_role("button", name="Log in with the token").click()
+    expect(page.get_by_text("The token is not valid")).to_be_visible()
+    page.get_by_label("Token", exact=True).fill(token)
+    page.get_by_role("button", name="Log in with the token").click()
+    expect(page.get_by_role("heading", level=1, name="Workspaces")).to_be_visible()
+    assert page.url == f"{browser.base}/workspaces", "it goes on where it was asked for"
+    assert token not in (team_home.folder / "log").read_text()
+
+
+def test_no_page_of_a_member_asks_for_what_a_member_may_not_see(browsing, team_home):
+    browser = browsing(team_home, own=True)
+    page, refused = browser.page, []
+
+    def answered(response):
+        if response.status == 403 and not response.url.endswith("/api/v1/daemon/gui"):
+            refused.append((page.url, response.request.method, response.url))
+
+    page.on("response", answered)
+    log_in(browser)
+    for path in PAGES:
+        browser.open(path)
+        page.wait_for_load_state("networkidle")
+        browser.shot(f"member{path.replace('/', '-')}")
+    assert refused == []
+    browser.open("/workspaces/shell")
+    expect(page.get_by_text("Managed by ada@example.org")).to_be_visible()
+    assert page.get_by_role("tab", name="Terminal").count() == 0
+    browser.open("/settings")
+    expect(page.get_by_role("row").filter(has_text="(this one)")).to_contain_text("a link")
+
+
+def test_member_launches_in_a_project_of_theirs(browsing, team_home):
+    browser = browsing(team_home, own=True)
+    log_in(browser)
+    page = browser.open("/launch?template=plain-shell&name=bobs")
+    page.get_by_role("button", name="Launch bobs").click()
+    page.wait_for_url(f"{browser.base}/workspaces/bobs")
+    expect(page.get_by_role("tab", name="Terminal")).to_be_visible()
+    team_home.client.workspaces.terminate("bobs", wait=300)
+
+
+def test_ended_session_shows_the_login_page_at_once(browsing, team_home):
+    """Also where nothing is clicked: the open event stream ends."""
+    browser = browsing(team_home, own=True)
+    log_in(browser)
+    page = browser.open("/settings")
+    row = page.get_by_role("row").filter(has_text="(this one)")
+    expect(row).to_be_visible()
+    began = time.monotonic()
+    team_home.client.sessions.end_all(MEMBER)
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    assert time.monotonic() - began < SOON * 10, "a busy computer draws slowly"
+    forget_refusals(browser)
+
+
+def test_operator_makes_a_link_and_ends_a_session_on_the_settings_page(browsing, team_home):
+    browser, theirs = browsing(team_home, own=True), browsing(team_home, own=True)
+    log_in(browser, "ada@example.org")
+    page = browser.open("/settings")
+    page.get_by_role("button", name="New login link").click()
+    page.get_by_label("User").last.fill(MEMBER)
+    page.get_by_role("button", name="Create").click()
+    notice = page.get_by_text("/login#lnk_")
+    expect(notice).to_be_visible()
+    secret = notice.inner_text().partition("#")[2]
+    theirs.page.goto(f"{theirs.base}/login#{secret}")
+    theirs.page.get_by_role("button", name="Log in with this link").click()
+    menu(theirs.page, MEMBER)
+    page.get_by_role("button", name=re.compile(f"End the session of {MEMBER}")).first.click()
+    expect(theirs.page.get_by_role("heading", name="Log in")).to_be_visible()
+    forget_refusals(theirs)
+
+
+class Listener(http.server.BaseHTTPRequestHandler):
+    """Another program of this computer, which notes the cookies that it gets."""
+
+    cookies: ClassVar[list[str]] = []
+
+    def do_GET(self):
+        self.cookies.append(self.headers.get("Cookie", ""))
+        self.send_response(200)
+        self.send_header("Set-Cookie", f"{SESSION_COOKIE}=tossed; Path=/; Secure")
+        self.end_headers()
+
+    def log_message(self, *of):
+        pass
+
+
+def test_other_programs_of_this_computer_get_no_session_and_set_none(browsing, team_home):
+    """Cookies belong to a host and not to a port, so the session's host has a name of its own."""
+    browser = browsing(team_home, own=True)
+    log_in(browser)
+    [before] = browser.context.cookies()
+    Listener.cookies.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listener)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        tab = browser.context.new_page()
+        for host in ("localhost", "127.0.0.1", "evil.localhost"):
+            tab.goto(f"http://{host}:{server.server_port}/")
+        tab.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert len(Listener.cookies) >= 3
+    assert before["value"] not in "".join(Listener.cookies)
+    values = {
+        cookie["value"]
+        for cookie in browser.context.cookies()
+        if cookie["domain"] == before["domain"]
+    }
+    assert values == {before["value"]}
+    browser.open("/settings")

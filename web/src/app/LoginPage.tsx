@@ -1,0 +1,136 @@
+import Alert from '@cloudscape-design/components/alert';
+import Box from '@cloudscape-design/components/box';
+import Button from '@cloudscape-design/components/button';
+import Container from '@cloudscape-design/components/container';
+import FormField from '@cloudscape-design/components/form-field';
+import Header from '@cloudscape-design/components/header';
+import Input from '@cloudscape-design/components/input';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { useQuery } from '@tanstack/react-query';
+import { type ReactNode, useState } from 'react';
+
+import { actions } from '../api/actions';
+import type { Schemas } from '../api/client';
+import { queries } from '../api/queries';
+import { ErrorAlert } from '../components/ErrorAlert';
+import { Loaded } from '../components/Loaded';
+import { Remediation } from '../components/Remediation';
+import { t } from '../strings';
+
+/** The secret of a one-time link, which is never sent with the address; it leaves the history. */
+function takeSecret(): string {
+  const secret = location.hash.slice(1);
+  if (secret !== '') history.replaceState(null, '', location.pathname);
+  return secret;
+}
+
+/** Go on where the login was asked for; everything is read anew, as the person who came in. */
+function goOn(): void {
+  if (location.pathname === '/login') location.replace('/');
+  else location.reload();
+}
+
+/** How a person comes in: with a one-time link, or with a token. */
+export function LoginPage() {
+  const ways = useQuery(queries.loginWays);
+  const [secret] = useState(takeSecret);
+  return (
+    <AloneOnPage title={t.login.title}>
+      <Loaded query={ways} what={t.login.title}>
+        {(found) => <Ways ways={found} secret={secret} />}
+      </Loaded>
+    </AloneOnPage>
+  );
+}
+
+/** Logs out after a click: a link of another page leads here, and shall do nothing. */
+export function LogoutPage() {
+  const [error, setError] = useState<Error | null>(null);
+  const leave = () => {
+    actions.logOut().then(() => location.replace('/login'), setError);
+  };
+  return (
+    <AloneOnPage title={t.login.out}>
+      {error !== null && <ErrorAlert error={error} />}
+      <Box>{t.login.outWhat}</Box>
+      <Button variant="primary" onClick={leave}>
+        {t.login.out}
+      </Button>
+    </AloneOnPage>
+  );
+}
+
+/** A page without anything around it. */
+export function AloneOnPage({
+  title,
+  children,
+}: {
+  readonly title: string;
+  readonly children: ReactNode;
+}) {
+  return (
+    <main>
+      <Box padding="xxl" margin="n">
+        <Container header={<Header variant="h1">{title}</Header>}>
+          <SpaceBetween size="l">{children}</SpaceBetween>
+        </Container>
+      </Box>
+    </main>
+  );
+}
+
+function Ways({ ways, secret }: { readonly ways: Schemas['LoginWays']; readonly secret: string }) {
+  const [token, setToken] = useState('');
+  const [error, setError] = useState<Error | null>(null);
+  const [busy, setBusy] = useState(false);
+  if (!ways.shared) return <Alert type="info">{t.login.alone}</Alert>;
+  if (ways.problem !== null) {
+    return (
+      <Alert type="error" header={t.login.impossible}>
+        {ways.problem}
+      </Alert>
+    );
+  }
+  const logIn = (body: Schemas['LoginRequest']) => {
+    setBusy(true);
+    actions.logIn(body).then(goOn, (problem: unknown) => {
+      setError(problem as Error);
+      setBusy(false);
+    });
+  };
+  return (
+    <SpaceBetween size="l">
+      {ways.user !== null && <Alert type="info">{t.login.already(ways.user)}</Alert>}
+      {error !== null && <ErrorAlert error={error} />}
+      {secret !== '' && (
+        <SpaceBetween size="s">
+          <Box>{t.login.linkWhat}</Box>
+          <Button variant="primary" loading={busy} onClick={() => logIn({ link: secret })}>
+            {t.login.link}
+          </Button>
+        </SpaceBetween>
+      )}
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          logIn({ token });
+        }}
+      >
+        <SpaceBetween size="s">
+          <FormField label={t.login.token} description={t.login.tokenWhat}>
+            <Input
+              type="password"
+              autoComplete={false}
+              value={token}
+              onChange={({ detail }) => setToken(detail.value)}
+            />
+          </FormField>
+          <Button disabled={token === ''} loading={busy && secret === ''}>
+            {t.login.withToken}
+          </Button>
+        </SpaceBetween>
+      </form>
+      <Remediation text={t.login.ask} />
+    </SpaceBetween>
+  );
+}
