@@ -86,7 +86,7 @@ def test_each_verb_executes_a_fixed_number_of_statements(lab, clock):
         clock.advance(minutes=2)
     assert statements == {
         "launch": ((27, 1), (32, 3)),
-        "stop": ((5, 1), (31, 4)),
+        "stop": ((3, 1), (31, 4)),
         "start": ((19, 1), (32, 4)),
-        "terminate": ((10, 1), (36, 4)),
+        "terminate": ((8, 1), (36, 4)),
     }

@@ -73,25 +73,38 @@ class CapComparison:
         self._books, self.now = books.without(reservation_id), books.now
         self._caps, self._adds_disk = caps, adds_disk
         self._before: dict[tuple[str, Window], Balance] = {}
+        self._periods: dict[str, tuple[int, list[Window | None]]] = {}
 
     def loads_of(self, reservation: Reservation) -> list[CapLoad]:
         """The load of each cap in each affected period; raises if a pool has no money then."""
         loads = self.loads_until_end(reservation)
         if self._adds_disk and reservation.disk:
-            for cap in self._caps:
-                if (within := disk_period(cap, self.now)) is not None:
-                    loads.append(self._load(reservation, cap, within))
+            later = ((cap, disk_period(cap, self.now)) for cap in self._caps)
+            loads += [self._load(reservation, cap, within) for cap, within in later if within]
         return loads
 
     def loads_until_end(self, reservation: Reservation) -> list[CapLoad]:
         """The same, without the later periods in which only the disk costs money."""
         loads = []
         for cap in self._caps:
-            for within in windows(cap, self.now, reservation.until + reservation.stopping):
+            for within in self._windows(cap, reservation.until + reservation.stopping):
                 if within is None:
                     raise no_money_then(cap, self.now)
                 loads.append(self._load(reservation, cap, within))
         return loads
+
+    def _windows(self, cap: Cap, end: int) -> list[Window | None]:
+        """The periods of a cap from now until `end`; a search for an end reads them once."""
+        until, periods = self._periods.get(cap.id, (-1, []))
+        if until < end:
+            periods = windows(cap, self.now, end)
+            self._periods[cap.id] = end, periods
+        begins = [self.now, *(period.end for period in periods if period is not None)]
+        return [
+            period
+            for begin, period in zip(begins, periods, strict=False)
+            if begin == self.now or (begin is not None and begin < end)
+        ]
 
     def _load(self, reservation: Reservation, cap: Cap, within: Window) -> CapLoad:
         disk = lasting_disk(reservation, cap, self.now, within)

@@ -37,7 +37,7 @@ from prism.catalog.plan import PriceBook
 from prism.costs import store as ledger
 from prism.costs.ledger import RECENT_SURVEY
 from prism.costs.model import MONTH_HOURS, CostKind
-from prism.costs.plan import moment, unix_time
+from prism.costs.plan import moment, price_factors, unix_time
 from prism.errors import Unavailable, ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.db import Tx
@@ -143,6 +143,8 @@ class ReservationService:
         self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
     ) -> None:
         """Shorten the reservation by what the ledger counts from now on."""
+        if before is not None and _counts_the_same(before, after):
+            return
         if after.project is None or (reservation := store.reservation(tx.sql, after.id)) is None:
             return
         if after.ended_at is not None:
@@ -236,6 +238,14 @@ class ReservationService:
             adds_disk=not is_paid,
             obeys_thresholds=not began.compute or paid_by is None or paid_by[:2] != payer[:2],
         )
+
+
+def _counts_the_same(before: Workspace, after: Workspace) -> bool:
+    """Whether a change leaves the costs as they are, and what is reserved for them."""
+    if price_factors(before) != price_factors(after):
+        return False
+    runs = after.observed is Observed.ON or after.charged
+    return runs or (state_of(before) in ACTIVE) == (state_of(after) in ACTIVE)
 
 
 class _LedgerStart(NamedTuple):

@@ -242,7 +242,7 @@ class StrandedReservations:
         """Reserve money for what is in a location, as far as there is some."""
         now = self._clock.now()
         for workspace in workspaces.living_at(tx.sql, location):
-            self._workspaces.changed(tx, workspace, workspace, now, sure=False)
+            self._workspaces.changed(tx, None, workspace, now, sure=False)
         for row in _stored(tx.sql, location):
             self._storage.changed(tx, row, row, now)
         for id in _ids(tx.sql, location):

@@ -15,6 +15,7 @@ from prism.costs.plan import (
     charges,
     cost,
     day_of,
+    price_factors,
     remainder,
     sums_by_day,
     unix_time,
@@ -39,7 +40,7 @@ class Ledger:
         self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
     ) -> None:
         """Book the costs of a workspace that changed at `at`."""
-        if before is None or _price_factors(before) != _price_factors(after):
+        if before is None or price_factors(before) != price_factors(after):
             traits = traits_of(after.location)
             taken = after.failure is not None and after.failure.code == SPOT_INTERRUPTED
             self.set(
@@ -176,23 +177,3 @@ def _stale(segment: Segment, of: Booking, new: Charge | None) -> bool:
         return True
     old = (segment.detail, segment.project, segment.allocation, segment.pool)
     return old != (new.detail, of.project, of.allocation, of.pool)
-
-
-def _price_factors(workspace: Workspace) -> tuple[object, ...]:
-    """The fields of a workspace that its costs depend on."""
-    paying = (
-        workspace.project,
-        workspace.allocation,
-        workspace.pool,
-        workspace.public_ip,
-        workspace.hourly_rate,
-        workspace.root_gb,
-    )
-    observation = (
-        workspace.observed,
-        workspace.charged,
-        workspace.machine_id,
-        workspace.ready_at is None,
-        workspace.ended_at is None,
-    )
-    return (*observation, *paying)

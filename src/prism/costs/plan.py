@@ -134,6 +134,26 @@ def charges(workspace: Workspace, prices: PriceBook) -> dict[CostKind, Charge]:
     return by_kind
 
 
+def price_factors(workspace: Workspace) -> tuple[object, ...]:
+    """The fields of a workspace that its costs depend on."""
+    paying = (
+        workspace.project,
+        workspace.allocation,
+        workspace.pool,
+        workspace.public_ip,
+        workspace.hourly_rate,
+        workspace.root_gb,
+    )
+    observation = (
+        workspace.observed,
+        workspace.charged,
+        workspace.machine_id,
+        workspace.ready_at is None,
+        workspace.ended_at is None,
+    )
+    return (*observation, *paying)
+
+
 def remainder(segment: Segment, least: int) -> tuple[Booking, CostKind, Charge]:
     """The charge that follows a run that was shorter than the minimum of `least` seconds."""
     names = Booking.__struct_fields__
