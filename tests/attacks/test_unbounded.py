@@ -63,7 +63,27 @@ def test_owner_lowers_the_budget_of_a_project_but_only_the_operator_raises_it(te
         assert "the budget is $600.00; an owner may lower it" in denied["details"]
     assert give("operator", 1000.0).status_code == 200
     assert give("operator", None).status_code == 200
-    assert give("owner", 50.0).status_code == 200, "a project without a limit may get one"
+
+
+def test_owner_changes_a_budget_that_an_owner_set_until_the_operator_sets_another(team):
+    def give(person, total):
+        money = {"budget": {"total_allocated": total}}
+        return team(person, "PUT", "projects/Reef", json=money)
+
+    assert give("operator", None).status_code == 200
+    for total in (50.0, 20.0, 80.0, None, 60.0):
+        answer = give("owner", total)
+        assert answer.status_code == 200, "the operator has set no limit"
+        assert answer.json()["budget"]["total_allocated"] == total
+    threshold = {"budget": {"alert_threshold": 50.0}}
+    assert team("operator", "PUT", "projects/Reef", json=threshold).status_code == 200
+    assert give("owner", 70.0).status_code == 200, "the operator has set no limit yet"
+    assert give("operator", 70.0).status_code == 200
+    for total in (71.0, None):
+        denied = failed(give("owner", total), 403, "PERMISSION_DENIED")
+        assert "the budget is $70.00; an owner may lower it" in denied["details"]
+    assert give("owner", 30.0).status_code == 200
+    failed(give("owner", 70.0), 403, "PERMISSION_DENIED")
 
 
 @pytest.mark.parametrize("limit", ["MOST_A_DAY_BY_PERSON", "MOST_A_DAY_BY_ALL"])

@@ -52,6 +52,8 @@ class Member(Struct, frozen=True):
 class Project(Struct, frozen=True, kw_only=True):
     """Work that is paid for together; `cap` is its own budget, null if it has none.
 
+    `set_by_owner` says that an owner set it, where the operator had set none: owners may raise it.
+
     Thresholds are percent of that cap, or, without one, of all that pools allocate to the project
     in their present periods: alert, put workspaces to sleep, refuse launches.
     """
@@ -60,6 +62,7 @@ class Project(Struct, frozen=True, kw_only=True):
     name: str
     description: str = ""
     cap: Micros | None = None
+    set_by_owner: bool = False
     alert_threshold: float = 80.0
     auto_hibernate_threshold: float | None = None
     prevent_launch_threshold: float = 100.0

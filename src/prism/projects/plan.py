@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from msgspec import structs, to_builtins
+from msgspec import UNSET, structs, to_builtins
 
 from prism.access.model import PermissionDenied, Role, current
 from prism.access.plan import visible
@@ -94,20 +94,26 @@ def without_money(project: Project) -> Project:
     return structs.replace(project, cap=NO_MONEY)
 
 
-def require_giver(before: Project, after: Project) -> None:
-    """Raise if a person who has no money to give raises or removes the budget of a project.
+def given(before: Project, request: ProjectChange) -> Project:
+    """The project after a change; raises if the caller has no money to give for its budget.
 
-    On a shared daemon only the operator has money to give; an owner may lower a budget.
+    On a shared daemon only the operator has money to give. An owner may lower its budget, or set
+    one where there is none, which owners may change until the operator sets another one.
     """
-    caller = current()
-    if not caller.team or caller.operator or before.cap is None:
-        return
+    after, caller = with_change(before, request), current()
+    if request.budget is UNSET or request.budget.total_allocated is UNSET:
+        return after
+    if not caller.team or caller.operator:
+        return structs.replace(after, set_by_owner=False)
+    if before.cap is None or before.set_by_owner:
+        return structs.replace(after, set_by_owner=after.cap is not None)
     if after.cap is None or after.cap > before.cap:
         raise PermissionDenied(
             f"Only the operator of this daemon may raise or remove the budget of {before.name!r}",
             details=f"the budget is ${before.cap / 1e6:,.2f}; an owner may lower it",
             remediation="Ask the operator for a larger budget",
         )
+    return after
 
 
 def with_change(before: Project, request: ProjectChange) -> Project:

@@ -35,12 +35,11 @@ from prism.projects.model import (
 )
 from prism.projects.plan import (
     first_members,
+    given,
     new_project,
     require_founder,
-    require_giver,
     require_honest_name,
     shown,
-    with_change,
     without_money,
 )
 
@@ -127,8 +126,7 @@ class ProjectService:
         """Change the given fields."""
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
-            after = with_change(before, request)
-            require_giver(before, after)
+            after = given(before, request)
             if now := changed_fields(before, after):
                 self._require_free_name(tx, after)
                 if before.name != after.name:

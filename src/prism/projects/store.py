@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Float,
@@ -35,6 +36,7 @@ projects = Table(
     Column("name", String, nullable=False, unique=True),
     Column("description", String, nullable=False),
     Column("cap", BigInteger),
+    Column("set_by_owner", Boolean, nullable=False),
     Column("alert_threshold", Float, nullable=False),
     Column("auto_hibernate_threshold", Float),
     Column("prevent_launch_threshold", Float, nullable=False),
