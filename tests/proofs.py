@@ -36,6 +36,14 @@ SHARED = {
         "which has a bound, and compiled statements (decision 045)."
     ),
     "A workspace in Chromium": "A browser uses real workspaces, each on its own origin.",
+    "Disks that are full or fail, and memory that runs out": (
+        "Full: the disk of the home is filled to the last byte that the user gets, before each "
+        "of the verbs. Failing: the kernel of this run has no device mapper, so neither "
+        "dm-flakey nor dm-error. Instead the image of the disk is on a file system that becomes "
+        "full, so that the kernel reports an error of the device for each block that was never "
+        "written. Memory: the kernel kills the processes of a control group. No acknowledged "
+        "request was lost."
+    ),
     "Faults in random order": (
         "No acknowledged request was lost, no machine was duplicated or orphaned, no file "
         "of a volume changed, no event number was used twice, and nothing was destroyed because "

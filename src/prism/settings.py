@@ -31,6 +31,8 @@ from prism.home import (
 
 LONGEST_HOME_BYTES = 450
 """SQLite opens no file whose path has more than 512 bytes."""
+LONGEST_SHOWN = 80
+"""Characters of a value that a message shows: it has to say what is allowed, too."""
 NOT_IN_HOMES = '"\\:'
 """OpenSSH's files cannot quote the first two, and `HOME_PATH_RULE` cannot contain the third."""
 HOME_PATH_RULE = (
@@ -97,8 +99,11 @@ class SettingInvalid(Invalid, code="SETTING_INVALID"):
     @classmethod
     def of(cls, variable: str, value: str, allowed: str) -> "SettingInvalid":
         """The problem that names the variable, what it is, and what it may be."""
+        text = masked(value)
+        if len(text) > LONGEST_SHOWN:
+            text = f"{text[:LONGEST_SHOWN]}…"
         return cls(
-            f"{variable} is {masked(value)!r}",
+            f"{variable} is {text!r}",
             details=f"{variable} must be {allowed}",
             remediation=f"Set {variable} to {allowed}, or unset it",
         )

@@ -60,3 +60,14 @@ def test_every_verb_works_in_a_home_with_an_unusual_path(tmp_path, kind):
         home.cli("daemon", "stop")
         eventually(lambda: not home.answers())
         home.clear()
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "/".join("d" * 200 for _ in range(12))])
+def test_home_whose_path_is_refused_is_no_trouble_of_the_database(tmp_path, name):
+    (tmp_path / name).mkdir(parents=True)
+    home = Home(tmp_path / "home").at(tmp_path / name)
+    done = home.cli("list")
+    assert done.returncode == 3
+    assert "at most 450 bytes without quotation marks" in done.stderr
+    assert "database" not in done.stderr
+    assert list(home.folder.iterdir()) == [home.folder / "daemon.log"]

@@ -8,6 +8,7 @@ from tests.attacks.ordinary import NOBODY, OrdinaryHome, as_ordinary
 from tests.disks import fill_disk
 from tests.faults.places import disk_for
 from tests.project.home import Home
+from tests.proofs import record
 from tests.waiting import eventually
 
 # Each is the first request after the disk has become full.
@@ -29,7 +30,8 @@ REFUSED: tuple[tuple[str, ...], ...] = (
     ("snapshot", "create", "again", "--volume", "data"),
     ("project", "create", "second"),
 )
-fast = ("ext4", "root")
+GROUPS = {"volume", "snapshot", "project", "token"}
+FAST = ("ext4", "root")
 
 
 @pytest.fixture(
@@ -37,7 +39,7 @@ fast = ("ext4", "root")
         pytest.param((disk, user), id=f"{disk}-{user}", marks=marks)
         for disk in ("ext4", "xfs", "btrfs")
         for user in ("root", "user")
-        for marks in [[] if (disk, user) == fast else [pytest.mark.slow]]
+        for marks in [[] if (disk, user) == FAST else [pytest.mark.slow]]
     ]
 )
 def home(request):
@@ -76,7 +78,7 @@ def prepare(home):
 
 
 @pytest.mark.timeout(600)
-def test_verbs_that_free_space_work_on_a_full_disk(home):
+def test_verbs_that_free_space_work_on_a_full_disk(home, request):
     """For root, ext4 and Btrfs show free blocks that nobody gets."""
     with home.run_daemon():
         prepare(home)
@@ -94,3 +96,10 @@ def test_verbs_that_free_space_work_on_a_full_disk(home):
             done(home, *(token["id"] if word == "ID" else word for word in words))
         (home.folder.parent / "rest").unlink()
         done(home, "launch", "Plain Shell", "third")
+    disk, user = request.node.callspec.params["home"]
+    freeing = ", ".join(" ".join(words[: 2 if words[0] in GROUPS else 1]) for words in FREEING)
+    record(
+        f"Disks that are full or fail, and memory that runs out: full, {disk}, {user}",
+        f"each worked as the first request: {freeing}; {len(REFUSED)} that need space were "
+        "refused in words",
+    )

@@ -7,6 +7,7 @@ import pytest
 from tests.faults.checker import Checker, Request
 from tests.faults.conftest import VERSION_1
 from tests.faults.site import LocalSite, SqliteFile
+from tests.proofs import record
 from tests.waiting import eventually
 
 SOON = 60  # seconds until the kernel ends a program
@@ -58,6 +59,10 @@ def test_daemon_that_the_kernel_kills_for_memory_loses_nothing(site, checker, me
         checker.send_until_answered(request)
     checker.wait_until_settled()
     assert site.home.client.daemon.status().status == "healthy"
+    record(
+        "Disks that are full or fail, and memory that runs out: memory, the daemon is killed",
+        f"{len(checker.projects)} requests acknowledged, the workspace ran on, nothing was lost",
+    )
 
 
 @pytest.mark.timeout(300)
@@ -102,3 +107,8 @@ def test_workspace_whose_programs_the_kernel_kills_for_memory_starts_again_with_
         Request("POST", "/instances/mine/start", {}, checker.is_now("mine", "running"))
     )
     checker.wait_until_settled()
+    record(
+        "Disks that are full or fail, and memory that runs out: memory, a workspace is killed",
+        "a program that takes too much is killed alone; after the supervisor was killed, the "
+        "workspace is stopped with the reason, starts again, and its volume is unchanged",
+    )
