@@ -383,9 +383,16 @@ ALIKE = {
 }
 
 
+CONSTANTS_OF_PROVIDERS = {"LOCAL", "AWS", "LOCAL_PROVIDER"}
+
+
 def names_of_providers(file):
-    """The lines that compare, list or default to the name of a provider."""
+    """The lines that compare, list or default to the name of a provider, or compare a constant."""
     for node in nodes(file):
+        if isinstance(node, ast.Compare):
+            constants = (getattr(part, "id", getattr(part, "attr", "")) for part in ast.walk(node))
+            if CONSTANTS_OF_PROVIDERS & {*constants}:
+                yield node.lineno
         if isinstance(node, ast.Compare | ast.Call | ast.Assign | ast.keyword | ast.Tuple):
             for part in ast.walk(node):
                 if not isinstance(part, ast.Constant) or not isinstance(part.value, str):
@@ -410,6 +417,27 @@ def test_provider_names_are_compared_only_in_their_packages():
         "Use a trait of prism.profiles.providers instead of the name",
     )
     assert len(NAME_PROVIDERS) <= 8, "NAME_PROVIDERS becomes shorter, not longer"
+
+
+COMPARED_IN_WEB = re.compile(
+    r"[=!]==? '(?:local|aws)'|'(?:local|aws)' [=!]==?|case '(?:local|aws)'"
+)
+
+
+def test_web_gui_compares_provider_names_in_one_file():
+    """`web/src/lib/providers.ts` says what depends on the provider."""
+    files = [file for file in tracked() if short(file).startswith("web/src/")]
+    files = [file for file in files if file.suffix in {".ts", ".tsx"}]
+    lines = {
+        f"{short(file)}:{number}: {line.strip()}"
+        for file in files
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if COMPARED_IN_WEB.search(line)
+    }
+    one_file = "web/src/lib/providers.ts:"
+    assert any(line.startswith(one_file) for line in lines)
+    elsewhere = (line for line in sorted(lines) if not line.startswith(one_file))
+    refuse(elsewhere, "Add a function to web/src/lib/providers.ts instead of the comparison")
 
 
 # Requests that the command line writes itself, and why.

@@ -55,6 +55,9 @@ def offered(verb):
 # By file: whether it has a verb.
 FILES_OF_VERBS = {
     "src/prism/access/rules.py": lambda verb: f"POST {{}}/instances/{{name}}/{verb}" in TABLE,
+    "tests/access/rights.txt": lambda verb: (
+        f"POST /api/v1/instances/{{name}}/{verb}: MANAGE" in text("tests/access/rights.txt")
+    ),
     "src/prism/client/workspaces.py": lambda verb: hasattr(Workspaces, verb),
     "src/prism/cli/registry.py": lambda verb: ("workspace", verb) in COMMANDS,
     "src/prism/cli/workspaces.py": lambda verb: verb in commands.VERBS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prism.annotations import Any, Mapping
 
 LOCAL_PROVIDER = "local"
+"""The provider, and the region, of the daemon's own computer."""
 
 
 def machine_type(workspace: Mapping[str, Any]) -> str:
@@ -16,6 +17,11 @@ def machine_type(workspace: Mapping[str, Any]) -> str:
 def machine_words(answer: Mapping[str, Any]) -> str:
     """The machine in words; an older daemon knows only its type."""
     return str(answer.get("machine", answer["instance_type"]))
+
+
+def is_local_place(place: Mapping[str, Any]) -> bool:
+    """Whether a location is the daemon's own computer."""
+    return bool(place["provider"] == LOCAL_PROVIDER)
 
 
 def is_local(workspace: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from prism.annotations import Any
-from prism.cli.locations import LOCAL_PROVIDER, is_local
+from prism.cli.locations import is_local, is_local_place
 from prism.cli.terminal import clean
 from prism.client.daemon import Daemon
 from prism.client.names import unique_name
@@ -25,7 +25,7 @@ def reason(places: list[dict[str, Any]], workspace: dict[str, Any]) -> str | Non
     """Why the location of a workspace does not answer; None if it does, or if unknown."""
     local = is_local(workspace)
     for place in places:
-        if place["reachable"] is not False or (place["provider"] == LOCAL_PROVIDER) != local:
+        if place["reachable"] is not False or is_local_place(place) != local:
             continue
         name: str = place["place"]
         if local or name in {

@@ -16,7 +16,7 @@ from prism.cli.clean import readable_size as size_shown
 from prism.cli.connection import daemon
 from prism.cli.daemon import remove_boot_services, stop_daemon
 from prism.cli.daemon_start import is_listening
-from prism.cli.locations import LOCAL_PROVIDER, is_local
+from prism.cli.locations import LOCAL_PROVIDER, is_local, is_local_place
 from prism.cli.parser import add_flag
 from prism.cli.ssh_config import remove_include
 from prism.cli.terminal import ask, clean, require_terminal, say, show_json, suggest
@@ -74,7 +74,7 @@ class Installation:
         self.stored = [volume["name"] for kind in kinds for volume in volumes[kind]]
         self.stored += [snapshot["name"] for snapshot in snapshots]
         places = wire.call(Daemon.status).get("places", ())
-        self.has_cloud = any(place["provider"] != LOCAL_PROVIDER for place in places)
+        self.has_cloud = not all(map(is_local_place, places))
         self.in_aws = wire.call(Daemon.aws_leftovers)
 
     def look(self) -> None:

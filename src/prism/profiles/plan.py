@@ -10,6 +10,8 @@ from prism.errors import ValidationFailed
 from prism.profiles.model import RESERVED_NAMES, Profile
 from prism.profiles.providers import AWS, LOCAL, TRAITS
 
+FIRST_PROFILE = LOCAL
+"""The name of the profile that each home begins with; it can be deleted."""
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._@-]+")
 
 
@@ -33,7 +35,7 @@ def checked(profile: Profile) -> Profile:
 
 def first_profiles(sections: Mapping[str, str | None], at: datetime) -> list[Profile]:
     """The profiles of a first start: `local`, and one for each of AWS's sections."""
-    profiles = [Profile(name=LOCAL, provider=LOCAL, region=LOCAL, created_at=at)]
+    profiles = [Profile(name=FIRST_PROFILE, provider=LOCAL, region=LOCAL, created_at=at)]
     for section, region in sections.items():
         name = _free_name(section, {profile.name for profile in profiles})
         profiles.append(

@@ -22,8 +22,7 @@ from prism.profiles.model import (
     ProfileNotFound,
     ProfileShown,
 )
-from prism.profiles.plan import checked, first_profiles
-from prism.profiles.providers import LOCAL
+from prism.profiles.plan import FIRST_PROFILE, checked, first_profiles
 
 
 class ProfileService:
@@ -140,7 +139,7 @@ class ProfileService:
     def _require_unused(self, tx: Tx, name: str) -> None:
         if name == self._active(tx.sql) or name in store.in_use(tx.sql):
             names = [p.name for p in store.every(tx.sql) if p.name != name]
-            other = LOCAL if LOCAL in names else next(iter(names), "NAME")
+            other = FIRST_PROFILE if FIRST_PROFILE in names else next(iter(names), "NAME")
             raise ProfileInUse(
                 f"Profile {name!r} is active",
                 details="An active profile cannot be deleted",
@@ -179,7 +178,7 @@ class ProfileService:
 def _default(profiles: Sequence[Profile]) -> str:
     """The profile of a user who never switched."""
     names = [profile.name for profile in profiles]
-    return LOCAL if LOCAL in names or not names else names[0]
+    return FIRST_PROFILE if FIRST_PROFILE in names or not names else names[0]
 
 
 def _shown(profile: Profile, active: str) -> ProfileShown:

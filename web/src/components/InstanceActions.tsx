@@ -5,6 +5,7 @@ import { lazy, Suspense, useState } from 'react';
 
 import { LIFECYCLE, type Lifecycle } from '../api/actions';
 import type { Instance } from '../api/client';
+import { isLocal } from '../lib/providers';
 import { allows } from '../lib/states';
 import { useVerbs } from '../lib/useVerbs';
 import { useMe } from '../lib/me';
@@ -76,7 +77,7 @@ export function InstanceActions({ instance }: { readonly instance: Instance }) {
 
 /** Whether a sleep on this computer is not written to a disk. */
 function keepsInMemory(instance: Instance, verb: string): boolean {
-  return verb === 'hibernate' && instance.region === 'local';
+  return verb === 'hibernate' && isLocal(instance);
 }
 
 const USE = ['resume', 'hibernate', 'start', 'stop', 'restart'];

@@ -4,6 +4,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { useOperator } from '../lib/me';
+import { providerOf } from '../lib/providers';
 import { t } from '../strings';
 import { DialogButton } from './DialogButton';
 import { Confirm } from './Confirm';
@@ -50,7 +51,7 @@ export function ProfileTable({ profiles }: { readonly profiles: readonly Profile
             act={({ name = '', provider, aws = '', region = '' }) =>
               actions.createProfile({
                 name,
-                provider: provider === 'aws' ? 'aws' : 'local',
+                provider: providerOf(provider),
                 ...(aws === '' ? {} : { aws_profile: aws }),
                 ...(region === '' ? {} : { region }),
               })

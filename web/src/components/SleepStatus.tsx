@@ -7,6 +7,7 @@ import { useEffect, useState } from 'react';
 import type { Instance } from '../api/client';
 import { queries } from '../api/queries';
 import { moment } from '../lib/format';
+import { isLocal } from '../lib/providers';
 import { useAccess } from '../lib/services';
 import { type SleepReason, sleepReason } from '../lib/sleepReason';
 import { allows } from '../lib/states';
@@ -47,7 +48,7 @@ export function SleepStatus({ instance }: { readonly instance: Instance }) {
       }
     >
       <SpaceBetween size="xxs">
-        {t.sleep.kept(state, instance.region === 'local', (instance.hourly_rate ?? 0) > 0)}
+        {t.sleep.kept(state, isLocal(instance), (instance.hourly_rate ?? 0) > 0)}
         {reason.kind === 'idle' && (
           <PageLink href={`/workspaces/${name}?tab=settings`}>{t.sleep.rule}</PageLink>
         )}

@@ -4,6 +4,7 @@ import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { queries } from '../api/queries';
 import { money } from '../lib/format';
+import { isLocal } from '../lib/providers';
 import { hindranceOf } from '../lib/volumes';
 import { t } from '../strings';
 import { DialogButton } from './DialogButton';
@@ -21,7 +22,7 @@ export function SnapshotTable({
   const { data: instances = [] } = useQuery(queries.instances);
   const living = instances.filter((it) => it.state !== 'terminated');
   // On AWS there is no rollback.
-  const local = new Set(living.filter((it) => it.region === 'local').map((it) => it.name));
+  const local = new Set(living.filter(isLocal).map((it) => it.name));
   const own = (it: Schemas['SnapshotItem']) =>
     it.source_type === 'workspace' && local.has(it.source) ? it.source : null;
   const create = (

@@ -1,5 +1,6 @@
 import type { Instance, Schemas, TemplateItem } from '../api/client';
 import { freeName } from './format';
+import { runsHere } from './providers';
 import { SIZES, type Size } from './sizes';
 
 /** What the launch form holds; an empty idle profile or project means the default. */
@@ -19,7 +20,7 @@ export function usable(
   it: Pick<TemplateItem, 'validation_status' | 'runs_locally'>,
   provider: string,
 ): boolean {
-  return it.validation_status === 'validated' && (provider !== 'local' || it.runs_locally);
+  return it.validation_status === 'validated' && (!runsHere(provider) || it.runs_locally);
 }
 
 /** The template that a first launch is offered: JupyterLab where it is there. */
