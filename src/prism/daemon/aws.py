@@ -1,5 +1,6 @@
 """The routes of AWS accounts: login, identity, permissions, setup, links to AWS's pages."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from prism.connections.model import AwsCredentialsMissing
-from prism.errors import Problem
+from prism.errors import Problem, ValidationFailed
 from prism.kit.actor import Who
 from prism.kit.routes import Routes
 from prism.profiles.model import Profile
@@ -152,6 +153,9 @@ class AwsAccessService:
         partition = min(partitions, default="aws")
         if kind == "setup":
             return setup_policy(partition)
+        if limits.role is not None and not ROLE_NAME.fullmatch(limits.role):
+            rule = "it is the name of a role without its path: at most 64 letters, digits, +=,.@_-"
+            raise ValidationFailed.of(("role", rule))
         return policy(partition, limits=limits)
 
     def setup(self, request: AwsSetup) -> AwsSetupAnswer:
@@ -255,11 +259,11 @@ class AwsAccessService:
         return launch_check(cloud, self._home, profile, self._user(), has_policy=has_policy)
 
 
+ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 Access = NamedDependency[AwsAccessService]
 RoleName = Annotated[
     str | None,
     QueryParameter(
-        pattern=r"^[\w+=,.@-]{1,64}\Z",
         description="The role that will have the policy, without its path; `AWSReservedSSO_` and "
         "the name of a permission set, of IAM Identity Center.",
     ),

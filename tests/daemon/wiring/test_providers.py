@@ -341,6 +341,10 @@ def test_missing_permissions_are_listed_for_used_or_named_profiles(daemon_on_dou
     )
     assert daemon_on_double.get("daemon/aws?profile=local") == []
     assert daemon_on_double.get("daemon/aws/policy")["Version"] == "2012-10-17"
+    assert "role/lab" in str(daemon_on_double.get("daemon/aws/policy?role=lab"))
+    for role in ("team/lab", "*", "a" * 65):
+        refused = daemon_on_double.get(f"daemon/aws/policy?role={role}")["error"]
+        assert "a role without its path" in str(refused["data"]), refused
 
 
 def test_aws_setup_creates_the_machine_role_and_a_dry_run_does_not(daemon_on_double, aws):

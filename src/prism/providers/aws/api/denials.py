@@ -51,7 +51,8 @@ class Denial(Struct, frozen=True, kw_only=True):
         policy = self.policy if self.policy.endswith("boundary") else f"{self.policy} policy"
         if not self.explicit:
             return f"no {policy} allows it"
-        named = f" ({self.arn})" if self.arn else ""
+        id = self.arn.rpartition("/")[2]  # its whole ARN is in the details
+        named = f" ({id})" if id else ""
         return f"{'an' if policy.startswith('i') else 'a'} {policy} denies it{named}"
 
     @property
