@@ -17,6 +17,7 @@ from prism.providers.aws.account.identity import (
     Identities,
     RegionMissing,
 )
+from prism.providers.aws.account.permissions import Permissions
 from prism.providers.aws.api.faults import AwsDenied, AwsUnavailable, CredentialsMissing
 from prism.providers.aws.locations import AwsLocationParts, AwsLocations, LocationsInUse
 from prism.providers.aws.unavailable import UnavailableProvider
@@ -259,6 +260,20 @@ def test_plan_of_the_account_is_asked_a_few_times_a_day_and_reaches_the_offer(wo
         world.clock.advance(seconds=module.PLAN_EVERY.total_seconds())
     assert included == [None, {"t3.small"}, None]
     assert calls == ["us-east-1"] * 3
+
+
+def test_plan_of_the_account_is_asked_again_after_a_check(world, monkeypatch):
+    """Somebody who has upgraded the plan does not wait for hours."""
+    calls = []
+    monkeypatch.setattr(module, "free_types", lambda cloud: calls.append(cloud))
+    monkeypatch.setattr(world.locations.prices, "look", lambda cloud: None)
+    world.uses(profile())
+    world.locations.look_at_prices()
+    cloud, identity = world.locations.cloud_of(profile())
+    world.locations.note(cloud, identity, Permissions(how="simulated"))
+    for _ in range(2):
+        world.locations.look_at_prices()
+    assert len(calls) == 2
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

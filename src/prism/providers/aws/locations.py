@@ -186,8 +186,12 @@ class AwsLocations:
         return looked
 
     def note(self, cloud: AccountCloud, identity: AwsIdentity, permissions: Permissions) -> None:
-        """Record the permissions of a login in the location of its cloud."""
+        """Record the permissions of a login in the location of its cloud.
+
+        Somebody asks what has changed in the account: perhaps its plan, which is asked again.
+        """
         login = location_of(identity.account, cloud.region), cloud.aws_profile
+        self._plan_due.pop(login[0], None)
         self._checked[login] = LoginCheck(at=self._clock.now(), missing=permissions.missing)
 
     def wake(self) -> None:

@@ -252,7 +252,10 @@ def test_fault_of_distinguishes_several_causes_of_one_aws_code(code, message, ki
     ],
 )
 def test_quota_says_what_helps_against_it(code, helps):
-    assert helps in fault_of("ec2:RunInstances", code, "no", 400).remediation
+    fault = fault_of("ec2:RunInstances", code, "Too many. Please visit http://a for more.", 400)
+    assert helps in fault.remediation
+    assert fault.message.startswith("Too many") and "Please visit" in fault.details
+    assert ("Please visit" in fault.message) is (code != "VcpuLimitExceeded")
 
 
 def test_refused_price_call_keeps_the_session(aws, cloud):

@@ -10,7 +10,9 @@ from prism.catalog.plan import TYPES
 from prism.providers.aws.api.cloud import Cloud
 
 LEAST_MEMORY = 2  # GiB: with less, a template's packages cannot be installed
-UPGRADE = "upgrade the plan in AWS's console (Billing and Cost Management)"
+UPGRADE = (
+    "upgrade the plan in AWS's console (Billing and Cost Management), then run `prism aws check`"
+)
 
 
 def free_types(cloud: Cloud) -> frozenset[str] | None:
