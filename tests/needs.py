@@ -6,8 +6,10 @@ missing one fails the test.
 
 import os
 import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 
 import pytest
 
@@ -44,6 +46,15 @@ def require(*programs: str) -> None:
     missing = dict.fromkeys(PACKAGES[name] for name in programs if not find(name))
     if missing:
         skip_outside_ci(", ".join(missing))
+    if "bwrap" in programs and not has_user_namespaces():
+        skip_outside_ci("user namespaces")
+
+
+@cache
+def has_user_namespaces() -> bool:
+    """Whether bubblewrap works for this user; the kernel may forbid it."""
+    argv = ["bwrap", "--unshare-user", "--dev-bind", "/", "/", "true"]
+    return subprocess.run(argv, capture_output=True).returncode == 0
 
 
 def skip_outside_ci(want: str) -> None:

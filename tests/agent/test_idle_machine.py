@@ -7,6 +7,7 @@ import os
 import time
 import urllib.request
 from datetime import UTC, datetime
+from shutil import which
 
 import pytest
 from msgspec.structs import replace
@@ -159,6 +160,7 @@ def test_detached_job_keeps_the_machine_awake(world, log_in):
     }
 
 
+@pytest.mark.skipif(which("tmux") is None, reason="needs tmux")
 def test_job_in_tmux_keeps_the_machine_awake_and_an_idle_login_does_not(world, log_in):
     """The idle logins show a prompt, an editor and `tail -f`."""
     id = world.launched(page())

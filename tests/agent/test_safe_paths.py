@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from shutil import which
 
 import pytest
 
@@ -129,6 +130,7 @@ def test_remove_tree_removes_everything_in_a_tree_and_follows_no_link(tmp_path):
     assert (outside.is_dir(), os.path.lexists(tmp_path / "link")) == (True, False)
 
 
+@pytest.mark.skipif(which("chattr") is None, reason="needs chattr, of e2fsprogs")
 @pytest.mark.parametrize("flag", ["+i", "+a"])
 def test_remove_tree_removes_files_with_the_immutable_or_append_only_attribute(tmp_path, flag):
     tree = tmp_path / "tree"

@@ -14,7 +14,7 @@ from prism.agent.sandbox import SYSTEM_FOLDERS, bubblewrap, bubblewrap_command, 
 from prism.agent.sandbox_layers import Layer, faces, layers
 
 MINOR = f"python{sys.version_info.major}.{sys.version_info.minor}"
-real = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+real = pytest.mark.needs("bwrap")
 
 
 def create_files(folder, *files):

@@ -13,7 +13,7 @@ from prism.agent.sandbox_layers import layers
 from prism.providers.local.sandbox_paths import reachable
 
 BWRAP = sandbox.bubblewrap()
-pytestmark = pytest.mark.skipif(BWRAP is None, reason="needs bubblewrap")
+pytestmark = pytest.mark.needs("bwrap")
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """A minute of races inside a workspace against every verb that touches its folder."""
 
 import os
-import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -15,9 +13,7 @@ from tests.project.home import Home
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(
-        sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
-    ),
+    pytest.mark.needs("bwrap"),
 ]
 SECONDS = 60
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,7 @@ from tests.attacks.index import Index
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
-)
+pytestmark = pytest.mark.needs("bwrap")
 MARK = "import os; open({path!r}, 'a').close()\n"
 
 

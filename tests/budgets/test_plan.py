@@ -50,7 +50,7 @@ def edges(pool, local):
         # there is no midnight on this day: its clocks jump from 23:59 to 01:00
         ("daily", "Asia/Beirut", "2023-03-26 12:00", "2023-03-26 01:00", "2023-03-27", 23),
         # this day has two midnights: the period starts at the first
-        ("daily", "America/Havana", "2026-11-01 12:00", "2026-11-01", "2026-11-02", 25),
+        ("daily", "America/Havana", "2024-11-03 12:00", "2024-11-03", "2024-11-04", 25),
         ("weekly", "Europe/Berlin", "2026-03-29 12:00", "2026-03-23", "2026-03-30", 167),
         ("weekly", "UTC", "2026-01-01 00:00", "2025-12-29", "2026-01-05", 168),
         ("monthly", "America/New_York", "2026-03-31 23:59", "2026-03-01", "2026-04-01", 743),

@@ -1,7 +1,6 @@
 """A workspace that connects to its own daemon over TCP is refused."""
 
 import json
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -10,9 +9,7 @@ import pytest
 
 from tests.project.home import Home
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
-)
+pytestmark = pytest.mark.needs("bwrap")
 ASKS = """
 import sys, urllib.error, urllib.request
 try:

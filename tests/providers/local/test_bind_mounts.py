@@ -3,9 +3,7 @@
 import contextlib
 import json
 import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,9 +22,7 @@ from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import page
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
-)
+pytestmark = pytest.mark.needs("bwrap")
 root = pytest.mark.skipif(
     os.geteuid() != 0, reason="needs root: only root may bring mounts into a sandbox"
 )

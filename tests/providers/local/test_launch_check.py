@@ -1,7 +1,6 @@
 """What a launch on this computer is told before anything is made or downloaded."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -227,6 +226,6 @@ def test_real_trial_says_what_root_lacks(tmp_path):
     assert "root lacks CAP_SETUID" in refused
 
 
-@pytest.mark.skipif(not shutil.which("bwrap"), reason="there is no bubblewrap here")
+@pytest.mark.needs("bwrap")
 def test_real_trial_finds_the_sandbox(tmp_path):
     assert "no sandbox" not in said_by_a_real_check(tmp_path)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from typing import cast
 
 import pytest
@@ -60,10 +59,7 @@ def test_machine_is_not_networked_by_any_other_report(seen):
     assert not is_networked(seen)
 
 
-needs_sandbox = pytest.mark.skipif(
-    sys.platform != "linux" or not all(map(shutil.which, ("bwrap", "setsid"))),
-    reason="needs bubblewrap",
-)
+needs_sandbox = pytest.mark.needs("bwrap")
 
 
 def scans_every_process(world, monkeypatch):

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 
@@ -28,9 +27,7 @@ from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import World
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
-)
+pytestmark = pytest.mark.needs("bwrap")
 UNTOUCHED = "[False, False, True, False]"
 SHARED_NETWORK = {"PRISM_WORKSPACE_NETWORK": "shared"}
 ATTACKED = "[True, True, False, True]"

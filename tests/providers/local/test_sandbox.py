@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from prism.agent.init import LANDLOCK_LEAST, landlock_version
+from prism.agent.sandbox_process import INIT_PROGRAM
 from prism.providers.local.exec_client import enter
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
@@ -24,9 +24,7 @@ from tests.signals import ignored_signals
 from tests.waiting import eventually
 
 ATTACK = Path(__file__).with_name("attack.py")
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
-)
+pytestmark = pytest.mark.needs("bwrap")
 
 
 def run(world, id, *argv, environment=None):
@@ -76,7 +74,10 @@ def attempted(world, *how):
         "USER_HOME": Path.home(),
         "CACHE": world.cache,
         "REACHABLE": ":".join(
-            json.loads((world.root / id / "order.json").read_bytes())["reachable"]
+            [
+                *json.loads((world.root / id / "order.json").read_bytes())["reachable"],
+                str(INIT_PROGRAM),  # in a home, if Prism is installed there
+            ]
         ),
     }
     environment = {name: str(value) for name, value in targets.items()}

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from datetime import timedelta
 
@@ -103,8 +104,12 @@ def prism(port, tmp_path):
 
 
 def fetch(url):
-    with urllib.request.urlopen(url, timeout=120) as answer:
-        return answer.read().decode()
+    try:
+        with urllib.request.urlopen(url, timeout=120) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
 
 
 def test_connect_returns_ssh_command_url_and_token(http, port, machine_pool, service):

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -63,8 +62,9 @@ def test_port_is_reached_through_the_ssh_connection(reach, machine_pool, sshd, s
 def test_forwarded_port_refuses_pages_of_other_sites(reach, service, headers):
     address = reach.address_of(ID, service.port)
     url = f"http://{address.host}:{address.port}/x"
-    with pytest.raises(urllib.error.HTTPError, match="403"):
+    with pytest.raises(urllib.error.HTTPError, match="403") as refused:
         urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=120)
+    refused.value.close()
     own = urllib.request.Request(url, headers={"Origin": f"http://127.0.0.1:{address.port}"})
     with urllib.request.urlopen(own, timeout=120) as answer:
         assert answer.read() == b"/x of the lab"
@@ -194,9 +194,7 @@ def test_forwarded_port_refuses_a_stranger_of_the_same_user(machine_pool, servic
         forwards.close()
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which("bwrap"), reason="needs bubblewrap"
-)
+@pytest.mark.needs("bwrap")
 def test_forwarded_port_refuses_a_program_in_a_local_sandbox(machine_pool, service, tmp_path):
     """It runs as the daemon's own user, and sees the same loopback."""
     world = World(tmp_path, tmp_path / "cache")
