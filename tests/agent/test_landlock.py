@@ -149,7 +149,7 @@ def test_rules_without_a_sandbox_leave_out_the_homes_of_prism_and_of_the_user(
     ):
         path.mkdir(parents=True)
     monkeypatch.setenv("HOME", str(user))
-    monkeypatch.setattr(landlock, "SYSTEM", ("/usr", str(system)))
+    monkeypatch.setattr(landlock, "SYSTEM_FOLDERS", ("/usr", str(system)))
     monkeypatch.setattr(landlock, "TEMPORARY", (str(tmp_path),))
     folder = system / "inner" / "h" / "workspaces" / "local-1"
     rules = file_rules(folder, ["/usr/lib/python3"], sandboxed=False)
