@@ -30,6 +30,7 @@ from prism.kit.clock import Clock, whole
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
+from prism.kit.look_alike_names import require_honest_address
 
 PREFIX = "prism_"  # lets proxies and scanners recognise our secrets
 SECRET = 32  # bytes: 256 bits
@@ -95,6 +96,7 @@ class TokenService:
         """Make a token; only this answer contains its secret."""
         caller, now, secret = current(), whole(self._clock.now()), secrets.token_urlsafe(SECRET)
         user = (request.user or caller.name).lower()
+        require_honest_address(user)
         with self._db.write() as tx:
             project = request.project and self._memberships.id_of(tx.sql, request.project)
             self._check(caller, user, request.scope, project)

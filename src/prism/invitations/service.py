@@ -57,6 +57,7 @@ from prism.invitations.plan import (
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
+from prism.kit.look_alike_names import require_honest_address
 from prism.projects import store as projects
 from prism.projects.members import join, permit, promote
 from prism.projects.model import NewMember, Project
@@ -81,11 +82,13 @@ class InvitationService:
         with self._db.write() as tx:
             project = projects.named(tx.sql, request.project_id)
             permit(project, request.role)
-            if why := self._known_addresses(tx, project).get(email):
+            known = self._known_addresses(tx, project)
+            if why := known.get(email):
                 raise AlreadyInvited(
                     f"{email}: {why}",
                     remediation=f"Use `prism invite list {project.id}` to see who is invited",
                 )
+            require_honest_address(email, known)
             self._check_daily_limit(tx, project, 1)
             invitation, token = self._create(tx, project, email, request)
             return shown(invitation, project.name, self._clock.now(), token)
@@ -293,6 +296,7 @@ class InvitationService:
         """Invite one of many, or say why not."""
         try:
             email = address(request.email)
+            require_honest_address(email, known)
         except ValidationFailed as problem:
             return BulkInvitationResult(
                 email=request.email, status="failed", error=problem.details

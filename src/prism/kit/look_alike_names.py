@@ -7,6 +7,10 @@ script are told apart, such as `l` and `1`.
 
 import re
 import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+from prism.errors import ValidationFailed
 
 INVISIBLE_CATEGORIES = {"Cf", "Cc", "Zl", "Zp"}
 # These are shown as a space, or not at all, but belong to other categories.
@@ -37,6 +41,24 @@ def why_deceptive(name: str) -> str | None:
     return None
 
 
+def require_honest_address(email: str, other_addresses: Iterable[str] = ()) -> None:
+    """Raise if people can take a mail address, in lower case, for another one."""
+    if why := why_deceptive(email):
+        raise ValidationFailed.of(
+            ("email", why), remediation="Leave that character out, or type the word in one script"
+        )
+    for other in other_addresses:
+        is_plain = (
+            email.isascii() and other.isascii()
+        )  # most are, and differ if they are not equal
+        if not is_plain and other != email and look_alike(email, other):
+            raise ValidationFailed.of(
+                ("email", f"{email} looks like {other}, who is known to this project"),
+                remediation="Ask the person for another address, in letters of one script",
+            )
+
+
+@lru_cache(4096)
 def _forms(name: str) -> set[str]:
     """What a name looks like, by its own letters and by Latin ones.
 

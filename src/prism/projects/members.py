@@ -10,6 +10,7 @@ from prism.access.service import revoke_for_project
 from prism.errors import ValidationFailed
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
+from prism.kit.look_alike_names import require_honest_address
 from prism.projects import store
 from prism.projects.events import MemberChanged, MemberJoined, MemberLeft, about
 from prism.projects.model import (
@@ -143,6 +144,8 @@ class MemberService:
 
 def join(tx: Tx, clock: Clock, project: Project, request: NewMember) -> Member:
     """Add a member within a transaction."""
+    members = store.members_of(tx.sql, project.id)
+    require_honest_address(request.email.lower(), (member.email for member in members))
     joined = Member(request.email.lower(), request.role, whole(clock.now()))
     store.add_member(tx, project.id, joined)
     fields = about(project, current().name)

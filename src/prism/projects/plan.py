@@ -8,7 +8,7 @@ from msgspec import UNSET, structs, to_builtins
 from prism.access.model import PermissionDenied, Role, current
 from prism.access.plan import visible
 from prism.errors import ValidationFailed
-from prism.kit.look_alike_names import look_alike, why_deceptive
+from prism.kit.look_alike_names import look_alike, require_honest_address, why_deceptive
 from prism.kit.money import amount, of_usd
 from prism.projects.model import (
     Budget,
@@ -29,6 +29,8 @@ NO_MONEY = 1  # micro-dollar: the smallest cap, since shares of a cap of 0 have 
 def first_members(request: NewProject, creator: str, at: datetime) -> list[Member]:
     """The first members: those named, and the creator if none of them is an owner."""
     emails = [member.email.lower() for member in request.members]
+    for position, email in enumerate(emails):
+        require_honest_address(email, [creator.lower(), *emails[:position]])
     if twice := sorted({email for email in emails if emails.count(email) > 1}):
         raise ValidationFailed.of(("members", f"{', '.join(twice)}: named more than once"))
     members = [Member(member.email.lower(), member.role, at) for member in request.members]
