@@ -21,6 +21,7 @@ SURFACES = {
     "sandbox": (
         "tests/attacks/test_workspace_paths.py",
         "tests/attacks/test_attaching.py",
+        "tests/attacks/test_endless_snapshots.py",
         "tests/attacks/test_first_program.py",
         "tests/attacks/test_identity.py",
         "tests/attacks/test_installs.py",

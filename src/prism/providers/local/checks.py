@@ -1,14 +1,18 @@
-"""Background jobs on finished snapshots, one at a time: hashes, and rehearsals of a restore.
+"""Background jobs on finished snapshots: hashes, and rehearsals of a restore.
+
+A workspace can make a job last for hours, by a sparse file of terabytes. So a few run at once: one
+for each volume or workspace, and never all for one project.
 
 A rehearsal restores a snapshot into a draft, compares every file with the manifest, contents
 included, and removes the draft. Its result is in `verified.json` beside the snapshot.
 """
 
 import logging
-import queue
 import secrets
 import threading
+from collections import Counter, defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -43,6 +47,16 @@ MANIFEST_LOST = StorageFailure(
 Job = tuple[str, str | None]  # a snapshot, and the token of the rehearsal; none: only its hashes
 
 HASH, VERIFY = "hash", "verify"
+THREADS = 3  # for jobs
+THREADS_FOR_PROJECT = THREADS - 1
+
+
+class WaitingJob(NamedTuple):
+    """A job, and who is kept from taking the turns of others by it."""
+
+    job: Job
+    source: str
+    project: str
 
 
 class SnapshotChecks:
@@ -50,10 +64,11 @@ class SnapshotChecks:
 
     def __init__(self, root: Path, copies: TreeSnapshots) -> None:
         self._root, self._copies = root, copies
-        self._jobs: queue.Queue[Job] = queue.Queue()
-        self._asked: set[Job] = set()
-        self._lock, self._begun = threading.Lock(), False
-        self._hashing = threading.Lock()
+        self._waiting: list[WaitingJob] = []
+        self._running: list[WaitingJob] = []
+        self._changed = threading.Condition()
+        self._threads = 0
+        self._hashing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def hash(self, id: str) -> None:
         """Add the hashes that its manifest lacks."""
@@ -68,6 +83,7 @@ class SnapshotChecks:
         """Stop what reads it, because it is deleted: other snapshots wait for that."""
         for job in (HASH, VERIFY):
             self._copies.forget(f"{id}/{job}")
+        self._hashing.pop(id, None)
 
     def had_manifest(self, id: str) -> bool:
         """Whether a manifest was written with the snapshot, as for all but very old ones."""
@@ -87,34 +103,69 @@ class SnapshotChecks:
             return None
 
     def _enqueue(self, job: Job) -> None:
-        with self._lock:
-            if job in self._asked:
+        with self._changed:
+            if self._has(job):
                 return
-            self._asked.add(job)
-            self._jobs.put(job)
-            if not self._begun:
-                self._begun = True
+        waiting_job = self._described(job)
+        with self._changed:
+            if self._has(job):
+                return
+            self._waiting.append(waiting_job)
+            self._changed.notify_all()
+            if self._threads < THREADS:
+                self._threads += 1
                 threading.Thread(target=self._run_jobs, name="checks", daemon=True).start()
+
+    def _has(self, job: Job) -> bool:
+        return any(job == known_job.job for known_job in (*self._waiting, *self._running))
+
+    def _described(self, job: Job) -> WaitingJob:
+        try:
+            known = mirrored_file.read(self._root / job[0] / ABOUT, About).known
+        except (mirrored_file.BothCopiesUnreadable, OSError):
+            known = None
+        if known is None:
+            return WaitingJob(job, job[0], "")
+        return WaitingJob(job, known.source_id or known.source, known.project or known.owner)
+
+    def _take(self) -> WaitingJob | None:
+        """The first job whose turn it is."""
+        sources = {running_job.source for running_job in self._running}
+        projects = Counter(running_job.project for running_job in self._running)
+        for waiting_job in self._waiting:
+            is_next = projects[waiting_job.project] < THREADS_FOR_PROJECT
+            if is_next and waiting_job.source not in sources:
+                self._waiting.remove(waiting_job)
+                self._running.append(waiting_job)
+                return waiting_job
+        return None
 
     def _run_jobs(self) -> None:
         while True:
-            id, token = job = self._jobs.get()
+            with self._changed:
+                while (running_job := self._take()) is None:
+                    self._changed.wait()
             try:
-                trouble = self.complete_hashes(id) or (self._rehearse(id) if token else None)
-                if token is not None:
-                    result = VerificationResult(token=token, at=WallClock().now(), trouble=trouble)
-                    replace_file(self._root / id / RESULT, msgspec.json.encode(result))
-            except (SnapshotInterrupted, FileNotFoundError):  # the daemon ends, or it was deleted
-                continue
-            except OSError as error:  # such as a full disk; the next survey or request repeats it
-                log.warning("%s: the result of a check cannot be written: %s", id, error)
+                self._run(*running_job.job)
             finally:
-                with self._lock:
-                    self._asked.discard(job)
+                with self._changed:
+                    self._running.remove(running_job)
+                    self._changed.notify_all()
+
+    def _run(self, id: str, token: str | None) -> None:
+        try:
+            trouble = self.complete_hashes(id) or (self._rehearse(id) if token else None)
+            if token is not None:
+                result = VerificationResult(token=token, at=WallClock().now(), trouble=trouble)
+                replace_file(self._root / id / RESULT, msgspec.json.encode(result))
+        except (SnapshotInterrupted, FileNotFoundError):  # the daemon ends, or it was deleted
+            return
+        except OSError as error:  # such as a full disk; the next survey or request repeats it
+            log.warning("%s: the result of a check cannot be written: %s", id, error)
 
     def complete_hashes(self, id: str) -> StorageFailure | None:
         """Add the hashes that its manifest lacks; returns why that failed."""
-        with self._hashing:
+        with self._hashing[id]:
             return self._complete_hashes(id)
 
     def _complete_hashes(self, id: str) -> StorageFailure | None:
