@@ -158,3 +158,10 @@ def test_rules_without_a_sandbox_leave_out_the_homes_of_prism_and_of_the_user(
     assert not closed & {*rules["read"], *rules["change"]}
     assert str(tmp_path) not in rules["change"]
     assert str(folder / "home") in rules["change"]
+
+
+def test_programs_without_a_sandbox_leave_nothing_in_a_folder_that_no_reboot_empties(tmp_path):
+    folder = tmp_path / "prism" / "workspaces" / "local-1"
+    without = file_rules(folder, [], sandboxed=False)
+    assert "/var/tmp" not in {*without["read"], *without["change"]}
+    assert "/var/tmp" in file_rules(folder, [], sandboxed=True)["change"]

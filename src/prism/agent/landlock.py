@@ -17,6 +17,7 @@ from prism.agent.sandbox_layers import homes, layers, within
 READABLE_TREES = ("/sys", "/run", "/var/cache/fontconfig", "/var/lib")
 DEVICES = ("/dev", "/proc")
 TEMPORARY = ("/tmp", "/var/tmp")
+LASTING = "/var/tmp"  # no reboot empties it
 NAME_FILES = ("/etc/resolv.conf", "/etc/hosts", TIME_ZONE)  # often symlinks to elsewhere
 
 
@@ -35,7 +36,9 @@ def file_rules(folder: Path, reachable: Iterable[str], *, sandboxed: bool) -> Fi
     needed = [*map(os.path.realpath, NAME_FILES), *reachable]
     visible = [layer.path for layer in layers(SYSTEM_FOLDERS, needed, hidden) if layer.shown]
     read = [part for tree in (*SYSTEM_FOLDERS, *READABLE_TREES) for part in _around(tree, hidden)]
-    change += [tree for tree in TEMPORARY if _around(tree, hidden) == [tree]]
+    # Without a sandbox these are the computer's own: what is left there outlives the workspace.
+    emptied = [tree for tree in TEMPORARY if tree != LASTING]
+    change += [tree for tree in emptied if _around(tree, hidden) == [tree]]
     return {"read": [*read, *visible], "change": change}
 
 
