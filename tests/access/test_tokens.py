@@ -1,5 +1,6 @@
 """Tokens: their rights, their expiry, and how they are stored."""
 
+import base64
 import hmac
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -204,6 +205,18 @@ def test_token_secret_is_absent_from_logs_and_errors(team, caplog):
     assert [answer.status_code for answer in answers] == [404, 403, 400, 401]
     assert not [answer.text for answer in answers if secret in answer.text]
     assert secret not in caplog.text
+
+
+def test_secrets_have_256_bits_and_are_in_no_event(team):
+    body = {"project_id": team.project, "email": "new@x.org"}
+    invitation = team("admin", "POST", "invitations/send", json=body).json()
+    token = team("owner", "POST", "tokens", json={"name": "t", "scope": "read"}).json()
+    secrets = [invitation["token"], token["token"].rpartition(".")[2]]
+    assert [len(base64.urlsafe_b64decode(f"{secret}=")) for secret in secrets] == [32, 32]
+    events = team("operator", "GET", "audit").text
+    assert token["id"] in events
+    assert invitation["id"] in events
+    assert not [secret for secret in secrets if secret in events]
 
 
 def test_daemon_status_names_the_caller(team):
