@@ -31,6 +31,7 @@ def test_deceptive_address_is_refused_wherever_people_enter_one(team, email):
         (members, add),
         ("projects", project),
         ("tokens", token),
+        ("login-links", {"user": email}),
         ("invitations/send", {**add, "project_id": team.project}),
     ):
         fault = failed(team("operator", "POST", path, json=body), 422, "VALIDATION_FAILED")

@@ -21,6 +21,7 @@ from prism.kit.clock import Clock, whole
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
+from prism.kit.look_alike_names import require_honest_address
 from prism.sessions import store
 from prism.sessions.events import LoginLinkCreated, SessionEnded, about, session_started
 from prism.sessions.model import (
@@ -99,6 +100,7 @@ class SessionService:
     def create_link(self, request: NewLoginLink) -> CreatedLoginLink:
         """Make a one-time link for a person; only this answer contains its secret."""
         caller, now, secret = current(), whole(self._clock.now()), secrets.token_urlsafe(SECRET)
+        require_honest_address(request.user.lower())
         link = LoginCode(
             id=sortable_id("lnk", self._clock.now()),
             kind=CodeKind.LINK,
