@@ -104,7 +104,30 @@ class Shell(Echo):
         assert self.socket.protocol.close_rcvd.code == 1008
 
 
+class PortStream(Echo):
+    """A TCP connection to a port, which sends an answer for each request."""
+
+    def assert_alive(self):
+        self.socket.send(f"GET /page HTTP/1.1\r\nhost: {self.at}\r\n\r\n".encode())
+        output = b""
+        while b"HTTP/1.1 200" not in output:
+            output += self.socket.recv(SOON)
+
+
+class SshStream(Echo):
+    """SSH through the daemon, before its login."""
+
+    def open(self, path):
+        super().open(path)
+        assert self.socket.recv(SOON).startswith(b"SSH-2.0-")
+
+    def assert_alive(self):
+        assert self.socket.ping().wait(SOON)
+
+
 WAYS = {
+    "a stream to a port": (PortStream, "/api/v1/instances/mine/stream?port=8888"),
+    "a stream to SSH": (SshStream, "/api/v1/instances/mine/stream"),
     "a terminal": (Shell, "/ssh-proxy/mine"),
     "a proxied WebSocket": (Echo, "/web-proxy/mine/echo"),
     "a followed log": (Quiet, "/api/v1/logs/mine?follow=true&tail=1"),

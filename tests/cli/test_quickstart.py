@@ -113,3 +113,18 @@ def test_quickstart_starts_ones_own_workspace_of_a_shared_daemon(prism, server, 
     server.on("GET /instances?owner=me", [own])
     assert prism("quickstart").returncode == 0
     assert posts(server) == ["/instances/quickstart/start"]
+
+
+def test_quickstart_of_a_shared_daemon_shows_the_tunnel_instead_of_a_foreign_address(
+    prism, server, script_workspace
+):
+    """The address of the service is one of the daemon's computer."""
+    script_workspace(workspace())
+    done = prism("quickstart", PRISM_TOKEN="prism_tok_1.x")
+    assert (done.returncode, done.stdout) == (0, "prism tunnel quickstart\n"), done.stderr
+    assert "127.0.0.1" not in done.stdout + done.stderr
+    assert json.loads(prism("quickstart", "--json", PRISM_TOKEN="prism_tok_1.x").stdout) == {
+        "name": "quickstart",
+        "service": "jupyter",
+        "url": None,
+    }

@@ -225,7 +225,7 @@ def tunnel_only(name: str) -> TunnelNeeded:
     argument = name if WORKSPACE_NAME.fullmatch(name) else "NAME"
     return TunnelNeeded(
         details="It knows people by tokens, which a browser does not send; your own programs can. "
-        f"On the computer where the daemon runs, `prism tunnel {argument}` gives the pages of the "
-        f"workspace an address for a browser, and `prism ssh {argument}` opens a shell.",
-        remediation=f"Run `prism tunnel {argument}` there, and open the address that it prints",
+        f"On your computer, `prism tunnel {argument}` gives the pages of the workspace an address "
+        f"for a browser, and `prism ssh {argument}` opens a shell.",
+        remediation=f"Run `prism tunnel {argument}`, and open the address that it prints",
     )

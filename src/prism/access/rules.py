@@ -80,6 +80,8 @@ TABLE: Mapping[str, RouteRule] = {
     "POST {}/instances/{name}/rollback": ROLL_BACK,
     "GET {}/instances/{name}/connect": HANDLE,
     "GET {}/instances/{name}/ports": HANDLE,
+    "GET {}/instances/{name}/stream": HANDLE,
+    "WS {}/instances/{name}/stream": HANDLE,
     "GET {}/instances/{name}/files": HANDLE,
     "DELETE {}/instances/{name}/files": HANDLE,
     "POST {}/instances/{name}/files/folder": HANDLE,

@@ -72,7 +72,10 @@ def _connect(args: Namespace) -> None:
     if not rows:
         say(f"{args.name} has neither a service nor SSH")
     elif wire.address.token:
-        say("note: these addresses work only on the computer where the daemon runs")
+        say(
+            "note: these addresses work only on the computer where the daemon runs; from "
+            f"here, use `prism tunnel {clean(args.name)}` and `prism ssh {clean(args.name)}`"
+        )
     return None
 
 
@@ -122,8 +125,7 @@ def _open(args: Namespace) -> None:
         raise NoBrowser(
             f"{service} of {args.name} cannot be opened from here",
             details="the daemon is shared, and a browser sends no token",
-            remediation="On the computer where the daemon runs: "
-            f"`prism tunnel {args.name}`, then open the address that it prints",
+            remediation=f"Run `prism tunnel {args.name}`, and open the address that it prints",
         )
     urls = {answer["service"]: answer["url"] for answer in ports(wire, args.name)}
     access = services[service]

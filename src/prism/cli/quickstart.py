@@ -33,7 +33,10 @@ def _quickstart(args: Namespace) -> None:
     if not args.no_wait:
         workspace = wait_with_progress(wire, name, "running", ready_at, silent=args.json)
         endpoints = connection(wire, name)
-        return _show(name, endpoints, workspace["template"], as_json=args.json)
+        is_shared = bool(wire.address.token)
+        return _show(
+            name, endpoints, workspace["template"], as_json=args.json, is_shared=is_shared
+        )
     if args.json:
         return show_json(wire.call(Workspaces.get, name))
     return print(f"{name} is on its way; how far: `prism show {name}`")
@@ -87,7 +90,9 @@ def _own(wire: Wire, name: str) -> dict[str, Any] | None:
     return workspace if any(row.get("full_name") == full_name for row in own) else None
 
 
-def _show(name: str, endpoints: dict[str, Any], template: str, *, as_json: bool) -> None:
+def _show(
+    name: str, endpoints: dict[str, Any], template: str, *, as_json: bool, is_shared: bool
+) -> None:
     service = main_service(endpoints["services"])
     if service is None:
         raise NotFound(
@@ -98,6 +103,8 @@ def _show(name: str, endpoints: dict[str, Any], template: str, *, as_json: bool)
             else "Choose another name: `prism quickstart NAME`",
         )
     url = address(service, endpoints["services"][service])
+    if is_shared:
+        return _show_tunnel(name, service, as_json=as_json)
     if as_json:
         return show_json({"name": name, "service": service, "url": url})
     say(
@@ -110,6 +117,19 @@ def _show(name: str, endpoints: dict[str, Any], template: str, *, as_json: bool)
         f"The address of its {service}, with its token:"
     )
     return print(url)
+
+
+def _show_tunnel(name: str, service: str, *, as_json: bool) -> None:
+    """Print the way to a service of a shared daemon, whose addresses are on its own computer."""
+    if as_json:
+        return show_json({"name": name, "service": service, "url": None})
+    say(
+        f"{name} is running. Next:\n"
+        f"  prism hibernate {name}  puts it to sleep, and keeps its memory\n"
+        f"  prism terminate {name}  destroys it\n"
+        f"Give its {service} an address on your computer, for as long as this runs:"
+    )
+    return print(f"prism tunnel {name}")
 
 
 def _arguments(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 
-from prism.annotations import Any, ArgumentParser, Namespace
+from prism.annotations import Any, ArgumentParser, Namespace, Sequence
 from prism.cli.connection import daemon
 from prism.cli.parser import UsageError, add_flag, workspace_argument
 from prism.cli.terminal import show_json
@@ -21,6 +21,7 @@ from prism.errors import Unavailable
 # By its path: a workspace decides about its PATH.
 WITH_EXIT_CODE = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
 READY_SECONDS = 5.0  # seconds to wait for a workspace's SSH port
+STREAM_PROGRAM = "prism.cli.stream_client"
 OWN_PROGRAMS = {"ssh": "prism.cli.ssh_client", "scp": "prism.cli.sftp_client"}
 """What runs instead of OpenSSH's programs where they are not installed."""
 
@@ -30,14 +31,25 @@ class NoSsh(Unavailable, code="NO_SSH"):
 
 
 class SshEntry:
-    """The data with which `ssh`, `scp` and an `ssh_config` reach one workspace."""
+    """The data with which `ssh`, `scp` and an `ssh_config` reach one workspace.
 
-    def __init__(self, name: str, endpoint: dict[str, Any]) -> None:
+    `by` is the command that carries the bytes of SSH through the daemon; without it, SSH connects
+    to the workspace's port itself.
+    """
+
+    def __init__(
+        self, name: str, endpoint: dict[str, Any], by: Sequence[str] = (), home: str = ""
+    ) -> None:
         if not (command := endpoint.get("command")):
             raise NoSsh(f"{name} has no SSH", remediation=f"See `prism connect {name}`")
+        self.user, self.by = str(endpoint["user"]), list(by)
+        if by:
+            self.host, self.port, self.key = f"{name}.prism", 22, ""
+            self.known_hosts = _pinned(name, endpoint, home)
+            return
         words = shlex.split(command)
         flags = {word: words[at + 1] for at, word in enumerate(words[:-1]) if word in {"-i", "-o"}}
-        self.host, self.user = str(endpoint["host"]), str(endpoint["user"])
+        self.host = str(endpoint["host"])
         self.port = int(endpoint.get("port") or 22)
         self.key = flags.get("-i", "")
         self.known_hosts = flags.get("-o", "").partition("UserKnownHostsFile=")[2]
@@ -45,13 +57,17 @@ class SshEntry:
             raise NoSsh(
                 f"The key of {name} is not on this computer",
                 details=f"the daemon keeps it in {self.key}",
-                remediation="Use `prism` on the computer where the daemon runs",
+                remediation="Use `prism ssh` on the computer where the daemon runs. From here, "
+                f"`prism files` and `prism tunnel {name} PORT` work",
             )
 
     @property
     def settings(self) -> dict[str, str]:
         """The settings of a `Host` in an `ssh_config`."""
         options = {"HostName": self.host, "Port": str(self.port), "User": self.user}
+        if self.by:
+            options["ProxyCommand"] = shlex.join(self.by).replace("%", "%%")
+            options |= {"PubkeyAuthentication": "no", "PasswordAuthentication": "no"}
         if self.key:
             options |= {"IdentityFile": _quoted_path(self.key), "IdentitiesOnly": "yes"}
         if self.known_hosts:
@@ -70,7 +86,8 @@ class SshEntry:
     def own_settings(self) -> str:
         """The settings for Prism's own client, as `SshSettings` of `ssh_client.py`."""
         known = {"host": self.host, "port": self.port, "user": self.user}
-        return json.dumps(known | {"key": self.key, "known_hosts": self.known_hosts})
+        known |= {"key": self.key, "known_hosts": self.known_hosts, "by": self.by}
+        return json.dumps(known)
 
     def program(self, name: str) -> list[str]:
         """The command that runs `ssh` or `scp` with the settings: OpenSSH's, or Prism's own."""
@@ -93,7 +110,31 @@ def is_installed(program: str) -> bool:
 
 def ssh_entry(name: str, wire: Wire) -> SshEntry:
     """How to reach this workspace now."""
-    return SshEntry(name, connection(wire, name)["ssh"])
+    return _entry(name, connection(wire, name)["ssh"], wire)
+
+
+def _entry(name: str, endpoint: dict[str, Any], wire: Wire) -> SshEntry:
+    """The entry; through the daemon, if that can be and PRISM_URL names it.
+
+    With PRISM_URL the daemon may be on another computer, whose ports and keys are not here.
+    """
+    if not (wire.address.url and endpoint.get("host_key")):
+        return SshEntry(name, endpoint)
+    # Without -P, a file in the current folder could replace a module.
+    by = [sys.executable, "-P", "-m", STREAM_PROGRAM, name]
+    return SshEntry(name, endpoint, by, wire.address.home)
+
+
+def _pinned(name: str, endpoint: dict[str, Any], home: str) -> str:
+    """A file with the host key of a workspace, as the daemon says it."""
+    folder = os.path.join(home, "ssh")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    path = os.path.join(folder, f"known-{name}")
+    draft = f"{path}.{os.getpid()}.new"
+    with open(draft, "w", encoding="ascii") as file:
+        file.write(f"{name}.prism {endpoint['host_key']}\n")
+    os.replace(draft, path)
+    return path
 
 
 def wait_for_entry(name: str) -> SshEntry:
@@ -106,7 +147,7 @@ def wait_for_entry(name: str) -> SshEntry:
         if time.monotonic() > until:
             break
         time.sleep(0.1)
-    return SshEntry(name, endpoint)
+    return _entry(name, endpoint, wire)
 
 
 def _quoted_path(path: str) -> str:

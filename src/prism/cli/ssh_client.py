@@ -41,6 +41,7 @@ class SshSettings(TypedDict):
     user: str
     key: str
     known_hosts: str
+    by: list[str]  # the command that carries the bytes; empty for a connection of one's own
 
 
 class SshRequest(NamedTuple):
@@ -75,6 +76,7 @@ async def connect(settings: SshSettings) -> asyncssh.SSHClientConnection:
         client_keys=[settings["key"]] if settings["key"] else (),
         known_hosts=settings["known_hosts"] or (),
         config=None,
+        proxy_command=settings.get("by") or (),
         agent_path=None if settings["key"] else (),
         connect_timeout=LOGIN_SECONDS,
         login_timeout=LOGIN_SECONDS,

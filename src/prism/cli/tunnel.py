@@ -6,19 +6,23 @@ import errno
 import socket
 
 from prism.annotations import TYPE_CHECKING, Any, ArgumentParser, Namespace
+from prism.cli.connect import address
 from prism.cli.connection import daemon
 from prism.cli.parser import UsageError, workspace_argument
 from prism.cli.terminal import clean, complain, say, show_json
-from prism.client.connection import ports
+from prism.client.connection import connection, ports
 from prism.client.wire import Wire
 from prism.errors import AlreadyExists, Problem
 
 if TYPE_CHECKING:
     import asyncio
 
+    from prism.kit.peer_credentials import PeerCheck
+
     Address = tuple[str, int]
 
 HOST = "127.0.0.1"
+CHUNK_BYTES = 64 * 1024
 FRESH = 1.0  # seconds that a port's address is cached
 
 
@@ -70,7 +74,9 @@ def _tunnel(args: Namespace) -> None:
         say(f"{args.name} has no service that answers; name a port")
         return
     listeners = [(_listen(local, service["port"]), service) for local, service in targets]
-    _show(args, listeners)
+    # The pages need their tokens; on the daemon's computer `prism open` passes them.
+    services = connection(wire, args.name)["services"] if wire.address.url else {}
+    _show(args, listeners, services)
     import asyncio  # noqa: PLC0415  cold start: 60 ms that only a tunnel pays
 
     try:
@@ -79,7 +85,9 @@ def _tunnel(args: Namespace) -> None:
         say("")
 
 
-def _show(args: Namespace, listeners: list[tuple[socket.socket, Any]]) -> None:
+def _show(
+    args: Namespace, listeners: list[tuple[socket.socket, Any]], services: dict[str, Any]
+) -> None:
     rows = [
         {
             "service": service["service"],
@@ -93,7 +101,9 @@ def _show(args: Namespace, listeners: list[tuple[socket.socket, Any]]) -> None:
         return show_json(rows)
     for row in rows:
         label = clean(row["service"] or f"port {row['port']}")
-        print(f"{row['url']}  is {label} of {clean(args.name)}", flush=True)
+        access = services.get(row["service"])
+        url = address(row["service"], access | {"url": row["url"]}) if access else row["url"]
+        print(f"{url}  is {label} of {clean(args.name)}", flush=True)
     say("Open until you press Ctrl-C")
     return None
 
@@ -144,12 +154,43 @@ async def _serve(wire: Wire, name: str, listeners: list[tuple[socket.socket, Any
     peers = PeerCheck(stranger=workspaces_here().of_a_workspace) if peers_known() else None
     try:
         for listener, service in listeners:
+            if wire.address.url:  # it may be on another computer
+                await _serve_by_daemon(wire, name, listener, service["port"], peers)
+                continue
             port_forward = PortForward(wire, name, service["port"])
             await forward(listener, port_forward, peers.admits if peers else None)
         await asyncio.Event().wait()
     finally:
         if peers:
             peers.close()
+
+
+async def _serve_by_daemon(
+    wire: Wire, name: str, listener: socket.socket, port: int, peers: PeerCheck | None
+) -> None:
+    """Lead each connection of a listener through the daemon."""
+    import asyncio  # noqa: PLC0415  cold start: it is there by now
+
+    from prism.client.byte_stream import carry, open_stream  # noqa: PLC0415  cold start: only here
+
+    last_problem = ""
+
+    async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal last_problem
+        try:
+            if peers and not await peers.admits(writer.get_extra_info("socket")):
+                return
+            stream = await open_stream(wire, name, port)
+            last_problem = ""
+            await carry(stream, reader, writer)
+        except Problem as problem:
+            if problem.message != last_problem:  # a browser retries often
+                complain(problem.message, problem.details, problem.remediation)
+            last_problem = problem.message
+        finally:
+            writer.close()
+
+    await asyncio.start_server(lead, sock=listener, limit=CHUNK_BYTES)
 
 
 def _arguments(parser: ArgumentParser) -> None:

@@ -29,6 +29,9 @@ URL = re.compile(
 FILE_PATH = re.compile(r'(?:/|~/)(?:(?!\$\{)[^"\\])*')
 UNQUOTED_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./~-]+")
 SERVICE_SECRET = re.compile(r"[!-~]{0,512}")
+SSH_HOST_KEY = re.compile(
+    r"ssh-ed25519 [A-Za-z0-9+/]{16,256}={0,2}(?: [A-Za-z0-9@._-]{1,64})?"
+)
 KNOWN_HOSTS = "UserKnownHostsFile="
 SSH_OPTIONS = ("-p", "-i", "-o", "-L")  # the options that a command of ours may have
 
@@ -87,6 +90,8 @@ def _refuse_malformed(subject: str) -> Iterator[None]:
 
 
 def _check_ssh(ssh: Any, command: str) -> None:
+    if ssh.get("host_key") is not None:
+        _check_match(SSH_HOST_KEY, ssh["host_key"], "the host key of SSH")
     _check_host(ssh["host"])
     _check_match(SSH_USER, ssh["user"], "the user of SSH")
     if ssh.get("port") is not None:

@@ -96,7 +96,7 @@ class Wire:
                     status, received = _head(file)
                     answer = HttpAnswer(status, received, _whole(_body(file, status, received)))
             except (OSError, ValueError) as error:
-                raise self._unreachable(error) from error
+                raise self.unreachable(error) from error
         if answer.status >= 300 and answer.status != 304:
             raise problem_of(answer.status, answer.content)
         return answer
@@ -117,14 +117,28 @@ class Wire:
                     yield b""  # it is open
                     yield from _body(file, status, received)
             except (OSError, ValueError) as error:
-                raise self._unreachable(error) from error
+                raise self.unreachable(error) from error
 
     def patient(self) -> Self:
         """A copy with a longer timeout, for requests that make the daemon ask others."""
         return type(self)(self.address, PATIENT_TIMEOUT)
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether the daemon is reached by TLS."""
+        return self._secure
+
+    def websocket_url(self, path: str) -> str:
+        """The address of a WebSocket below `/api/v1`."""
+        return f"{'wss' if self._secure else 'ws'}://{self._host}{self._prefix}{API}{path}"
+
     def connect(self) -> socket.socket:
         """An open connection; raises `OSError` if there is no daemon."""
+        connection = self.dial()
+        return self._start_tls(connection) if self._secure else connection
+
+    def dial(self) -> socket.socket:
+        """An open connection, before TLS; raises `OSError` if there is no daemon."""
         if not self.address.url:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -137,13 +151,19 @@ class Wire:
                 connection.close()
                 raise
             return connection
-        if self._secure:
-            return self._start_tls()  # its certificate says who it is
-        connection = socket.create_connection(self._endpoint, CONNECT)
+        connection = self._dial_by_proxy()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.address.token:
+        if self.address.token and not self._secure:  # else its certificate says who it is
             self._check_listener(connection)
         return connection
+
+    def _dial_by_proxy(self) -> socket.socket:
+        if self._secure:
+            from prism.client.proxy import proxy_of, tunnel  # noqa: PLC0415  cold start: only for TLS
+
+            if proxy := proxy_of(environment(os.environ), self._endpoint[0]):
+                return tunnel(proxy, *self._endpoint, CONNECT)
+        return socket.create_connection(self._endpoint, CONNECT)
 
     def _check_listener(self, connection: socket.socket) -> None:
         from prism.client.listener import check_listener  # noqa: PLC0415  cold start: with a token only
@@ -158,20 +178,14 @@ class Wire:
         try:
             return answer.json()
         except ValueError as error:
-            raise self._unreachable(error) from error
+            raise self.unreachable(error) from error
 
-    def _start_tls(self) -> socket.socket:
+    def _start_tls(self, connection: socket.socket) -> socket.socket:
         from prism.certificates import client_context  # noqa: PLC0415  cold start: only for TLS
-        from prism.client.proxy import proxy_of, tunnel  # noqa: PLC0415  cold start: only for TLS
 
-        environ, (host, port) = environment(os.environ), self._endpoint
-        if proxy := proxy_of(environ, host):
-            connection = tunnel(proxy, host, port, CONNECT)
-        else:
-            connection = socket.create_connection((host, port), CONNECT)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        context = client_context(environment(os.environ))
         try:
-            return client_context(environ).wrap_socket(connection, server_hostname=host)
+            return context.wrap_socket(connection, server_hostname=self._endpoint[0])
         except OSError:
             connection.close()
             raise
@@ -181,7 +195,7 @@ class Wire:
         try:
             connection = self.connect()
         except OSError as error:
-            raise self._unreachable(error) from error
+            raise self.unreachable(error) from error
         connection.settimeout(timeout)
         return connection
 
@@ -209,7 +223,8 @@ class Wire:
         connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + (content or b""))
         return connection.makefile("rb")
 
-    def _unreachable(self, error: Exception) -> DaemonUnreachable:
+    def unreachable(self, error: Exception) -> DaemonUnreachable:
+        """The problem if the daemon cannot be reached, or its answer cannot be read."""
         if isinstance(error, TimeoutError):
             return DaemonUnreachable(
                 f"The daemon at {self.address} did not answer in time",

@@ -1,5 +1,6 @@
 """Interfaces that connections need from providers."""
 
+import socket
 from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -28,6 +29,17 @@ class PortFinder(Protocol):
         """Where to reach a port of a machine; None if the machine itself does not listen there.
 
         Another machine, the daemon or another program may listen there instead.
+        """
+
+
+@runtime_checkable
+class ServesSsh(Protocol):
+    """A `Compute` that serves SSH itself."""
+
+    async def serve_ssh(self, id: str, connection: socket.socket) -> None:
+        """Serve SSH on a connection of somebody whose right to enter the machine was checked.
+
+        Returns after the login, which needs no key. Raises `OSError` if the machine has no SSH.
         """
 
 

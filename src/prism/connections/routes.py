@@ -13,8 +13,9 @@ from litestar.response import Redirect
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from prism.access.request_lifetime import LASTS
+from prism.connections.byte_stream import join
 from prism.connections.model import AwsServiceNotFound, ConsoleLinks, ServiceUrl, UpgradeRequired
-from prism.connections.plan import port_of
+from prism.connections.plan import only_port, port_of
 from prism.connections.routing import WEB, PortRouter
 from prism.connections.terminal import Size, open_shell, serve
 from prism.connections.terminal_sessions import ShellSessions
@@ -23,6 +24,7 @@ from prism.errors import Problem, ValidationFailed
 from prism.kit.actor import CURRENT
 from prism.kit.clock import Clock
 from prism.kit.http import PARAMETERS, PASSED_ON_KEY, RAW, check_parameters, refuse
+from prism.kit.limits import PATIENT
 from prism.kit.routes import Routes
 
 DCV = 8443
@@ -37,6 +39,7 @@ REST = [
 PROXIED = {RAW: True, PASSED_ON_KEY: True, LASTS: True}
 Proxy = NamedDependency[WorkspaceProxy]
 Port = Annotated[str | None, QueryParameter(description="1-65535; default: every service")]
+StreamPort = Annotated[str | None, QueryParameter(description="1-65535; default: SSH")]
 WebPort = Annotated[
     str | None,
     QueryParameter(description=f"1-65535; default: its template's first service, else {WEB}"),
@@ -135,6 +138,35 @@ async def terminal(
         await refuse(socket.scope, socket.send, problem, clock.now())
 
 
+@get("/api/v1/instances/{name:str}/stream", tags=["connections"])
+async def no_stream(name: FromPath[str], port: StreamPort = None) -> None:
+    """The bytes of a TCP connection into a workspace; this path speaks WebSocket only.
+
+    Binary messages contain the bytes; an empty one is the end of its direction. SSH needs no key
+    here, since the daemon has checked who you are.
+    """
+    raise UpgradeRequired(remediation="Use a WebSocket client, such as `prism tunnel`")
+
+
+@websocket("/api/v1/instances/{name:str}/stream", opt={LASTS: True, PARAMETERS: ("port",)})
+async def stream(
+    socket: WebSocket[Any, Any, Any],
+    name: FromPath[str],
+    port_router: NamedDependency[PortRouter],
+    clock: NamedDependency[Clock],
+) -> None:
+    """A TCP connection into a workspace, in a WebSocket."""
+    try:
+        check_parameters(socket.scope)
+        port = only_port(socket.query_params.getall("port", []))
+        connection = await port_router.connect(name, port)
+        if set_patient := _as_asgi(socket.scope).get(PATIENT):
+            set_patient()
+        await join(_as_asgi(socket.receive), _as_asgi(socket.send), connection)
+    except Problem as problem:
+        await refuse(socket.scope, socket.send, problem, clock.now())
+
+
 @get("/api/v1/instances/{name:str}/ports", tags=["connections"], sync_to_thread=True)
 def ports(
     name: FromPath[str],
@@ -181,6 +213,6 @@ router = Routes(
     handlers=[
         # The other methods first: Litestar adds OPTIONS of its own to a path that has none yet.
         *(*_other_methods("web-proxy"), web, *_other_methods("dcv-proxy", DCV), desktop),
-        *(no_terminal, terminal, ports, aws_console),
+        *(no_terminal, terminal, no_stream, stream, ports, aws_console),
     ],
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -9,9 +10,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from prism.access.names import SEPARATOR
-from prism.connections.model import PortRequest, PortSilent, ServiceUrl
+from prism.connections.model import PortRequest, PortSilent, ServiceUrl, SshUnreachable
 from prism.connections.plan import origin, port_request, port_suffix
-from prism.connections.ports import Address, PortFinder, PublishesPorts
+from prism.connections.ports import Address, PortFinder, PublishesPorts, ServesSsh
+from prism.kit.tcp_pair import tcp_pair
+from prism.kit.workspace_network import connect
 from prism.workspaces.model import Workspace
 from prism.workspaces.ports import Access, Compute, ServiceEndpoint
 from prism.workspaces.read_model import CachedWorkspace, ReadModel
@@ -19,6 +22,7 @@ from prism.workspaces.routes import ConnectionReader
 
 WEB = 8888  # the default port, if neither the request nor the template has one
 HOST = "127.0.0.1"
+DIAL = 5.0  # seconds to connect to a port
 FRESH = 1.0  # seconds that an answer of a machine is cached
 
 
@@ -53,6 +57,7 @@ class PortRouter:
         self.suffix = "" if port == 80 else f":{port}"
         self._read_model, self._computes = read_model, computes
         self._routes: dict[PortRequest, CachedRoute] = {}
+        self._logins: set[asyncio.Task[None]] = set()
 
     async def target(self, request: PortRequest) -> PortTarget:
         """The address to connect to; raises a `Problem` if there is none."""
@@ -73,6 +78,33 @@ class PortRouter:
     def named(self, name: str) -> str:
         """The name of a running workspace for a host name, by its name, full name or id."""
         return _host_name(name, self._running(name).workspace)
+
+    async def connect(self, name: str, port: int | None) -> socket.socket:
+        """A connection to a port of a running workspace; without a port, to its SSH."""
+        if port is None:
+            return await self._connect_ssh(self._running(name).workspace)
+        target = await self.target(PortRequest(name, port))
+        address = target.address
+        try:
+            async with asyncio.timeout(DIAL):
+                return await connect(address.host, address.port, address.network)
+        except (OSError, TimeoutError) as error:
+            raise _no_answer(self._running(name).workspace, f"port {port}: {error}") from error
+
+    async def _connect_ssh(self, workspace: Workspace) -> socket.socket:
+        compute = self._computes[workspace.location]
+        if not isinstance(compute, ServesSsh):
+            raise SshUnreachable(
+                f"SSH into {workspace.name!r} does not lead through the daemon",
+                details="its machine is in the cloud, and only the daemon's computer has the key",
+                remediation=f"Use `prism ssh {workspace.name}` on the computer where the daemon "
+                f"runs. From here, `prism files` and `prism tunnel {workspace.name} PORT` work",
+            )
+        ours, theirs = await asyncio.to_thread(tcp_pair)
+        serving = asyncio.create_task(compute.serve_ssh(workspace.machine_id or "", theirs))
+        self._logins.add(serving)
+        serving.add_done_callback(self._logins.discard)
+        return ours
 
     def service_urls(self, name: str, port: int | None, host: str = "") -> list[ServiceUrl]:
         """Every service of a workspace that answers, or only the given port.

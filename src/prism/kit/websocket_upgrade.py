@@ -16,6 +16,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 
 from prism.kit.gate import TAKE
+from prism.kit.limits import PATIENT
 
 POLICY_VIOLATION = 1008  # the code of a WebSocket that is closed for a reason of ours
 TOO_LARGE = 1009
@@ -39,6 +40,7 @@ class WebSockets(WebSocketsSansIOProtocol):
         if not self.handshake_complete:
             scope = cast("dict[str, Any]", self.scope)
             scope[TAKE], scope["prism_abort"] = self.take, self.end
+            scope[PATIENT] = self._be_patient
 
     def data_received(self, data: bytes) -> None:
         """Read more, up to a limit before the answer to the handshake."""
@@ -62,6 +64,10 @@ class WebSockets(WebSocketsSansIOProtocol):
         super().handle_ping()
         if self.transport.get_write_buffer_size() > UNREAD:
             self.transport.abort()
+
+    def _be_patient(self) -> None:
+        """Wait for answers to pings without a limit: one side may not be reading for long."""
+        self.ping_timeout = None
 
     def _refuse_handshake(self) -> None:
         """Refuse a complete head that is no handshake, since no more will come."""

@@ -499,6 +499,8 @@ class SshAccess(Struct, frozen=True, kw_only=True):
     host: str
     user: str
     port: int | None
+    host_key: str | UnsetType = UNSET
+    """Its public host key, if SSH also works through `stream` of the workspace, without a key."""
 
 
 class ServiceAccess(Struct, frozen=True, kw_only=True):

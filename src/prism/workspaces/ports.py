@@ -114,6 +114,7 @@ class Access(Struct, frozen=True, kw_only=True):
     ssh_key: str | None = None
     ssh_host_key: str | None = None
     known_hosts: str | None = None
+    ssh_by_daemon: bool = False  # the daemon serves it, also on `connections/byte_stream.py`
     endpoints: dict[str, ServiceEndpoint] = {}
 
 

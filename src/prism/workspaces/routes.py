@@ -6,6 +6,7 @@ from shlex import quote
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
+from msgspec import UNSET
 
 from prism.workspaces.model import ServiceAccess, SshAccess, WorkspaceConnection, WorkspaceState
 from prism.workspaces.plan import elsewhere, not_running
@@ -60,7 +61,13 @@ def connection(access: Access) -> WorkspaceConnection:
         )
         ssh = f"ssh -p {access.ssh_port}{key}{pinned} {access.user}@{access.host}"
     return WorkspaceConnection(
-        ssh=SshAccess(command=ssh, host=access.host, user=access.user, port=access.ssh_port),
+        ssh=SshAccess(
+            command=ssh,
+            host=access.host,
+            user=access.user,
+            port=access.ssh_port,
+            host_key=(access.ssh_by_daemon and access.ssh_host_key) or UNSET,
+        ),
         services={name: _service(endpoint, ssh) for name, endpoint in access.endpoints.items()},
     )
 

@@ -8,6 +8,7 @@ when they were last read, so a daemon that dies loses nothing.
 import logging
 import os
 import re
+import socket
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -303,8 +304,13 @@ class LocalCompute:
             ssh_key=str(keys.client),
             ssh_host_key=keys.host_public,
             known_hosts=str(keys.known_hosts),
+            ssh_by_daemon=True,
             endpoints=endpoints,
         )
+
+    async def serve_ssh(self, id: str, connection: socket.socket) -> None:
+        """Implements `connections.ports.ServesSsh`."""
+        await self.ssh.serve(id, connection)
 
     def address_of(self, id: str, port: int) -> Address | None:
         """The address of a port, if programs of this machine listen there."""

@@ -75,6 +75,14 @@ class SshGate:
         """The keys of this home."""
         return keys_of(self._home)
 
+    async def serve(self, id: str, client: socket.socket) -> None:
+        """Serve a client whose right was checked already, until it is logged in, without a key."""
+        client.setblocking(False)
+        with contextlib.ExitStack() as cleanup:
+            cleanup.callback(client.close)
+            if (open_port := self._ports.get(id)) is not None:
+                await self._serve_client(open_port, client, cleanup.pop_all, trusted=True)
+
     def look(self) -> None:
         """Update the ports, after machines have started or stopped; any thread may call it."""
         if (loop := self._loop) is not None:
@@ -156,7 +164,12 @@ class SshGate:
             loop.add_reader(open_port.listener, self._accept, loop, open_port)
 
     async def _serve_client(
-        self, open_port: SshPort, client: socket.socket, taken: Callable[[], object]
+        self,
+        open_port: SshPort,
+        client: socket.socket,
+        taken: Callable[[], object],
+        *,
+        trusted: bool = False,
     ) -> None:
         await asyncio.to_thread(importlib.import_module, SERVING)  # it takes long, and only once
         from prism.providers.local.ssh import serving as ssh  # noqa: PLC0415  cold start
@@ -169,7 +182,9 @@ class SshGate:
             await ssh.run(
                 client,
                 options,
-                ssh.WorkspaceSshServer(machine, self.keys, open_port.clients, taken),
+                ssh.WorkspaceSshServer(
+                    machine, self.keys, open_port.clients, taken, trusted=trusted
+                ),
             )
         except ssh.FAILURES as error:
             log.info("a client of %s did not come in: %s", open_port.name, error)
