@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from prism.connections.byte_stream import BUFFER_BYTES, CHUNK_BYTES, join
+from prism.connections.byte_stream import BUFFER_BYTES, STREAM_CHUNK_BYTES, join
 from prism.kit.tcp_pair import tcp_pair
 
 SOON = 60.0
@@ -112,9 +112,9 @@ def test_client_that_does_not_read_stops_the_workspace_and_fills_no_memory():
         async def flood():
             nonlocal written
             while True:
-                writer.write(b"x" * CHUNK_BYTES)
+                writer.write(b"x" * STREAM_CHUNK_BYTES)
                 await writer.drain()
-                written += CHUNK_BYTES
+                written += STREAM_CHUNK_BYTES
 
         flooding = asyncio.create_task(flood())
         last = -1
@@ -135,12 +135,12 @@ def test_workspace_that_does_not_read_stops_the_client():
         client = WebSocketDouble()
         work, (_, writer) = await joined(client)
         for _ in range(400):
-            client.send(b"x" * CHUNK_BYTES)
+            client.send(b"x" * STREAM_CHUNK_BYTES)
         waiting = -1
         while client.sent.qsize() != waiting:  # until the kernel's buffers are full
             waiting = client.sent.qsize()
             await asyncio.wait({work}, timeout=1)
-        assert waiting * CHUNK_BYTES > BUFFER_BYTES, "the rest waits for the workspace"
+        assert waiting * STREAM_CHUNK_BYTES > BUFFER_BYTES, "the rest waits for the workspace"
         work.cancel()
         await asyncio.wait({work})
         writer.transport.abort()

@@ -1,6 +1,7 @@
-"""Every way into a workspace from another computer, which reaches only the daemon's port.
+"""Every way into a workspace from another computer, which reaches only port 443 of the server.
 
-Two network namespaces with an Ethernet pair between them are the two computers.
+Two network namespaces with an Ethernet pair between them are the two computers. On the server, a
+proxy with TLS passes on what comes to the daemon's port, which listens on loopback.
 """
 
 import contextlib
@@ -21,15 +22,43 @@ from tests.daemons import BIN
 from tests.needs import skip_outside_ci
 from tests.optional import not_none
 from tests.project.home import Home
+from tests.tls import Authority
 from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.needs("ip", "nsenter", "unshare", "ssh", "rsync"),
     pytest.mark.xdist_group("laptop"),
 ]
-SERVER, LAPTOP, PORT = "192.0.2.1", "192.0.2.2", "8947"
+SERVER, LAPTOP, PORT, TLS_PORT = "192.0.2.1", "192.0.2.2", "8947", "443"
+NAME = "prism.example.org"
 MEGABYTES = 100
 SOON = 2.0  # seconds
+TLS_PROXY = """
+import asyncio, ssl, sys
+
+async def carry(reader, writer):
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+async def serve(reader, writer):
+    far = await asyncio.open_connection("127.0.0.1", int(sys.argv[4]))
+    await asyncio.gather(carry(reader, far[1]), carry(far[0], writer))
+
+async def main():
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(sys.argv[1])
+    await asyncio.start_server(serve, sys.argv[2], int(sys.argv[3]), ssl=context)
+    print("listens", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
 CONNECT = """
 import socket, sys
 for port in sys.argv[2:]:
@@ -43,13 +72,14 @@ for port in sys.argv[2:]:
 
 @contextlib.contextmanager
 def computer():
-    """A network namespace; yields the words that run a command in it."""
-    holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
+    """New namespaces of networks and mounts; yields the words that run a command in them."""
+    holder = subprocess.Popen(["unshare", "--net", "--mount", "sleep", "infinity"])
     try:
         own = os.readlink("/proc/self/ns/net")
         network = f"/proc/{holder.pid}/ns/net"
         eventually(lambda: os.readlink(network) != own)
-        run = [not_none(shutil.which("nsenter")), f"--net={network}"]
+        mounts = f"--mount=/proc/{holder.pid}/ns/mnt"
+        run = [not_none(shutil.which("nsenter")), f"--net={network}", mounts]
         subprocess.run([*run, "ip", "link", "set", "lo", "up"], check=True)
         yield holder.pid, run
     finally:
@@ -57,12 +87,23 @@ def computer():
         holder.wait()
 
 
+@contextlib.contextmanager
+def running(command):
+    """A program that prints a line once it listens."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as program:
+        try:
+            assert not_none(program.stdout).readline() == b"listens\n"
+            yield
+        finally:
+            program.kill()
+
+
 class Lab:
     """A daemon with the member Bob, and his laptop."""
 
-    def __init__(self, home, server, laptop, folder):
+    def __init__(self, home, server, laptop, folder, authority):
         self.home, self.server, self.laptop, self.folder = home, server, laptop, folder
-        self.token = ""
+        self.token, self.authority = "", authority
 
     def environ(self):
         plain = {k: v for k, v in os.environ.items() if not k.startswith("PRISM_")}
@@ -70,7 +111,8 @@ class Lab:
             "HOME": str(self.folder),
             "PRISM_HOME": str(self.folder / "prism"),
             "PRISM_PORT": "1",
-            "PRISM_URL": f"http://{SERVER}:{PORT}",
+            "PRISM_URL": f"https://{NAME}",
+            "SSL_CERT_FILE": str(self.authority),
             "PRISM_TOKEN": self.token,
             "PYTHONUNBUFFERED": "1",
         }
@@ -83,7 +125,6 @@ class Lab:
             capture_output=True,
             text=True,
             timeout=300,
-            cwd=self.folder,
             **more,
         )
 
@@ -109,9 +150,9 @@ class Lab:
         """A new token of a person, who becomes a member."""
         with contextlib.suppress(AlreadyExists):
             self.home.client.members.add("reef", f"{person}@x.org", role="member")
-        made = self.home.cli_json("token", "create", person, "--user", f"{person}@x.org")
-        self.token = made["token"]
-        return made["id"]
+        minted = self.home.cli_json("token", "create", person, "--user", f"{person}@x.org")
+        self.token = minted["token"]
+        return minted["id"]
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +165,12 @@ def lab(tmp_path_factory):
     (home.folder / "templates" / "served.yml").write_text(TEMPLATE)
     home.environ |= {
         "PRISM_AUTH": "tokens",
-        "PRISM_HOST": SERVER,
         "PRISM_PORT": PORT,
-        "PRISM_PUBLIC_URL": f"http://{SERVER}:{PORT}",
+        "PRISM_PUBLIC_URL": f"https://{NAME}",
     }
+    authority = Authority(folder / "authority")
+    authority.context(NAME)
+    (folder / "hosts").write_text(f"127.0.0.1 localhost\n{SERVER} {NAME}\n")
     with computer() as (_, server), computer() as (pid, laptop):
         for run, words in (
             (server, f"link add prism0 type veth peer name prism0 netns {pid}"),
@@ -137,11 +180,16 @@ def lab(tmp_path_factory):
             (laptop, "link set prism0 up"),
         ):
             subprocess.run([*run, "ip", *words.split()], check=True)
+        subprocess.run(
+            [*laptop, "mount", "--bind", str(folder / "hosts"), "/etc/hosts"], check=True
+        )
         (folder / "bob").mkdir()
+        certificate = str(folder / "authority" / f"{NAME}.pem")
+        proxy = [str(BIN / "python"), "-c", TLS_PROXY, certificate, SERVER, TLS_PORT, PORT]
         try:
-            with home.run_daemon([*server, str(BIN / "prismd")]):
+            with home.run_daemon([*server, str(BIN / "prismd")]), running([*server, *proxy]):
                 home.client.projects.create("reef")
-                lab = Lab(home, server, laptop, folder / "bob")
+                lab = Lab(home, server, laptop, folder / "bob", authority.file)
                 lab.join("bob")
                 launched = lab.prism("launch", "Served", "mine", "--project", "reef")
                 assert launched.returncode == 0, launched.stderr
@@ -177,7 +225,8 @@ def test_ssh_of_the_laptop_reaches_the_workspace_by_its_name(lab):
 def test_copies_of_100_mb_have_equal_checksums(lab):
     data = secrets.token_bytes(MEGABYTES * 1_000_000)
     (lab.folder / "there").write_bytes(data)
-    for words in (("there", "mine:here"), ("mine:here", "back")):
+    there, back = str(lab.folder / "there"), str(lab.folder / "back")
+    for words in ((there, "mine:here"), ("mine:here", back)):
         done = lab.prism("cp", *words, "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["by"] == "rsync"
@@ -197,14 +246,14 @@ def test_copy_without_openssh_and_rsync(lab):
     folder.mkdir(exist_ok=True)
     path = lab.environ() | {"PATH": str(folder)}
     python = str(BIN / "python")
-    for words in (("cp", "small", "mine:small"), ("exec", "mine", "--", "cat", "small")):
+    small = str(lab.folder / "small")
+    for words in (("cp", small, "mine:small"), ("exec", "mine", "--", "cat", "small")):
         done = subprocess.run(
             [*lab.laptop, python, "-P", "-m", "prism.cli.main", *words],
             env=path,
             capture_output=True,
             text=True,
             timeout=120,
-            cwd=lab.folder,
         )
         assert done.returncode == 0, done.stderr
     assert done.stdout == "small"
@@ -249,12 +298,12 @@ def test_tunnel_to_a_stopped_workspace_says_so(lab):
         eventually(lambda: lab(str(BIN / "python"), "-c", get).returncode == 0, 60)
 
 
-def test_only_the_daemons_port_is_reachable(lab):
-    """The SSH port and those of services are not."""
+def test_only_the_port_of_the_proxy_is_reachable(lab):
+    """The SSH port and those of services and of the daemon are not."""
     access = lab.home.client.workspaces.connect("mine")
-    ports = [str(access.ssh.port), "8888", "8501", PORT]
+    ports = [str(access.ssh.port), "8888", "8501", PORT, TLS_PORT]
     done = lab(str(BIN / "python"), "-c", CONNECT, SERVER, *ports)
-    assert done.stdout.split() == [PORT]
+    assert done.stdout.split() == [TLS_PORT]
 
 
 @pytest.mark.parametrize("end", ["token revoked", "member removed"])

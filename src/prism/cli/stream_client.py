@@ -12,7 +12,7 @@ import sys
 
 from prism.cli.terminal import complain
 from prism.client.address import DaemonAddress
-from prism.client.byte_stream import CHUNK_BYTES, carry, open_stream
+from prism.client.byte_stream import carry, open_stream
 from prism.client.wire import Wire
 from prism.errors import Problem
 
@@ -27,7 +27,7 @@ async def _join(name: str, port: int | None) -> None:
 
 async def _standard_streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=CHUNK_BYTES)
+    reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
     transport, _ = await loop.connect_write_pipe(lambda: protocol, sys.stdout)

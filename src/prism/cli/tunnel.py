@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     Address = tuple[str, int]
 
 HOST = "127.0.0.1"
-CHUNK_BYTES = 64 * 1024
 FRESH = 1.0  # seconds that a port's address is cached
 
 
@@ -190,7 +189,7 @@ async def _serve_by_daemon(
         finally:
             writer.close()
 
-    await asyncio.start_server(lead, sock=listener, limit=CHUNK_BYTES)
+    await asyncio.start_server(lead, sock=listener)
 
 
 def _arguments(parser: ArgumentParser) -> None:

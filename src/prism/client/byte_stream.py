@@ -20,7 +20,7 @@ from prism.home import environment
 if TYPE_CHECKING:
     import ssl
 
-CHUNK_BYTES = 64 * 1024
+STREAM_CHUNK_BYTES = 64 * 1024
 MOST_MESSAGE_BYTES = 1024 * 1024
 MOST_MESSAGES = 4  # that were received and are not yet written
 OPEN_SECONDS = 30
@@ -82,7 +82,7 @@ async def carry(
 
 async def _send(stream: ClientConnection, reader: asyncio.StreamReader) -> None:
     try:
-        while chunk := await reader.read(CHUNK_BYTES):
+        while chunk := await reader.read(STREAM_CHUNK_BYTES):
             await stream.send(chunk)
         await stream.send(b"")
     except OSError:

@@ -29,9 +29,7 @@ URL = re.compile(
 FILE_PATH = re.compile(r'(?:/|~/)(?:(?!\$\{)[^"\\])*')
 UNQUOTED_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./~-]+")
 SERVICE_SECRET = re.compile(r"[!-~]{0,512}")
-SSH_HOST_KEY = re.compile(
-    r"ssh-ed25519 [A-Za-z0-9+/]{16,256}={0,2}(?: [A-Za-z0-9@._-]{1,64})?"
-)
+SSH_HOST_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]{16,256}={0,2}(?: [A-Za-z0-9@._-]{1,64})?")
 KNOWN_HOSTS = "UserKnownHostsFile="
 SSH_OPTIONS = ("-p", "-i", "-o", "-L")  # the options that a command of ours may have
 

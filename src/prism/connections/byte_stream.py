@@ -9,14 +9,14 @@ import socket
 
 from prism.kit.gate import Receive, Send
 
-CHUNK_BYTES = 64 * 1024
+STREAM_CHUNK_BYTES = 64 * 1024
 BUFFER_BYTES = 256 * 1024  # of a direction
 GONE, NORMAL, UNSUPPORTED = 0, 1000, 1003
 
 
 async def join(receive: Receive, send: Send, connection: socket.socket) -> None:
     """Accept the WebSocket, and carry bytes until one side has gone or both have ended."""
-    reader, writer = await asyncio.open_connection(sock=connection, limit=CHUNK_BYTES)
+    reader, writer = await asyncio.open_connection(sock=connection, limit=STREAM_CHUNK_BYTES)
     writer.transport.set_write_buffer_limits(high=BUFFER_BYTES)
     try:
         await send({"type": "websocket.accept"})
@@ -68,7 +68,7 @@ async def _carry_in(receive: Receive, writer: asyncio.StreamWriter) -> int | Non
 async def _carry_out(reader: asyncio.StreamReader, send: Send) -> bool:
     """Send what the workspace writes, and its end; False if it has broken the connection."""
     try:
-        while chunk := await reader.read(CHUNK_BYTES):
+        while chunk := await reader.read(STREAM_CHUNK_BYTES):
             await send({"type": "websocket.send", "bytes": chunk})
     except OSError:
         return False

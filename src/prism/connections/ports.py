@@ -1,9 +1,13 @@
 """Interfaces that connections need from providers."""
 
-import socket
-from typing import Protocol, runtime_checkable
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    import socket
 
 
 class Address(Struct, frozen=True, kw_only=True):
