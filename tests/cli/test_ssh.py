@@ -98,7 +98,7 @@ def test_ssh_runs_prisms_own_client_if_openssh_is_not_installed(prism, server, a
     assert argv[:4] == [sys.executable, "-P", "-m", "prism.cli.ssh_client"]
     request = parsed(argv[4:], on_terminal=True)
     settings = {"host": "127.0.0.1", "port": 2222, "user": "mine"}
-    files = {"key": f"{home}/100% ours", "known_hosts": f"{home}/known_hosts"}
+    files = {"key": f"{home}/100% ours", "known_hosts": f"{home}/known_hosts", "by": []}
     assert request == (settings | files, "ls -a", False)
 
 

@@ -225,8 +225,8 @@ def test_ssh_of_the_laptop_reaches_the_workspace_by_its_name(lab):
 def test_copies_of_100_mb_have_equal_checksums(lab):
     data = secrets.token_bytes(MEGABYTES * 1_000_000)
     (lab.folder / "there").write_bytes(data)
-    there, back = str(lab.folder / "there"), str(lab.folder / "back")
-    for words in ((there, "mine:here"), ("mine:here", back)):
+    source, target = str(lab.folder / "there"), str(lab.folder / "back")
+    for words in ((source, "mine:here"), ("mine:here", target)):
         done = lab.prism("cp", *words, "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["by"] == "rsync"
