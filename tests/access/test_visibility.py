@@ -3,7 +3,7 @@
 import asyncio
 
 from prism.access.visibility import event_filters
-from prism.kit.actor import CURRENT
+from prism.kit.actor import CURRENT_ACTOR
 from prism.kit.event_ids import PLAIN_IDS
 from prism.kit.stream import Batch, _visible
 
@@ -11,11 +11,11 @@ from prism.kit.stream import Batch, _visible
 def event_filter_of(team, name):
     """The event filter for a reader with that token."""
     caller = team.daemon.tokens.authenticate(team.tokens[name])
-    before = CURRENT.set(caller)
+    before = CURRENT_ACTOR.set(caller)
     try:
         return team.daemon.visibility()
     finally:
-        CURRENT.reset(before)
+        CURRENT_ACTOR.reset(before)
 
 
 def visible_events(team, event_filter):

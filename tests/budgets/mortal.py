@@ -18,7 +18,7 @@ from pathlib import Path
 from prism.daemon.app import App
 from prism.errors import Problem
 from prism.kit.clock import StoppedClock
-from prism.kit.db import CURRENT, Database
+from prism.kit.db import CURRENT_TX, Database
 from prism.kit.tables import metadata
 from prism.settings import Settings
 from prism.workspaces.model import Observed
@@ -50,7 +50,7 @@ def point(name):
 @contextlib.contextmanager
 def announced_write(self, original=Database.write):
     """Announce every commit; a nested write is not a commit of its own."""
-    joined = CURRENT.get() is not None
+    joined = CURRENT_TX.get() is not None
     with original(self) as tx:
         yield tx
         if not joined:

@@ -10,7 +10,7 @@ from prism.copies.model import CopyState, RemoteCopy
 from prism.copies.ports import CopyOrder, CopyStatus
 from prism.daemon.app import App
 from prism.kit.clock import StoppedClock
-from prism.kit.db import CURRENT
+from prism.kit.db import CURRENT_TX
 from prism.storage.model import StorageFailure
 from tests.conftest import LOCATION, Http, MakeDaemon
 from tests.doubles.memory import MemoryCompute
@@ -50,7 +50,7 @@ class FakeCopies:
         return [*self.statuses]
 
     def listing(self, destination: str, profile: str | None) -> Sequence[RemoteCopy]:
-        assert CURRENT.get() is None, "no transaction is open while a destination is asked"
+        assert CURRENT_TX.get() is None, "no transaction is open while a destination is asked"
         return self.remote
 
 

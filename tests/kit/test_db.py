@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from prism.kit import journal
-from prism.kit.db import CURRENT
+from prism.kit.db import CURRENT_TX
 from prism.kit.events import Event
 from prism.kit.pg_notify import CommitListener
 from tests.waiting import eventually
@@ -101,11 +101,11 @@ def test_transaction_can_be_opened_and_closed_in_other_threads(db):
     async def middleware():
         transaction = db.write()
         tx = await asyncio.to_thread(transaction.__enter__)
-        CURRENT.set(tx)
+        CURRENT_TX.set(tx)
         try:
             await asyncio.to_thread(count, db, 5)
         finally:
-            CURRENT.set(None)
+            CURRENT_TX.set(None)
             await asyncio.to_thread(transaction.__exit__, None, None, None)
 
     asyncio.run(middleware())

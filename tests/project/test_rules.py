@@ -175,6 +175,24 @@ def test_constants_are_named_after_what_they_hold():
     refuse(vague, "Name the constant after its thing and unit, as MAX_HEADER_BYTES")
 
 
+def test_context_variables_have_one_name_each():
+    """Two of them were `CURRENT`, for the caller and for the transaction."""
+    variables = [
+        (name, re.findall(r"^ContextVar\('(\w+)'", value), short(file))
+        for file in FILES
+        for name, value in constants(file).items()
+        if value.startswith("ContextVar(")
+    ]
+    assert len(variables) >= 4
+    times = Counter(name for name, *_ in variables)
+    repeated = (f"{file}: {name}" for name, _, file in variables if times[name] > 1)
+    refuse(repeated, "Name the context variable after what it holds, as CURRENT_ACTOR")
+    differing = (
+        f"{file}: {name} is {called}" for name, called, file in variables if called != [name]
+    )
+    refuse(differing, "Give `ContextVar` the name of the variable, which its repr shows")
+
+
 def constants(file):
     """The constants of a module, with the text of their last value; no type variables."""
     if file.parent.name == "versions":

@@ -31,7 +31,7 @@ from prism.access.plan import MATRIX, may, sees
 from prism.access.request_lifetime import LongRequest, LongRequests, lasts
 from prism.access.rules import rule_of
 from prism.errors import Problem
-from prism.kit.actor import CURRENT
+from prism.kit.actor import CURRENT_ACTOR
 from prism.kit.clock import Clock
 from prism.kit.cookies import SESSION_COOKIE, cookie_of
 from prism.kit.envelope import Unauthenticated
@@ -103,11 +103,11 @@ class Authentication(ASGIMiddleware):
         if caller.team:
             with names_of_request(cast("dict[str, Any]", scope), caller):
                 return await next_app(scope, receive, send)
-        before = CURRENT.set(caller)
+        before = CURRENT_ACTOR.set(caller)
         try:
             return await next_app(scope, receive, send)
         finally:
-            CURRENT.reset(before)
+            CURRENT_ACTOR.reset(before)
 
     async def _caller(self, scope: Scope) -> Caller | None:
         if self._authenticator is None:

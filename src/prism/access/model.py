@@ -9,7 +9,7 @@ from typing import Annotated, Protocol
 from msgspec import Meta, Struct
 
 from prism.errors import Denied, NotFound, Problem
-from prism.kit.actor import CURRENT, Actor
+from prism.kit.actor import CURRENT_ACTOR, Actor
 from prism.kit.transaction import Rows
 
 Name = Annotated[
@@ -153,7 +153,7 @@ OPERATOR = Caller(name="prism", operator=True)
 
 def current() -> Caller:
     """The caller of this request; outside of requests, the daemon itself."""
-    actor = CURRENT.get()
+    actor = CURRENT_ACTOR.get()
     return actor if isinstance(actor, Caller) else OPERATOR
 
 

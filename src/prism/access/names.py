@@ -12,13 +12,13 @@ from typing import Any, Protocol, TypeVar
 from prism.access.model import Caller, Subject, current
 from prism.access.plan import sees
 from prism.errors import Conflict
-from prism.kit.actor import CURRENT
+from prism.kit.actor import CURRENT_ACTOR
 
 SEPARATOR = "--"
 Resolved = MutableMapping[tuple[str, str], str]
 # What names of this request mean, by kind and name: the same object until the request has ended,
 # so that nobody acts on another one than the one whose rights were checked. None in local mode.
-RESOLVED: ContextVar[Resolved | None] = ContextVar("RESOLVED_NAMES", default=None)
+RESOLVED: ContextVar[Resolved | None] = ContextVar("RESOLVED", default=None)
 SHOW = {
     "workspace": "prism workspace show",
     "volume": "prism volume show",
@@ -58,12 +58,12 @@ T = TypeVar("T", bound=OwnedObject)
 def names_of_request(scope: MutableMapping[str, Any], caller: Caller) -> Iterator[None]:
     """Let names mean what they mean in this request to this caller."""
     resolved: Resolved = scope.setdefault(SCOPE_KEY, {})
-    before, names_before = CURRENT.set(caller), RESOLVED.set(resolved)
+    before, names_before = CURRENT_ACTOR.set(caller), RESOLVED.set(resolved)
     try:
         yield
     finally:
         RESOLVED.reset(names_before)
-        CURRENT.reset(before)
+        CURRENT_ACTOR.reset(before)
 
 
 def full_name(name: str, handle: str) -> str:

@@ -21,7 +21,7 @@ from prism.connections.terminal import Size, open_shell, serve
 from prism.connections.terminal_sessions import ShellSessions
 from prism.connections.workspace_proxy import WorkspaceProxy
 from prism.errors import Problem, ValidationFailed
-from prism.kit.actor import CURRENT
+from prism.kit.actor import CURRENT_ACTOR
 from prism.kit.clock import Clock
 from prism.kit.http import PARAMETERS, PASSED_ON_KEY, RAW, check_parameters, refuse
 from prism.kit.limits import PATIENT
@@ -129,7 +129,7 @@ async def terminal(
         if session is None:
             await serve(instance, access, receive, send, size)
         else:
-            user = actor.name if (actor := CURRENT.get()) else ""
+            user = actor.name if (actor := CURRENT_ACTOR.get()) else ""
             key = (user, port_router.connection_reader.id_of(instance), session)
             await shells.serve(
                 key, lambda: open_shell(instance, access, size), receive, send, size

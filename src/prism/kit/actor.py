@@ -19,14 +19,14 @@ class Actor(Struct, frozen=True, kw_only=True):
     name: str
 
 
-CURRENT: ContextVar[Actor | None] = ContextVar("ACTOR", default=None)
+CURRENT_ACTOR: ContextVar[Actor | None] = ContextVar("CURRENT_ACTOR", default=None)
 
 
 def actor_or(default: str) -> Who:
     """A function that returns the present caller's name, or `default` outside a request."""
 
     def who() -> str:
-        actor = CURRENT.get()
+        actor = CURRENT_ACTOR.get()
         return default if actor is None else actor.name
 
     return who

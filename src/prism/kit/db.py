@@ -79,7 +79,7 @@ class Tx:
         self.events.append(event)
 
 
-CURRENT: ContextVar[Tx | None] = ContextVar("CURRENT", default=None)
+CURRENT_TX: ContextVar[Tx | None] = ContextVar("CURRENT_TX", default=None)
 # How many transactions of this process wrote a table, by the database's URL and its name.
 WRITTEN: Counter[tuple[str, str]] = Counter()
 
@@ -119,7 +119,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Tx]:
         """Open the transaction; commit it with its events, then call the listeners."""
-        if (outer := CURRENT.get()) is not None:
+        if (outer := CURRENT_TX.get()) is not None:
             event_count, rows = len(outer.events), dict(outer.rows)
             try:
                 # The answer is made within the outer block, so errors must be translated here.
@@ -134,12 +134,12 @@ class Database:
         self._check_file()
         with self._track_errors(writing=True), self._turn() as connection:
             tx = Tx(connection)
-            CURRENT.set(tx)
+            CURRENT_TX.set(tx)
             try:
                 yield tx
             finally:
                 # Not a token: a middleware enters and leaves this block in two contexts.
-                CURRENT.set(None)
+                CURRENT_TX.set(None)
             versions.renew(connection)
             if tx.events:
                 newest = journal.record(connection, tx.events, self._clock.now())
@@ -286,7 +286,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A consistent read, which waits for no writer and cannot write."""
-        if (outer := CURRENT.get()) is not None:
+        if (outer := CURRENT_TX.get()) is not None:
             with self._translate_errors(writing=False):
                 yield outer.sql  # a read within a transaction sees what it has written
             return
@@ -296,7 +296,7 @@ class Database:
 
     def versions(self, sql: Connection) -> versions.TopicVersions | None:
         """The versions that a read sees; None within a transaction, which has none yet."""
-        return None if CURRENT.get() is not None else versions.current(sql)
+        return None if CURRENT_TX.get() is not None else versions.current(sql)
 
     def events_after(self, id: int) -> list[RecordedEvent]:
         """The next page of events."""

@@ -40,7 +40,7 @@ from sqlalchemy import (
 from prism.errors import Conflict, ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.database_faults import RETRY_HINT, DatabaseBusy
-from prism.kit.db import CURRENT, Database, Tx
+from prism.kit.db import CURRENT_TX, Database, Tx
 from prism.kit.http import BODY, RAW, WITHOUT_KEY, WRITES
 from prism.kit.tables import Utc, metadata
 
@@ -80,7 +80,7 @@ class HandlerThreads(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a function in a thread of the right kind."""
-        if CURRENT.get() is not None:
+        if CURRENT_TX.get() is not None:
             return self._holder.submit(fn, *args, **kwargs)
         if WRITES.get():
             return self._writers.submit(fn, *args, **kwargs)
@@ -172,9 +172,9 @@ class Idempotency(ASGIMiddleware):
         try:
             recorded = await loop.run_in_executor(self._closing, self._recorded, tx.sql, id, body)
             if recorded is None:
-                CURRENT.set(tx)  # threads that handlers run in copy it
+                CURRENT_TX.set(tx)  # threads that handlers run in copy it
                 await app(scope, receive, answer.record)
-                CURRENT.set(None)
+                CURRENT_TX.set(None)
                 # Nothing has been sent yet: if the commit fails, that is the answer.
                 ScopeState.from_scope(scope).response_started = False
                 if not 200 <= answer.status < 300:
@@ -183,7 +183,7 @@ class Idempotency(ASGIMiddleware):
                 keep = (tx.sql, id, body, answer, redact)
                 await loop.run_in_executor(self._closing, self._record_answer, *keep)
         except BaseException as error:
-            CURRENT.set(None)
+            CURRENT_TX.set(None)
             await loop.run_in_executor(self._closing, run, _undo, block, error)
             if not isinstance(error, RequestRefused):
                 raise

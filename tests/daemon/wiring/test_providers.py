@@ -13,7 +13,7 @@ from aws_double.rulebook import build as rules
 from prism.daemon.app import _start, _start_providers, build
 from prism.daemon.wiring import providers
 from prism.kit.clock import StoppedClock
-from prism.kit.db import CURRENT
+from prism.kit.db import CURRENT_TX
 from prism.kit.tables import metadata
 from prism.providers.aws.account.identity import AwsIdentity, LoginStatus
 from prism.providers.local.compute import LocalCompute
@@ -276,7 +276,7 @@ def test_request_does_not_wait_for_aws_inside_its_transaction(
     waits, of = [], daemon_on_double.daemon.aws.identities.of
 
     def record_patience(aws_profile, patience=99):
-        waits.append((CURRENT.get() is not None, patience))
+        waits.append((CURRENT_TX.get() is not None, patience))
         return of(aws_profile, patience)
 
     monkeypatch.setattr(daemon_on_double.daemon.aws.identities, "of", record_patience)

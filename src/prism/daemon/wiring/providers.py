@@ -26,7 +26,7 @@ from prism.idle.reconciler import IdleReconciler
 from prism.kit.actor import actor_or
 from prism.kit.clock import Clock, whole
 from prism.kit.database_faults import DatabaseUnavailable
-from prism.kit.db import CURRENT, Tx
+from prism.kit.db import CURRENT_TX, Tx
 from prism.kit.reconcile import Loop
 from prism.profiles import store as profile_rows
 from prism.profiles.model import Profile
@@ -440,7 +440,7 @@ class ProviderWiring(BillingWiring):
     # ------------------------------------------------------------ offers and status
     def _offer(self, profile: Profile) -> Offer:
         """For a launch, which may wait a moment for the identity, but not in a transaction."""
-        wait = PATIENT if CURRENT.get() is None else NO_WAIT
+        wait = PATIENT if CURRENT_TX.get() is None else NO_WAIT
         return self._provider(profile.provider).offer(profile, wait=wait)
 
     def wait_for_offer(self) -> None:
