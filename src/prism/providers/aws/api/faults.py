@@ -283,8 +283,8 @@ def _message(kind: type[AwsProblem], name: str, code: str, message: str) -> str:
         return f"AWS does not accept the credentials ({code})"
     if kind in {AwsThrottled, AwsUnavailable}:
         return kind.__doc__ or code
-    if code in OF_MACHINES:  # the rest is the address of a form, which our hint has too
-        return message.partition(". Please visit")[0]
+    if kind is QuotaExceeded:  # the rest says whom to ask, and so does our hint
+        return message.partition(". Please ")[0] or code
     return message or code
 
 
