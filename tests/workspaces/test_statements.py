@@ -87,6 +87,6 @@ def test_each_verb_executes_a_fixed_number_of_statements(lab, clock):
     assert statements == {
         "launch": ((27, 1), (32, 3)),
         "stop": ((3, 1), (31, 4)),
-        "start": ((19, 1), (32, 4)),
+        "start": ((19, 1), (30, 4)),
         "terminate": ((8, 1), (36, 4)),
     }
