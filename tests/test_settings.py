@@ -32,6 +32,10 @@ def test_every_field_is_read_from_its_variable():
         "url": "http://localhost:1234",
         "public_url": "https://prism.example.org",
         "auth": "tokens",
+        "oidc_issuer": "https://id.example.org/realms/lab",
+        "oidc_client_id": "prism",
+        "oidc_client_secret": "hidden",
+        "oidc_domains": "example.org, lab.example.org",
         "project_creation": "everybody",
         "token": "secret",
         "daemon_user": "prism",
@@ -259,3 +263,33 @@ def test_home_is_judged_by_its_real_path(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / 'a"b')
     with pytest.raises(SettingInvalid, match="PRISM_HOME is"):
         Settings.read({"PRISM_HOME": str(tmp_path / "link")})
+
+
+OIDC = {
+    "PRISM_AUTH": "tokens",
+    "PRISM_PUBLIC_URL": "https://prism.example.org",
+    "PRISM_OIDC_ISSUER": "https://id.example.org",
+    "PRISM_OIDC_CLIENT_ID": "prism",
+    "PRISM_OIDC_CLIENT_SECRET": "hidden",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("PRISM_AUTH", "local", "PRISM_AUTH must be tokens"),
+        ("PRISM_PUBLIC_URL", "http://prism.example.org", "PRISM_PUBLIC_URL must begin with"),
+        ("PRISM_PUBLIC_URL", "", "PRISM_PUBLIC_URL must begin with"),
+        ("PRISM_OIDC_CLIENT_ID", "", "PRISM_OIDC_CLIENT_ID must be"),
+        ("PRISM_OIDC_ISSUER", "http://id.example.org", "PRISM_OIDC_ISSUER must begin with"),
+    ],
+)
+def test_identity_provider_with_which_nobody_could_log_in_is_refused(name, value, problem):
+    assert Settings.read(OIDC).login_problem == ""
+    with pytest.raises(SettingInvalid) as raised:
+        Settings.read(OIDC | {name: value})
+    assert problem in raised.value.details
+
+
+def test_secret_of_the_identity_provider_is_masked():
+    assert "hidden" not in repr(Settings.read(OIDC))

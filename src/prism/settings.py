@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from socket import gethostname
 from typing import Annotated, Any, Literal, get_args, get_type_hints
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -57,6 +57,20 @@ Web = Annotated[
     str,
     Meta(
         pattern=r"^https?://[^/\s?#]+/?$(?!\n)", description="`http://HOST:PORT` or `https://HOST`"
+    ),
+]
+Issuer = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^/\s?#]+(/[^\s?#]*)?$(?!\n)",
+        description="`https://HOST` or `https://HOST/PATH`, as the provider calls itself",
+    ),
+]
+Domains = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9.-]+([, ]+[A-Za-z0-9.-]+)*$(?!\n)",
+        description="domains, as `example.org,lab.example.org`",
     ),
 ]
 Sender = Annotated[
@@ -145,6 +159,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     auth: Literal["local", "tokens"] = "local"
     """Who may use the daemon: `local` is the user who runs it, `tokens` is everybody with a
     token. The home keeps `tokens` for later starts."""
+
+    oidc_issuer: Issuer = ""
+    """The identity provider (OpenID Connect) at which people log in with a browser; needs
+    `PRISM_AUTH=tokens` and a `PRISM_PUBLIC_URL` that begins with `https://`."""
+
+    oidc_client_id: str = ""
+    """What the identity provider calls this daemon."""
+
+    oidc_client_secret: str = ""
+    """The secret that the identity provider has given this daemon."""
+
+    oidc_domains: Domains = ""
+    """Domains of mail addresses that may come in by the identity provider, as
+    `example.org,lab.example.org`. Others need an invitation, or to be a member of a project."""
 
     project_creation: Literal["operator", "everybody"] = "operator"
     """Who may make projects on a shared daemon. A project that another person than the operator
@@ -246,7 +274,33 @@ class Settings(Struct, frozen=True, kw_only=True):
                 settings.host,
                 "an address of this machine, or come with PRISM_AUTH=tokens and PRISM_PUBLIC_URL",
             )
+        if settings.oidc_issuer and (problem := settings.login_problem):
+            raise SettingInvalid(
+                f"{variable('oidc_issuer')} is set, and nobody could log in",
+                details=problem,
+                remediation=f"Set it, or unset {variable('oidc_issuer')}",
+            )
         return settings
+
+    @property
+    def login_problem(self) -> str:
+        """What a login by the identity provider lacks; empty if nothing."""
+        if self.auth != "tokens":
+            return f"{variable('auth')} must be tokens"
+        public = urlsplit(self.public_url)
+        is_test = (public.hostname or "").endswith(".localhost")
+        if public.scheme != "https" and not is_test:
+            return f"{variable('public_url')} must begin with https://"
+        if not self.oidc_client_id:
+            return f"{variable('oidc_client_id')} must be what the provider calls this daemon"
+        if urlsplit(self.oidc_issuer).scheme != "https" and not is_test:
+            return f"{variable('oidc_issuer')} must begin with https://"
+        return ""
+
+    @property
+    def login_domains(self) -> frozenset[str]:
+        """The domains of `oidc_domains`."""
+        return frozenset(re.findall(r"[^,\s]+", self.oidc_domains.lower()))
 
     @property
     def folder(self) -> Path:
@@ -292,6 +346,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """All settings, with secrets masked, since this text may be logged."""
         fields = {name: masked(value) for name, value in msgspec.structs.asdict(self).items()}
+        fields["oidc_client_secret"] = "***" if self.oidc_client_secret else ""
         fields["token"] = "***" if self.token else ""
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
 

@@ -72,6 +72,7 @@ SURFACES = {
         "tests/access/test_tokens.py",
         "tests/access/test_visibility.py",
         "tests/sessions/test_api.py",
+        "tests/sessions/test_oidc.py",
         "tests/web/test_login.py",
         "tests/project/test_team_mode.py",
     ),

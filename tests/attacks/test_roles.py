@@ -30,6 +30,8 @@ def test_write_routes_open_to_viewers_concern_only_their_own_objects():
         "DELETE /api/v1/tokens/{id}",
         "POST /api/v1/login",
         "POST /api/v1/logout",
+        "POST /api/v1/login/provider",
+        "POST /auth/backchannel-logout",
         "DELETE /api/v1/sessions",
         "DELETE /api/v1/sessions/{id}",
     }

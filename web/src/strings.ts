@@ -247,6 +247,7 @@ export const t = {
     token: 'Token',
     tokenWhat: 'Your token of this daemon. What you may do is what the token allows.',
     withToken: 'Log in with the token',
+    with: (host: string) => `Log in with ${host}`,
     ask: 'No link and no token? Ask the operator for a link: `prism login-link YOU@EXAMPLE.ORG`',
     already: (user: string) => `You are logged in as ${user}. Another login takes its place.`,
     alone: 'This daemon serves one person, who needs no login.',

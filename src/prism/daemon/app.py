@@ -93,6 +93,7 @@ ROUTES = [
     members.router,
     tokens.router,
     sessions.router,
+    sessions.pages,
     invitations.router,
     storage.volumes,
     storage.snapshots,

@@ -57,7 +57,7 @@ ProblemHandler = Callable[[Request[Any, Any, Any], Any], Response[Any]]
 MAX_BODY_BYTES = 1024 * 1024  # bytes of a body
 BODY_TIMEOUT = 30.0  # seconds that may pass between two pieces of one
 RAW = "raw"  # the `opt` of a route that takes bodies as they come, such as a proxy
-PASSED_ON_KEY = "passed_on"  # the `opt` of a route whose query belongs to a workspace's service
+PASSED_ON_KEY = "passed_on"  # the `opt` of a route whose query belongs to somebody else
 PARAMETERS = "parameters"
 """The `opt` of a route: names of query parameters that its handler does not declare, because a
 middleware reads them or the handler reads the query itself."""

@@ -1,16 +1,19 @@
 """Logging in and out, sessions, and who the caller is, over HTTP."""
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from litestar import Request, Response
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.types import ASGIApp
 
 from prism.access.model import current
-from prism.kit.cookies import SESSION_COOKIE, cookie_of, set_cookie
-from prism.kit.http import WITHOUT_KEY, header
+from prism.kit.cookies import LOGIN_COOKIE, SESSION_COOKIE, cookie_of, set_cookie
+from prism.kit.http import PASSED_ON_KEY, RAW, WITHOUT_KEY, header
 from prism.kit.routes import Routes
 from prism.sessions.model import (
     CreatedLoginLink,
@@ -22,10 +25,14 @@ from prism.sessions.model import (
     LogoutAnswer,
     Myself,
     NewLoginLink,
+    ProviderLoginAnswer,
+    ProviderLoginRequest,
     SessionClient,
     SessionShown,
 )
+from prism.sessions.oidc import LOGIN_SECONDS, LoginAttempt, local_path, refused
 from prism.sessions.plan import browser_name, cookie_problem
+from prism.sessions.provider_login import ProviderLogin
 from prism.sessions.service import NewSession, SessionService
 
 Sessions = NamedDependency[SessionService]
@@ -33,6 +40,8 @@ API = "/api/v1"
 LINKS = f"{API}/login-links"
 NO_LOGIN = "This daemon serves one person, who needs no login"
 router = Routes(API, tags=["sessions"])
+pages = Routes("/auth", tags=["sessions"])
+MAX_LOGOUT_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,7 @@ class LoginSettings:
     shared: bool
     public_url: str
     project_creation: str
+    provider: ProviderLogin | None
 
 
 Login = NamedDependency[LoginSettings]
@@ -71,6 +81,7 @@ def show_login_ways(request: Request[Any, Any, Any], login: Login) -> LoginWays:
     return LoginWays(
         user=caller.name if caller.known else None,
         shared=login.shared,
+        provider=_provider_host(login),
         problem=cookie_problem(host, login.public_url) if login.shared else None,
     )
 
@@ -88,6 +99,49 @@ def log_in(
     if data.link is not None:
         return with_session(sessions.begin_with_link(data.link, client, cookie))
     return with_session(sessions.begin_with_token(data.token or "", client, cookie))
+
+
+@router.post("/login/provider", status_code=200, sync_to_thread=True, opt={WITHOUT_KEY: True})
+def begin_provider_login(
+    request: Request[Any, Any, Any], data: JSONBody[ProviderLoginRequest], login: Login
+) -> Response[ProviderLoginAnswer]:
+    """Begin a login at the identity provider; the answer binds it to this browser."""
+    check_login(request.scope, login)
+    url, attempt = provider_of(login).client.begin(data.to)
+    cookie = set_cookie(LOGIN_COOKIE, attempt.cookie(), LOGIN_SECONDS)
+    return Response(ProviderLoginAnswer(url), headers={"Set-Cookie": cookie})
+
+
+@pages.get("/callback", sync_to_thread=True, opt={PASSED_ON_KEY: True})
+def finish_provider_login(request: Request[Any, Any, Any], login: Login) -> ASGIApp:
+    """Where the identity provider sends the browser back to: begins the session."""
+    check_login(request.scope, login)
+    scope, query = request.scope, request.query_params
+    if any(len(query.getall(name)) > 1 for name in query):  # providers add some of their own
+        raise refused("a parameter of the answer is there twice")
+    attempt = LoginAttempt.read(cookie_of(scope, LOGIN_COOKIE))
+    browser, earlier = client_of(scope), cookie_of(scope, SESSION_COOKIE)
+    new = provider_of(login).finish(attempt, dict(query), browser, earlier)
+    return _redirect(
+        local_path(attempt.to if attempt else "/"),
+        set_cookie(SESSION_COOKIE, new.cookie, new.seconds),
+        set_cookie(LOGIN_COOKIE, "", 0),
+    )
+
+
+@pages.post("/backchannel-logout", status_code=200, opt={RAW: True})
+async def end_provider_sessions(request: Request[Any, Any, Any], login: Login) -> Response[None]:
+    """The identity provider says that somebody has logged out there."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_LOGOUT_BYTES:
+            raise refused("the logout token is too long")
+    tokens = parse_qs(body.decode("latin-1")).get("logout_token", [])
+    if len(tokens) != 1:
+        raise refused("there is no logout token")
+    await asyncio.to_thread(provider_of(login).log_out, tokens[0])
+    return Response(None, headers={"Cache-Control": "no-store"})
 
 
 @router.post("/logout", status_code=200, sync_to_thread=True, opt={WITHOUT_KEY: True})
@@ -137,6 +191,37 @@ def check_login(scope: Any, login: LoginSettings) -> None:
             details=problem,
             remediation="Set PRISM_PUBLIC_URL to an address that begins with `https://`",
         )
+
+
+def _redirect(location: str, *cookies: str) -> ASGIApp:
+    """An answer that leads to a page and sets cookies."""
+    headers = [
+        (b"location", location.encode("ascii", "ignore")),
+        (b"content-length", b"0"),
+        (b"cache-control", b"no-store"),
+        (b"referrer-policy", b"no-referrer"),
+        *((b"set-cookie", cookie.encode()) for cookie in cookies),
+    ]
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 303, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    return answer
+
+
+def _provider_host(login: LoginSettings) -> str | None:
+    return urlsplit(login.provider.client.settings.issuer).netloc if login.provider else None
+
+
+def provider_of(login: LoginSettings) -> ProviderLogin:
+    """The identity provider; raises `LoginUnavailable` without one."""
+    if login.provider is None:
+        raise LoginUnavailable(
+            "This daemon has no identity provider",
+            remediation="Log in with a link or a token: open /login",
+        )
+    return login.provider
 
 
 def client_of(scope: Any) -> SessionClient:

@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from prism.access.model import Role, Scope, User
-from prism.errors import Denied, NotFound, ValidationFailed
+from prism.errors import Denied, NotFound, Unavailable, ValidationFailed
 from prism.kit.envelope import Unauthenticated
 
 IDLE_LIMIT = timedelta(hours=12)  # without a request
@@ -25,6 +25,10 @@ class LoginRefused(Unauthenticated, code="LOGIN_REFUSED"):
 
 class LoginUnavailable(Denied, code="LOGIN_UNAVAILABLE"):
     """A browser cannot log in to this daemon."""
+
+
+class ProviderUnavailable(Unavailable, code="IDENTITY_PROVIDER_UNAVAILABLE"):
+    """The identity provider does not answer as it should."""
 
 
 class SessionNotFound(NotFound, code="SESSION_NOT_FOUND"):
@@ -161,6 +165,18 @@ class LoginAnswer(Struct, frozen=True):
     user: str
 
 
+class ProviderLoginRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to log in at the identity provider; `to` is the page to go on with."""
+
+    to: Annotated[str, Meta(max_length=500)] = "/"
+
+
+class ProviderLoginAnswer(Struct, frozen=True):
+    """The address at the identity provider."""
+
+    url: str
+
+
 class LogoutAnswer(Struct, frozen=True):
     """The answer to a logout."""
 
@@ -173,6 +189,8 @@ class LoginWays(Struct, frozen=True, kw_only=True):
     user: str | None
     shared: bool
     """Whether people log in at all: the daemon of one person needs no login."""
+    provider: str | None
+    """The host of the identity provider; null without one."""
     problem: str | None
     """Why no browser can log in at this address; null if it can."""
 

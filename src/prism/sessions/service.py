@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -171,8 +172,12 @@ class SessionService:
         cookie: str | None,
         *,
         holder: Caller | None = None,
+        provided: Mapping[str, str | None] | None = None,
     ) -> NewSession:
-        """Begin a session with a new secret; the one that the browser had, `cookie`, ends."""
+        """Begin a session with a new secret; the one that the browser had, `cookie`, ends.
+
+        `provided` is what an identity provider calls the login.
+        """
         now, secret = whole(self._clock.now()), secrets.token_urlsafe(SECRET)
         session = BrowserSession(
             id=sortable_id("ses", self._clock.now()),
@@ -185,12 +190,13 @@ class SessionService:
             expires_at=_limit(now, holder),
             address=client.address,
             browser=client.browser,
+            **(provided or {}),
         )
         store.prune(tx, now)
         if cookie and (earlier := self._session(tx.sql, cookie)):
-            self._remove(tx, earlier, user)
+            self.remove(tx, earlier, user)
         for surplus in store.living(tx.sql, user, now)[MOST_SESSIONS - 1 :]:
-            self._remove(tx, surplus, user)
+            self.remove(tx, surplus, user)
         store.add(tx, session)
         tx.happened(session_started(session))
         return NewSession(session, secret)
@@ -237,20 +243,21 @@ class SessionService:
             return None
         with self._db.write() as tx:
             if session := self._session(tx.sql, cookie):
-                self._remove(tx, session, session.user)
+                self.remove(tx, session, session.user)
             return session.user if session else None
 
     def _revoke(self, tx: Tx, sessions: list[BrowserSession], caller: Caller) -> EndedSessions:
         tokens = 0
         for session in sessions:
             tokens += revoke_made_by(tx, session.id)
-            self._remove(tx, session, caller.name)
+            self.remove(tx, session, caller.name)
         count = len(sessions)
         note = f", and {tokens} made there revoked" if tokens else ""
         words = "1 session" if count == 1 else f"{count} sessions"
         return EndedSessions(f"{words} ended{note}", count, tokens)
 
-    def _remove(self, tx: Tx, session: BrowserSession, actor: str) -> None:
+    def remove(self, tx: Tx, session: BrowserSession, actor: str) -> None:
+        """End a session."""
         store.remove(tx, session.id)
         tx.happened(SessionEnded(**about(session, actor)))
 

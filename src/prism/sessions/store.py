@@ -3,11 +3,11 @@
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Column, Connection, String, Table, delete, or_, update
+from sqlalchemy import Column, Connection, String, Table, delete, or_, select, update
 
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, metadata, select_struct, structs_of
-from prism.sessions.model import IDLE_LIMIT, BrowserSession, LoginCode
+from prism.sessions.model import IDLE_LIMIT, BrowserSession, Identity, LoginCode
 
 sessions = Table(
     "sessions",
@@ -53,6 +53,7 @@ SELECT = select_struct(sessions, BrowserSession).order_by(
     sessions.c.last_used.desc(), sessions.c.id
 )
 CODES = select_struct(codes, LoginCode)
+IDENTITIES = select_struct(identities, Identity)
 
 
 def by_id(sql: Connection, id: str) -> BrowserSession | None:
@@ -95,6 +96,38 @@ def code_by_id(sql: Connection, id: str) -> LoginCode | None:
 def remove_code(tx: Tx, id: str) -> None:
     """Delete a one-time code: nobody can use it again."""
     tx.sql.execute(delete(codes).where(codes.c.id == id))
+
+
+def has_login(sql: Connection, login: str) -> bool:
+    """Whether a session has begun with this login of a provider."""
+    query = select(sessions.c.id).where(sessions.c.login == login)
+    return sql.execute(query).first() is not None
+
+
+def of_provider(sql: Connection, issuer: str) -> list[BrowserSession]:
+    """The sessions that began at a provider."""
+    return structs_of(sql, BrowserSession, SELECT.where(sessions.c.issuer == issuer))
+
+
+def identity(sql: Connection, issuer: str, subject: str) -> Identity | None:
+    """The account of a provider."""
+    is_it = (identities.c.issuer == issuer, identities.c.subject == subject)
+    return next(iter(structs_of(sql, Identity, IDENTITIES.where(*is_it))), None)
+
+
+def has_identity(sql: Connection, issuer: str, user: str) -> bool:
+    """Whether a person has an account of a provider."""
+    is_theirs = (identities.c.issuer == issuer, identities.c.user == user)
+    return sql.execute(select(identities.c.user).where(*is_theirs)).first() is not None
+
+
+def put_identity(tx: Tx, identity: Identity, *, is_new: bool) -> None:
+    """Add an account, or record its last login."""
+    if is_new:
+        tx.sql.execute(identities.insert().values(**msgspec.structs.asdict(identity)))
+        return
+    is_it = (identities.c.issuer == identity.issuer, identities.c.subject == identity.subject)
+    tx.sql.execute(update(identities).where(*is_it).values(last_login=identity.last_login))
 
 
 def prune(tx: Tx, now: datetime) -> None:

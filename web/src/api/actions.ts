@@ -168,6 +168,7 @@ export const actions = {
     data(api.POST('/api/v1/profiles/switch', { body: { profile_name: name } })),
   createProfile: (body: Schemas['NewProfile']) => data(api.POST('/api/v1/profiles', { body })),
   logIn: (body: Schemas['LoginRequest']) => data(api.POST('/api/v1/login', { body })),
+  beginProviderLogin: (to: string) => data(api.POST('/api/v1/login/provider', { body: { to } })),
   logOut: () => data(api.POST('/api/v1/logout')),
   createLoginLink: (body: Schemas['NewLoginLink']) =>
     data(api.POST('/api/v1/login-links', { body })),

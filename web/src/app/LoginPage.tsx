@@ -98,6 +98,15 @@ function Ways({ ways, secret }: { readonly ways: Schemas['LoginWays']; readonly 
       setBusy(false);
     });
   };
+  const goToProvider = async () => {
+    try {
+      const to = location.pathname === '/login' ? '/' : location.pathname + location.search;
+      const { url } = await actions.beginProviderLogin(to);
+      location.assign(url);
+    } catch (problem) {
+      setError(problem as Error);
+    }
+  };
   return (
     <SpaceBetween size="l">
       {ways.user !== null && <Alert type="info">{t.login.already(ways.user)}</Alert>}
@@ -109,6 +118,11 @@ function Ways({ ways, secret }: { readonly ways: Schemas['LoginWays']; readonly 
             {t.login.link}
           </Button>
         </SpaceBetween>
+      )}
+      {ways.provider !== null && (
+        <Button variant={secret === '' ? 'primary' : 'normal'} onClick={() => void goToProvider()}>
+          {t.login.with(ways.provider)}
+        </Button>
       )}
       <form
         onSubmit={(event) => {

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
 from prism.access.handles import Handles
 from prism.access.middleware import Authenticator
 from prism.access.model import Subject, current
@@ -36,6 +38,7 @@ from prism.files.homes import HomeFiles
 from prism.idle.activity import ActivityRecorder
 from prism.idle.observer import IdleObserver
 from prism.idle.service import IdleService, IdleTracker
+from prism.invitations import store as invitation_rows
 from prism.invitations.ports import MailTransport
 from prism.invitations.reconciler import MailReconciler
 from prism.invitations.service import InvitationService
@@ -57,6 +60,8 @@ from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
 from prism.sessions.api import LoginSettings
+from prism.sessions.oidc import OidcClient, OidcSettings, http_client
+from prism.sessions.provider_login import ProviderLogin
 from prism.sessions.service import SessionService
 from prism.storage import store as storage_rows
 from prism.storage.snapshot_service import SnapshotService
@@ -323,7 +328,40 @@ class Wiring(ProviderWiring):
     def login(self) -> LoginSettings:
         """What logging in depends on."""
         settings = self.settings
-        return LoginSettings(self.team, settings.public_url, settings.project_creation)
+        return LoginSettings(
+            self.team, settings.public_url, settings.project_creation, self.provider_login
+        )
+
+    @cached_property
+    def provider_login(self) -> ProviderLogin | None:
+        """Logins by the identity provider, if there is one."""
+        settings = self.settings
+        if not settings.oidc_issuer:
+            return None
+        client = OidcClient(
+            OidcSettings(
+                issuer=settings.oidc_issuer,
+                client_id=settings.oidc_client_id,
+                client_secret=settings.oidc_client_secret,
+                domains=settings.login_domains,
+                redirect_uri=f"{settings.public_url.rstrip('/')}/auth/callback",
+            ),
+            self.clock,
+            http_client,
+        )
+        return ProviderLogin(self.db, self.clock, self.sessions, client, self._is_expected)
+
+    def _is_expected(self, sql: Connection, user: str) -> bool:
+        """Whether somebody is the operator, a member of a project, or invited to one."""
+        now = self.clock.now()
+        return (
+            user == self.settings.actor.lower()
+            or bool(self.members.roles_of(sql, user))
+            or any(
+                invitation.answer is None and invitation.expires_at > now
+                for invitation in invitation_rows.of_person(sql, user)
+            )
+        )
 
     @cached_property
     def visibility(self) -> EventFilters:
