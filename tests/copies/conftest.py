@@ -49,6 +49,10 @@ class FakeCopies:
     def ids(self) -> Collection[str]:
         return [*self.statuses]
 
+    def delete(self, destination: str, profile: str | None, remote_id: str) -> None:
+        assert CURRENT_TX.get() is None, "no transaction is open while a destination is asked"
+        self.remote = [copy for copy in self.remote if copy.id != remote_id]
+
     def listing(self, destination: str, profile: str | None) -> Sequence[RemoteCopy]:
         assert CURRENT_TX.get() is None, "no transaction is open while a destination is asked"
         return self.remote

@@ -182,6 +182,32 @@ def test_a_destination_is_asked_outside_of_a_transaction(copying):
     failed(copying.http("POST", url, json=body, headers=key), 409, "ALREADY_EXISTS")
 
 
+def test_one_copy_at_a_destination_is_destroyed_by_its_id(copying):
+    copying.completed()
+    copying.copy()
+    copying.settle()
+    now, own_id = copying.clock.now(), copying.copies()[0]["remote_id"]
+    copying.worker.remote = [
+        remote(now, id=own_id),
+        remote(now, id="b" * 64),
+        remote(now, id="bc" * 32),
+    ]
+    query = "?destination=/mnt/disk"
+    for id in ("kept", "b", "c" * 64):
+        refused = copying.http("DELETE", f"/api/v1/remote-copies/{id}{query}")
+        failed(refused, 404, "COPY_NOT_FOUND")
+    answer = copying.http("DELETE", f"/api/v1/remote-copies/{'b' * 16}{query}")
+    assert answer.json()["message"] == f"The copy {'b' * 16} of kept at /mnt/disk is destroyed"
+    assert [copy.id for copy in copying.worker.remote] == [own_id, "bc" * 32]
+    assert len(copying.copies()) == 1
+    copying.http("DELETE", f"/api/v1/remote-copies/{own_id}{query}/.")
+    assert copying.copies() == []
+    assert [event.data["copy"] for event in copying.events_of("snapshot_copy_deleted")] == [
+        "b" * 64,
+        own_id,
+    ]
+
+
 def test_a_name_that_is_taken_is_refused(copying):
     copying.completed()
     copying.worker.remote = [remote(copying.clock.now())]

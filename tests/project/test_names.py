@@ -55,6 +55,7 @@ SAME = {
     "snapshot verify": ("snapshots.verify", "POST /snapshots/{name}/verify"),
     "snapshot copy": ("snapshots.copy", "POST /snapshots/{name}/copy"),
     "snapshot forget": ("snapshots.forget_copy", "DELETE /copies/{id}"),
+    "snapshot delete-copy": ("snapshots.delete_copy", "DELETE /remote-copies/{id}"),
     "snapshot fetch": ("snapshots.fetch", "POST /remote-copies/fetch"),
     "snapshot schedule": ("snapshots.schedule", "POST /copy-schedules"),
     "snapshot schedules": ("snapshots.schedules", "GET /copy-schedules"),

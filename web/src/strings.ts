@@ -66,6 +66,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   instance_recovered: 'Recovered',
   snapshot_copy_asked: 'Asked for a copy elsewhere',
   snapshot_copy_state_changed: 'Copy elsewhere',
+  snapshot_copy_deleted: 'Copy elsewhere destroyed',
   snapshot_copy_forgotten: 'Copy cancelled, or removed from the list',
   copy_schedule_changed: 'Regular copies changed',
   copy_schedule_ran: 'Regular copy ended',

@@ -187,6 +187,7 @@ TABLE: Mapping[str, RouteRule] = {
     "DELETE {}/copy-schedules/{id}": SERVE,
     "GET {}/remote-copies": SERVE,
     "POST {}/remote-copies/fetch": SERVE,
+    "DELETE {}/remote-copies/{id}": SERVE,
     # what has no row
     "GET {}/orphans": SERVE,
     "POST {}/orphans/{id}/adopt": SERVE,

@@ -8,7 +8,7 @@ from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.answers import show_message, show_state
 from prism.cli.connection import asking, daemon
 from prism.cli.parser import UsageError, argument, given, no_arguments
-from prism.cli.terminal import say, show_records, suggest
+from prism.cli.terminal import confirm, say, show_records, suggest
 from prism.cli.time_format import local_time
 from prism.client.storage import Snapshots
 
@@ -132,6 +132,14 @@ def _fetched(args: Namespace, snapshot: Any) -> None:
         suggest(f"Make a volume of it: `prism snapshot restore {name} {name}-volume`")
 
 
+def _delete_copy(args: Namespace) -> Any:
+    destination, id = _destination(args.destination), args.id
+    subject = f"the copy {id} at {destination}, which may be the last one"
+    hint = f"prism snapshot delete-copy {id} {args.destination} --yes"
+    confirm(args, subject, id, hint)
+    return daemon().call(Snapshots.delete_copy, id, destination, **given(args, "profile"))
+
+
 def _schedule(args: Namespace) -> Any:
     if (args.volume is None) == (args.workspace is None):
         raise UsageError(
@@ -212,10 +220,17 @@ def _schedule_arguments(parser: ArgumentParser) -> None:
     _verify_argument(parser)
 
 
+def _delete_copy_arguments(parser: ArgumentParser) -> None:
+    words = "its id, from `prism snapshot copies DEST`"
+    parser.add_argument("id", metavar="ID", help=words)
+    _destination_argument(parser)
+
+
 VERBS = {
     "copy": (_copy_arguments, _copy, _copied),
     "copies": (_list_arguments, _ask_copies, _list),
     "forget": (_id_argument, asking(Snapshots.forget_copy, "id"), show_message),
+    "delete-copy": (_delete_copy_arguments, _delete_copy, show_message),
     "fetch": (_fetch_arguments, _fetch, _fetched),
     "schedule": (_schedule_arguments, _schedule, _scheduled),
     "schedules": (no_arguments, asking(Snapshots.schedules), _list_schedules),

@@ -57,6 +57,7 @@ COMMANDS = {
     ("snapshot", "copies"): "Show the copies of snapshots, or what is at a destination",
     ("snapshot", "fetch"): "Make a snapshot from a copy, also of another computer",
     ("snapshot", "forget"): "Cancel a copy, or remove it from the list",
+    ("snapshot", "delete-copy"): "Destroy one copy at a destination",
     ("snapshot", "schedule"): "Copy a volume or workspace regularly",
     ("snapshot", "schedules"): "Show what is copied regularly",
     ("snapshot", "unschedule"): "Copy a volume or workspace no more",
@@ -163,7 +164,7 @@ MODULES: dict[tuple[str, ...], str] = {
         (
             *(("snapshot", "copy"), ("snapshot", "copies"), ("snapshot", "forget")),
             *(("snapshot", "fetch"), ("snapshot", "schedule"), ("snapshot", "schedules")),
-            ("snapshot", "unschedule"),
+            *(("snapshot", "unschedule"), ("snapshot", "delete-copy")),
         ),
         "copies",
     ),

@@ -159,6 +159,13 @@ class Snapshots(Noun):
         path = f"{REMOTE_COPIES}/fetch"
         return self._ask("POST", path, storage.SnapshotItem, trim(body))
 
+    def delete_copy(
+        self, id: str, destination: str, *, profile: str | None = None
+    ) -> copies.ForgottenCopy:
+        """Destroy one copy at a destination, by its id there."""
+        path = f"{REMOTE_COPIES}/{quoted(id)}" + query(destination=destination, profile=profile)
+        return self._ask("DELETE", path, copies.ForgottenCopy, patient=True)
+
     def schedules(self) -> builtins.list[copies.CopyScheduleItem]:
         """Every schedule of copies."""
         return self._ask("GET", SCHEDULES, builtins.list[copies.CopyScheduleItem])

@@ -45,6 +45,12 @@ class SnapshotCopyForgotten(_CopyEvent, frozen=True, kw_only=True):
     event: ClassVar[str] = "snapshot_copy_forgotten"
 
 
+class SnapshotCopyDeleted(_CopyEvent, frozen=True, kw_only=True):
+    """A user destroyed a copy; `copy` is its id at the destination."""
+
+    event: ClassVar[str] = "snapshot_copy_deleted"
+
+
 class SnapshotCopyStateChanged(_CopyEvent, frozen=True, kw_only=True):
     """A copy of a snapshot began, is being verified, is complete, or has failed."""
 

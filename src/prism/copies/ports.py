@@ -58,3 +58,6 @@ class CopyWorker(Protocol):
 
     def listing(self, destination: str, profile: str | None) -> Sequence[RemoteCopy]:
         """What is at a destination, the oldest first; raises a `Problem` if it cannot be read."""
+
+    def delete(self, destination: str, profile: str | None, remote_id: str) -> None:
+        """Destroy a copy and the data that only it has; raises a `Problem` if that fails."""

@@ -10,6 +10,7 @@ from prism.copies.events import (
     SYSTEM,
     CopyScheduleChanged,
     SnapshotCopyAsked,
+    SnapshotCopyDeleted,
     SnapshotCopyForgotten,
     about,
     about_schedule,
@@ -141,6 +142,24 @@ class CopyService:
             return (
                 f"The copy to {copy.destination} is cancelled; nothing incomplete is listed there"
             )
+
+    def deleted(self, destination: str, remote: RemoteCopy) -> str:
+        """Record that a copy at a destination was destroyed; it is not listed any more."""
+        text, project = parse(destination).text, None
+        with self._db.write() as tx:
+            for copy in store.every(tx.sql, SnapshotCopy):
+                if (copy.destination, copy.remote_id) == (text, remote.id):
+                    store.remove(tx, SnapshotCopy, copy.id)
+                    project = copy.project
+            event = SnapshotCopyDeleted(
+                actor=self._actor(),
+                subject=remote.label.name,
+                copy=remote.id,
+                project=project,
+                destination=text,
+            )
+            tx.happened(event)
+        return f"The copy {remote.id[:16]} of {remote.label.name} at {text} is destroyed"
 
     def fetch(self, request: FetchRequest, remote: RemoteCopy) -> SnapshotItem:
         """Request a snapshot with the data of a copy."""

@@ -1,5 +1,6 @@
 """Copies of snapshots with the real restic: whole, incremental, verified, and restored alone."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -224,6 +225,32 @@ def test_only_the_last_copies_of_a_schedule_stay(home, disk):
 
 
 # ------------------------------------------------------------------ refusals
+@pytest.mark.parametrize("kind", ["plain", "xfs", "btrfs"])
+def test_a_copy_is_destroyed_and_the_others_are_whole(home, disk, make_home, tmp_path, kind):
+    if kind != "plain" and os.geteuid() != 0:
+        pytest.skip("needs root: it mounts a small disk")
+    with (
+        contextlib.nullcontext() if kind == "plain" else loop_disk(tmp_path / "image", disk, kind)
+    ):
+        (home.data / "same").write_bytes(os.urandom(1_000_000))
+        ids = []
+        for number in range(3):
+            (home.data / "changing").write_bytes(os.urandom(2_000_000))
+            home.take(f"snapshot_{number}")
+            ids.append(home.copied(f"snapshot_{number}", disk).remote_id)
+        before = stored_bytes(disk)
+        home.volumes.copies.delete(str(disk), None, ids[1])
+        assert before - stored_bytes(disk) > 1_900_000, "its space is free"
+        assert sorted(listed(home, disk)) == ["snapshot-0", "snapshot-2"]
+        other = make_home("other")
+        for number in (0, 2):
+            folder = other.fetched(disk, ids[number], key=f"fetched_{number}")
+            source = home.folder / "storage" / "snapshots" / snapshot_id(f"snapshot_{number}")
+            assert facts(folder / "data") == facts(source / "data")
+        with pytest.raises(DestinationRefused):
+            home.volumes.copies.delete(str(disk / "elsewhere"), None, ids[0])
+
+
 def test_a_destination_that_does_not_exist_is_not_made(home, disk):
     home.take("snapshot_1")
     status = home.copy("snapshot_1", disk / "usb")

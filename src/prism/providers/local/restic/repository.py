@@ -164,6 +164,10 @@ class Repository:
         included = [word for path in paths for word in ("--include", path)]
         self._run("restore", id, "--target", str(target), "--sparse", *included, progress=progress)
 
+    def delete(self, id: str) -> None:
+        """Remove a copy, and the data that only it has."""
+        self._run("forget", id, "--prune")
+
     def keep_last(self, schedule: str, count: int) -> frozenset[str]:
         """Remove all but the last copies of a schedule, and the data that only they have."""
         tags = ",".join((TAG, f"schedule={schedule}"))

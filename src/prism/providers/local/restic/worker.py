@@ -1,9 +1,10 @@
 """Copies snapshots to destinations, in threads."""
 
+import contextlib
 import logging
 import subprocess
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from socket import gethostname
 
@@ -34,6 +35,18 @@ from prism.storage.model import StorageFailure
 log = logging.getLogger(__name__)
 UNEXPECTED = StorageFailure("COPY_FAILED", "The copy failed; `prism daemon logs` says why")
 MAX_COPIES_AT_ONCE = 2  # more would only make each other wait for the disk
+
+
+@contextlib.contextmanager
+def _problems() -> Iterator[None]:
+    """Raise the problem of a destination instead of `RepositoryFailed`."""
+    try:
+        yield
+    except RepositoryFailed as why:
+        kind = DestinationAway if is_reachable_later(why.failure) else DestinationRefused
+        problem = kind(why.failure.message)
+        problem.code = why.failure.code
+        raise problem from why
 
 
 class _Stopped(Exception):
@@ -95,14 +108,15 @@ class SnapshotCopies:
 
     def listing(self, destination: str, profile: str | None) -> Sequence[RemoteCopy]:
         """What is at a destination, the oldest first."""
-        try:
+        with _problems():
+            return self._access.open(destination, profile).repository.copies()
+
+    def delete(self, destination: str, profile: str | None, remote_id: str) -> None:
+        """Destroy a copy and the data that only it has."""
+        with _problems():
             repository = self._access.open(destination, profile).repository
-            return repository.copies()
-        except RepositoryFailed as why:
-            kind = DestinationAway if is_reachable_later(why.failure) else DestinationRefused
-            problem = kind(why.failure.message)
-            problem.code = why.failure.code
-            raise problem from why
+            repository.unlock()
+            repository.delete(remote_id)
 
     # ------------------------------------------------------------ in the thread
     def _carry_out(self, order: CopyOrder) -> None:
