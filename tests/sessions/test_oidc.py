@@ -301,6 +301,12 @@ def test_login_makes_a_new_session_and_ends_the_earlier_one(team, tab, provider)
     assert tab.cookie != "ses_1.fixed"
 
 
+def test_discovery_that_is_malformed_is_refused(tab, provider):
+    provider.discovered = {"token_endpoint": 7}
+    answer = tab("POST", "login/provider", json={})
+    failed(answer, 503, "IDENTITY_PROVIDER_UNAVAILABLE")
+
+
 def test_discovery_of_another_issuer_or_without_tls_is_refused(tab, provider):
     for wrong in ({"issuer": "https://evil.example"}, {"token_endpoint": "http://evil.example"}):
         provider.discovered = wrong

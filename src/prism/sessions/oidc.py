@@ -200,7 +200,10 @@ class OidcClient:
         if self._known and self._known[0] > self._clock.now():
             return self._known[1]
         address = self.settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
-        provider = msgspec.convert(self._json("GET", address), IdentityProvider)
+        try:
+            provider = msgspec.convert(self._json("GET", address), IdentityProvider)
+        except msgspec.ValidationError as error:
+            raise ProviderUnavailable(details=f"{address}: {error}") from error
         if provider.issuer != self.settings.issuer:
             raise ProviderUnavailable(
                 details=f"{address} describes another issuer: {provider.issuer[:200]}",
