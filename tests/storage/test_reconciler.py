@@ -355,3 +355,19 @@ def test_lost_answers_to_a_snapshot_request_make_one_snapshot(storage):
     storage.take(volume="data")
     storage.settle(seconds=60)
     assert (storage.snapshot()["state"], len(storage.disks.copies)) == ("completed", 1)
+
+
+def test_detached_volumes_are_remembered_for_a_day_only(storage):
+    """A map that grew with each volume that was ever detached would never end."""
+    storage.launched()
+    for name in ("one", "two", "three"):
+        storage.made(name)
+        storage.attach(name)
+        storage.settle()
+        storage.detach(name)
+        storage.settle()
+        storage.clock.advance(days=1, seconds=1)
+    [reconciler] = [
+        loop._work for loop in storage.daemon.loops if isinstance(loop._work, VolumeReconciler)
+    ]
+    assert len(reconciler._detached_at) == 1

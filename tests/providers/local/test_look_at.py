@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from prism.connections.ports import Address
 from prism.providers.local.compute import LocalCompute
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import SingleMachineSurvey
@@ -27,6 +28,23 @@ def test_look_at_equals_the_survey_except_right_after_a_supervisor_died(world):
 @pytest.mark.parametrize("id", [f"local-{'0' * 17}", "..", "../workspaces", "local-1/.."])
 def test_look_at_returns_none_for_an_id_that_is_not_a_machine(world, id):
     assert world.compute.look_at(id) is None
+
+
+def test_published_ports_are_forgotten_once_their_gateway_has_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr("prism.providers.local.compute.publish", lambda network, port: port + 1)
+    compute = LocalCompute(tmp_path)
+    for number in range(3):
+        (tmp_path / (id := f"local-{number:017x}")).mkdir()
+        gateway = tmp_path / id / "gateway"
+        gateway.touch()
+        assert (
+            compute.published(
+                id, Address(host="127.0.0.1", port=80, listener="1", network=str(gateway))
+            )
+            == 81
+        )
+        gateway.unlink()
+    assert [id for id, _ in compute._published] == [id]
 
 
 def test_machine_that_a_survey_forgets_meanwhile_is_not_missed(tmp_path):
