@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Instance } from '../src/api/client';
-import { changeOf, merged, patched, unique } from '../src/live/changes';
+import { changeOf, isShared, merged, patched, unambiguous, unique } from '../src/live/changes';
 import { type LiveEvent, parseEvent } from '../src/live/events';
 
 const event = (name: string, data: Record<string, unknown> = {}): LiveEvent => ({
@@ -117,6 +117,19 @@ describe('the list of workspaces', () => {
     const list = [gone, { ...gone, id: 'newer' }, workspace('other')];
     expect(unique(list).map((it) => it.id)).toEqual(['newer', undefined]);
     expect(unique([gone, workspace('mine'), gone])).toEqual([workspace('mine')]);
+  });
+
+  it('have full names where several people have the same one', () => {
+    const own = { ...workspace('mine'), full_name: 'mine--ada' };
+    const foreign = { ...workspace('mine'), full_name: 'mine--bob' };
+    const other = { ...workspace('other'), full_name: 'other--bob' };
+    const names = unique([own, foreign, other]).map((it) => it.name);
+    expect(names).toEqual(['mine--ada', 'mine--bob', 'other']);
+    expect(unique([own, { ...own, state: 'terminated' }])).toEqual([own]);
+    expect(isShared([own, foreign, other], 'mine')).toBe(true);
+    expect(isShared([own, other], 'mine')).toBe(false);
+    const volumes = [{ name: 'data' }, { name: 'data', full_name: 'data--bob' }];
+    expect(unambiguous(volumes).map((it) => it.name)).toEqual(['data', 'data--bob']);
   });
 
   it('appends a new workspace, replaces a known one in place, and drops a deleted one', () => {

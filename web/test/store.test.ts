@@ -101,6 +101,40 @@ describe('the live store', () => {
     expect(shown()).toEqual(['stopped']);
   });
 
+  it('reads the list if several people have a workspace of that name', async () => {
+    const list = new QueryObserver(client, {
+      queryKey: KEY,
+      queryFn: pending,
+      staleTime: Infinity,
+    });
+    const rows = ['ada', 'bob'].map((who) => ({
+      ...workspace('running'),
+      full_name: `mine--${who}`,
+    }));
+    client.setQueryData(KEY, rows);
+    list.subscribe(() => undefined);
+    store.apply([event('instance_state_changed', { state: 'stopped' })]);
+    expect(shown()).toEqual(['running', 'running']); // whose it was is not known
+    await vi.advanceTimersByTimeAsync(100);
+    await answer(0, [rows[0], { ...rows[1], state: 'stopped' }]);
+    expect(shown()).toEqual(['running', 'stopped']);
+  });
+
+  it('reads the list if somebody launches a workspace beside those of others', async () => {
+    const list = new QueryObserver(client, {
+      queryKey: KEY,
+      queryFn: pending,
+      staleTime: Infinity,
+    });
+    const own = { ...workspace('running'), full_name: 'mine--ada' };
+    client.setQueryData(KEY, [own]);
+    list.subscribe(() => undefined);
+    store.apply([event('instance_asked', { verb: 'launch', state: 'launching' })]);
+    await vi.advanceTimersByTimeAsync(100);
+    await answer(0, [own, { ...workspace('launching'), full_name: 'mine--bob' }]);
+    expect(shown()).toEqual(['running', 'launching']);
+  });
+
   it('reads what it could not read while the daemon was away', async () => {
     client.setQueryData(KEY, [workspace('running')]);
     const costs = new QueryObserver(client, {

@@ -1,6 +1,6 @@
 import { queryOptions } from '@tanstack/react-query';
 
-import { unique } from '../live/changes';
+import { unambiguous, unique } from '../live/changes';
 import { actions } from './actions';
 import { api, data, type Schemas } from './client';
 import { errorOf, Unreachable } from './errors';
@@ -239,10 +239,15 @@ export const queries = {
   volumes: queryOptions({
     queryKey: ['volumes'],
     queryFn: () => data(api.GET('/api/v1/storage/volumes')),
+    select: ({ ebs_volumes: ebs, efs_volumes: efs }) => {
+      const all = [...ebs, ...efs];
+      return { ebs_volumes: unambiguous(ebs, all), efs_volumes: unambiguous(efs, all) };
+    },
   }),
   snapshots: queryOptions({
     queryKey: ['snapshots'],
     queryFn: () => data(api.GET('/api/v1/snapshots')),
+    select: (snapshots) => unambiguous(snapshots),
   }),
   copies: queryOptions({
     queryKey: ['copies'],

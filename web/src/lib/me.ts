@@ -30,8 +30,12 @@ export function mayManage(
   const project = projects.find((it) => it.name === instance.tags['Project']);
   const role = project === undefined ? undefined : me.roles[project.id];
   if (role !== undefined && MANAGERS.includes(role)) return true;
-  const own = instance.owner?.toLowerCase() === me.user.toLowerCase();
-  return own && (project === undefined || role === 'member');
+  return isOwn(me, instance) && (project === undefined || role === 'member');
+}
+
+/** Whether somebody launched a workspace. */
+export function isOwn(me: Me | undefined, instance: Pick<Instance, 'owner'>): boolean {
+  return me !== undefined && instance.owner?.toLowerCase() === me.user.toLowerCase();
 }
 
 /** Whether somebody has at least this role in a project. */

@@ -125,10 +125,37 @@ export function merged(
 export function unique(list: readonly Instance[]): Instance[] {
   const byName = new Map<string, Instance>();
   for (const it of list) {
-    const known = byName.get(it.name);
-    if (known === undefined || known.state === 'terminated') byName.set(it.name, it);
+    const name = fullName(it);
+    const known = byName.get(name);
+    if (known === undefined || known.state === 'terminated') byName.set(name, it);
   }
-  return byName.size === list.length ? [...list] : [...byName.values()];
+  return unambiguous(byName.size === list.length ? list : [...byName.values()]);
+}
+
+/** The rows, with full names where `all` has the same name several times: each means one of them. */
+export function unambiguous<T extends Named>(
+  rows: readonly T[],
+  all: readonly Named[] = rows,
+): T[] {
+  const names = new Set<string>();
+  const shared = new Set<string>();
+  for (const { name } of all) (names.has(name) ? shared : names).add(name);
+  if (shared.size === 0) return [...rows];
+  return rows.map((it) => (shared.has(it.name) ? { ...it, name: fullName(it) } : it));
+}
+
+/** Whether several people have a workspace of that name, so that it does not say which is meant. */
+export function isShared(list: readonly Instance[], name: string): boolean {
+  return new Set(list.filter((it) => it.name === name).map(fullName)).size > 1;
+}
+
+interface Named {
+  readonly name: string;
+  readonly full_name?: string;
+}
+
+function fullName({ name, full_name }: Named): string {
+  return full_name ?? name;
 }
 
 function living(list: readonly Instance[], name: string): number {

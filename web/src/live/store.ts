@@ -3,7 +3,7 @@ import type { Query, QueryClient } from '@tanstack/react-query';
 import { api, data, type Instance } from '../api/client';
 import { ApiError } from '../api/errors';
 import { queries } from '../api/queries';
-import { changeOf, merged, patched } from './changes';
+import { changeOf, isShared, merged, patched } from './changes';
 import type { LiveEvent } from './events';
 
 const KEY = queries.instances.queryKey;
@@ -33,6 +33,12 @@ export class LiveStore {
       if (everything === true) {
         this.refresh();
         return;
+      }
+      const shared = instance !== undefined && list !== undefined && isShared(list, instance);
+      if (shared || isLaunchBesideOthers(list, event)) {
+        for (const key of [KEY, ...stale.map((key) => key.slice(0, 1))])
+          this.#stale.set(key.join('\0'), key);
+        continue;
       }
       if (patch !== undefined) {
         if (list !== undefined) list = patched(list, patch.name, patch.fields);
@@ -106,6 +112,12 @@ export class LiveStore {
       if (instance === undefined) this.#instances.add(name);
     }
   }
+}
+
+/** Whether a workspace begins that may have the name of somebody else's. */
+function isLaunchBesideOthers(list: readonly Instance[] | undefined, event: LiveEvent): boolean {
+  const isLaunch = event.event === 'instance_asked' && event.data['verb'] === 'launch';
+  return isLaunch && list !== undefined && list.some((it) => it.full_name !== undefined);
 }
 
 /** The workspace as it is now, null if there is none, undefined if the daemon did not answer. */

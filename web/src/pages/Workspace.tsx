@@ -6,6 +6,7 @@ import Tabs from '@cloudscape-design/components/tabs';
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from 'react-router';
 
+import type { Instance } from '../api/client';
 import { queries } from '../api/queries';
 import { ActivityDay } from '../components/ActivityDay';
 import { AsCommand } from '../components/AsCommand';
@@ -26,7 +27,7 @@ import { verbs } from '../lib/equivalents';
 import { TerminalPanel } from '../components/TerminalPanel';
 import { isComing } from '../lib/states';
 import { useSearch } from '../lib/useSearch';
-import { mayManage, useMe } from '../lib/me';
+import { isOwn, mayManage, useMe } from '../lib/me';
 import { t } from '../strings';
 import { NotFound } from './NotFound';
 
@@ -44,7 +45,10 @@ export default function Workspace() {
           (instance) => instance.name === name && instance.state !== 'terminated',
         );
         const instance =
-          living ?? list.find((candidate) => candidate.name === name || candidate.id === name);
+          living ??
+          list.find((candidate) => candidate.name === name || candidate.id === name) ??
+          list.find((candidate) => candidate.full_name === name) ??
+          list.find((candidate) => isOwn(me, candidate) && hasName(candidate, name));
         if (instance === undefined) return <NotFound what={t.notFound.workspace(name)} />;
         const manages = mayManage(me, instance, projects);
         const tabs = {
@@ -109,4 +113,9 @@ export default function Workspace() {
       }}
     </Loaded>
   );
+}
+
+/** Whether its owner gave a workspace that name, though it is shown with its full name. */
+function hasName({ full_name }: Instance, name: string): boolean {
+  return full_name?.slice(0, full_name.lastIndexOf('--')) === name;
 }
