@@ -924,7 +924,7 @@ def test_checks_run_concurrently_and_are_reported_in_order(make_context, monkeyp
         both.wait()
         return ok("two")
 
-    for name, checks in (("EVERYWHERE", (first, second)), ("HERE", ()), ("AROUND", ())):
+    for name, checks in (("EVERYWHERE", (first, second)), ("LOCAL_CHECKS", ()), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
     assert [check.message for check in rounds.run_checks(make_context())] == ["one", "two"]
 
@@ -936,7 +936,7 @@ def test_exception_in_a_check_is_raised(make_context, monkeypatch, raised):
         yield ok("one")
         raise raised
 
-    for name, checks in (("EVERYWHERE", (failing,)), ("HERE", ()), ("AROUND", ())):
+    for name, checks in (("EVERYWHERE", (failing,)), ("LOCAL_CHECKS", ()), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
     with pytest.raises((DaemonUnreachable, RuntimeError), match=r"it has gone|failing has failed"):
         list(rounds.run_checks(make_context()))
@@ -960,7 +960,7 @@ def test_checks_without_the_daemon_run_while_it_is_queried(make_context, monkeyp
 
     monkeypatch.setattr(CheckContext, "asked", asked)
     monkeypatch.setattr(rounds, "SLOW_CHECKS", (trial,))
-    for name, checks in (("EVERYWHERE", (status,)), ("HERE", (trial,)), ("AROUND", ())):
+    for name, checks in (("EVERYWHERE", (status,)), ("LOCAL_CHECKS", (trial,)), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
     assert [check.message for check in rounds.run_checks(make_context())] == ["healthy", "tried"]
 

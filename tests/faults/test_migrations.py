@@ -19,7 +19,7 @@ pytestmark = pytest.mark.postgres
 PROGRAM = """
 import os, signal, sys
 from sqlalchemy import Engine, event
-from prism.daemon.migrations import FOLDER
+from prism.daemon.migrations import MIGRATIONS_FOLDER
 from prism.kit.migrate import upgrade
 number, at = 0, int(sys.argv[2])
 def count(*_):
@@ -28,7 +28,7 @@ def count(*_):
         os.kill(os.getpid(), signal.SIGKILL)
     number += 1
 event.listen(Engine, "before_cursor_execute", count)
-upgrade(sys.argv[1], FOLDER)
+upgrade(sys.argv[1], MIGRATIONS_FOLDER)
 """
 
 

@@ -7,7 +7,7 @@ from prism.cli.answers import show_message
 from prism.cli.connection import asking, daemon
 from prism.cli.parser import UsageError, no_arguments
 from prism.cli.terminal import say, show_records
-from prism.cli.time_format import local_time
+from prism.cli.time_format import local_time, minutes
 from prism.client.people import Sessions
 
 
@@ -46,7 +46,11 @@ def _revoke_arguments(parser: ArgumentParser) -> None:
 def _link_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("user", metavar="EMAIL", help="the person who will log in")
     parser.add_argument(
-        "--minutes", type=int, default=15, metavar="N", help="how long it is valid, at most 1440"
+        "--minutes",
+        type=minutes,
+        default=15,
+        metavar="TIME",
+        help="how long it is valid, such as 30 or 2h; at most a day",
     )
 
 
