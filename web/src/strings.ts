@@ -240,7 +240,7 @@ export const t = {
   },
 
   login: {
-    title: 'Log in',
+    title: 'Log in to Prism',
     out: 'Log out',
     outWhat: 'Ends your session in this browser. Your workspaces keep running.',
     link: 'Log in with this link',
