@@ -76,7 +76,8 @@ def test_first_program_starts_from_private_files_of_a_disk_without_id_maps(tmp_p
 def test_python_that_does_not_run_inside_is_named_with_its_words(tmp_path):
     reachable = [sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parents[1])]
     probe = json.dumps({"reachable": reachable, "home": str(tmp_path)})
-    failing = "from prism.agent import isolation\nisolation.ASK = 'print(\"cannot open\")'\n"
+    failing = "from prism.agent import isolation\n"
+    failing += "isolation.PROBE_PROGRAM = 'print(\"cannot open\")'\n"
     argv = [sys.executable, "-c", failing + PROBE, probe]
     done = subprocess.run(argv, capture_output=True, text=True)
     words = "the Python of Prism does not run in a workspace; it says: cannot open\n"

@@ -423,7 +423,7 @@ def test_restore_refuses_a_locked_database_without_effect(locked_database, tmp_p
     settings, other = locked_database
     before = sorted(path.name for path in settings.folder.iterdir())
     log = (settings.folder / "state.db-wal").read_bytes()
-    with pytest.raises(DaemonRuns, match="cannot be restored"):
+    with pytest.raises(DaemonRuns, match="uses the state"):
         backups.restore(settings, tmp_path / "one.backup")
     assert (settings.folder / "state.db-wal").read_bytes() == log
     assert set(before) >= {path.name for path in settings.folder.iterdir()} - {"daemon.lock", LOCK}

@@ -22,8 +22,8 @@ def test_openapi_document_lists_routes_in_order(openapi):
     assert [*openapi["paths"]] == sorted(openapi["paths"]), (
         "the order is the same for every daemon"
     )
-    proxies = re.compile(r"/(web|dcv|ssh|aws)-proxy/")
-    assert all(path.startswith("/api/v1/") or proxies.match(path) for path in openapi["paths"])
+    beside = re.compile(r"/((web|dcv|ssh|aws)-proxy|auth)/")
+    assert all(path.startswith("/api/v1/") or beside.match(path) for path in openapi["paths"])
 
 
 def test_openapi_document_has_common_responses_and_headers_for_every_route(http, openapi):

@@ -41,7 +41,8 @@ PASSED_ON = ("/web-proxy/", "/dcv-proxy/")
 ROUTES = [
     (method.upper(), path)
     for path, methods in OPENAPI["paths"].items()
-    if not path.startswith((*PASSED_ON, "/api/v1/ws"))  # WebSockets only
+    # WebSockets only; and identity providers add parameters of their own to the callback.
+    if not path.startswith((*PASSED_ON, "/api/v1/ws", "/auth/callback"))
     for method in methods
 ]
 

@@ -245,7 +245,8 @@ def test_login_is_refused_where_a_browser_cannot_keep_a_session(team, tab, host,
     answer = tab("POST", "login", headers, json={"link": link})
     assert words in failed(answer, 403, "LOGIN_UNAVAILABLE")["details"]
     assert words in tab("GET", "login", {"Host": host}).json()["problem"]
-    assert tab("GET", "login").json() == {"user": None, "shared": True, "problem": None}
+    nobody = {"user": None, "shared": True, "provider": None, "problem": None}
+    assert tab("GET", "login").json() == nobody
     assert tab("POST", "login", json={"link": link}).status_code == 200, "it was not used up"
 
 

@@ -49,4 +49,4 @@ def test_what_no_daemon_serves_is_marked_with_the_reason(abandoned_home, browsin
         row.get_by_role("button", name="Unreachable").click()
         expect(page.get_by_text("it is in another home")).to_be_visible()
         browser.shot(f"unreachable-{table}-{theme}")
-        page.get_by_role("button", name="Close").click()
+        page.get_by_role("button", name="Close", exact=True).click()

@@ -38,8 +38,9 @@ KEPT_NAMES = {SPEC, INTENT, OBSERVED, LOCK, "trash"}
 class Folder:
     """One machine's folder, as its supervisor uses it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, home: Path | None = None) -> None:
+        """`home` is the home of Prism, if it is not the folder above that of all machines."""
+        self.path, self._prism_home = path, home or path.parents[1]
         self.home, self.venv, self.logs = path / "home", path / "venv", path / "logs"
         self._lock = -1
         self._intent_stamp: Stamp | None = None
@@ -95,7 +96,7 @@ class Folder:
         with (
             suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
-            socket_address(self.path.parent, REPORTS_SOCKET) as address,
+            socket_address(self._prism_home, REPORTS_SOCKET) as address,
         ):
             sender.setblocking(False)
             sender.sendto(os.fsencode(self.path.name), address)

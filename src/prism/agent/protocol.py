@@ -37,7 +37,7 @@ TREE_FILE = "tree.json"  # its tree of packages; written by the supervisor
 MOUNTS_FILE = (
     ".mounts.json"  # beside the folder, after its name: its volumes; written by the daemon
 )
-REPORTS_SOCKET = "reports.sock"  # beside the folder: the daemon hears there which report has news
+REPORTS_SOCKET = "reports.sock"  # in the home: the daemon hears there which report has news
 
 State = Literal["on", "off", "asleep", "gone"]
 Phase = Literal["starting", "on", "stopping", "off", "asleep", "failed", "gone"]

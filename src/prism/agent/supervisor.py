@@ -31,6 +31,7 @@ def main(argv: list[str]) -> int:
     os.nice(5)
     raise_file_limit()
     folder = Path(argv[1]).resolve()
+    home = Path(argv[1]).absolute().parents[1]  # the folder of all machines may be a link
     ready, tell = os.pipe()
     if os.fork():
         os.close(tell)
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> int:
     os.chdir("/")
     os.umask(0o077)
     _redirect(folder / "supervisor.log")
-    supervise(Folder(folder), lambda: _report_ready(tell))
+    supervise(Folder(folder, home), lambda: _report_ready(tell))
     return 0
 
 

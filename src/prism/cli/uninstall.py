@@ -41,7 +41,8 @@ HOME_FILES = (  # the files of Prism in its home; any other belongs to somebody 
     *("filtered", "isolation-note", "etc-copy", "event-ids.key*", "socket-folder*"),
     *("daemon.lock", "daemon.log*", "state.db*", "before-restore-*.dump", "reserve"),
     *("start-at-boot", "start-at-boot.new"),
-    *("prism.sock", "env", "env.new", "port", "port.new", "home.json", "gui.json", "gui.new"),
+    *("prism.sock", "reports.sock"),
+    *("env", "env.new", "port", "port.new", "home.json", "gui.json", "gui.new"),
     *("storage-used", "volumes-used", "snapshots-used", "workspaces-used"),
 )
 ORDER_FILES = "local-*/order.json"

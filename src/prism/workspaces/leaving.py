@@ -60,7 +60,8 @@ class LeavingService:
         return self._changes.apply(tx, before, after, lambda _: event)
 
     def _hand_over(self, tx: Tx, before: Workspace, to: str) -> Workspace:
-        if before.owner.lower() != to.lower() and store.is_taken(tx.sql, before.name, to):
+        is_other = before.owner.lower() != to.lower()
+        if is_other and store.has_of_that_name(tx.sql, before.name, to):
             raise NameTaken(
                 f"{to} already has a workspace called {before.name!r}",
                 details="a person has only one of each name; nothing was changed",

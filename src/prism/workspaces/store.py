@@ -218,9 +218,14 @@ def is_taken(sql: Connection, name: str, owner: str) -> bool:
 
     In local mode, whoever owns it: there is one person, whose address may change.
     """
-    owners = sql.execute(TAKEN, {"of": name}).scalars()
     if not current().team:
-        return owners.first() is not None
+        return sql.execute(TAKEN, {"of": name}).first() is not None
+    return has_of_that_name(sql, name, owner)
+
+
+def has_of_that_name(sql: Connection, name: str, owner: str) -> bool:
+    """Whether the owner has a workspace of that name that has not ended."""
+    owners = sql.execute(TAKEN, {"of": name}).scalars()
     return owner.lower() in {other.lower() for other in owners}
 
 

@@ -79,20 +79,6 @@ def test_other_file_of_that_name_is_left_alone(heard):
     assert (heard.folder / REPORTS_SOCKET).read_text() == "mine"
 
 
-def test_folder_that_is_made_or_mounted_later_gets_a_socket(heard):
-    heard.folder.rmdir()
-    heard.listener.start()
-    heard.folder.mkdir()
-    heard.listener.listen()
-    heard.send(b"local-1")
-    assert heard.next() == ["local-1"]
-    heard.folder.rename(heard.folder.with_name("away"))
-    heard.folder.mkdir()
-    heard.listener.listen()
-    heard.send(b"local-2")
-    assert heard.next() == ["local-2"]
-
-
 def test_end_of_a_process_is_heard_once(heard):
     heard.listener.start()
     processes = [subprocess.Popen(["cat"], stdin=subprocess.PIPE) for _ in range(2)]

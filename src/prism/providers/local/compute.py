@@ -137,7 +137,7 @@ class LocalCompute:
         """Whether the disk with the workspaces is there."""
         self._surveyed = False
         self._writing = threading.Lock()
-        self._reports = ReportListener(self._root, self._has_news)
+        self._reports = ReportListener(self._root.parent, self._has_news)
         self._published: dict[tuple[str, int], PublishedPort] = {}  # by machine and its port
         self.peers = WorkspacePeers(self._sandboxed, self._supervisors, self._networked)
         """Tells which connections to the daemon come from a workspace."""
@@ -201,7 +201,6 @@ class LocalCompute:
         id = machine_id(spec.key)
         if is_new := make(self._root / id, spec, self._options):
             self.disk.require()  # from now on it is known that the disk holds something
-            self._reports.listen()
             self.on_launch()
         if self._look(id) is None:
             supervision.ensure(self._root / id, self.environ)

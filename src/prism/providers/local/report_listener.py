@@ -1,8 +1,7 @@
 """Hears at once which machines changed, so that nobody waits for the next survey.
 
-A supervisor sends the name of its machine to a socket beside the machines' folders after each
-report with news, and a handle of its process tells when it ends. Whatever is lost on the way is
-seen by the next survey.
+A supervisor sends the name of its machine to a socket in the home after each report with news, and
+a handle of its process tells when it ends. Whatever is lost on the way is seen by the next survey.
 """
 
 import logging
@@ -28,9 +27,9 @@ FILES_SHARE = 4  # at most this part of the files that the process may open are 
 class ReportListener:
     """A thread that hears of changed machines; Linux only, elsewhere it hears nothing."""
 
-    def __init__(self, root: Path, changed: Callable[[Collection[str]], object]) -> None:
+    def __init__(self, home: Path, changed: Callable[[Collection[str]], object]) -> None:
         """`changed` is called with the names of machines, in the thread of the listener."""
-        self._path, self._changed = root / REPORTS_SOCKET, changed
+        self._path, self._changed = home / REPORTS_SOCKET, changed
         self._most_handles = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // FILES_SHARE
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
@@ -42,15 +41,16 @@ class ReportListener:
         self._stop_read = self._stop_write = -1
 
     def start(self) -> None:
-        """Begin to listen, as soon as there is a folder."""
+        """Begin to listen."""
         if not hasattr(select, "epoll") or not hasattr(os, "pidfd_open"):
             return
         self._stop_read, self._stop_write = os.pipe()
         self._epoll = select.epoll()
         self._epoll.register(self._stop_read, select.EPOLLIN)
+        with suppress(OSError):  # a disk that has no sockets: the ends of processes are heard
+            self._bind()
         self._thread = threading.Thread(target=self._run, name="reports")
         self._thread.start()
-        self.listen()
 
     def stop(self) -> None:
         """End the thread; later calls do nothing."""
@@ -67,15 +67,6 @@ class ReportListener:
             self._names, self._processes = {}, {}
             self._close_socket()
 
-    def listen(self) -> None:
-        """Make the socket, unless it is there; without a folder, a later call does."""
-        with self._lock:
-            if self._epoll is None or (self._socket is not None and self._is_bound()):
-                return
-            self._close_socket()
-            with suppress(OSError):  # no folder, or a disk that has no sockets
-                self._bind()
-
     def follow(self, name: str, process: int) -> None:
         """Hear when the supervisor of a machine ends; its process was just seen."""
         with self._lock:
@@ -89,10 +80,6 @@ class ReportListener:
                 return
             self._names[handle], self._processes[name] = name, process
             self._epoll.register(handle, select.EPOLLIN)
-
-    def _is_bound(self) -> bool:
-        """Whether our socket is still there: the disk may have been mounted since."""
-        return self._socket_stamp is not None and stamp(self._path) == self._socket_stamp
 
     def _bind(self) -> None:
         assert self._epoll is not None
@@ -114,7 +101,7 @@ class ReportListener:
     def _close_socket(self) -> None:
         if self._socket is None:
             return
-        if self._is_bound():
+        if stamp(self._path) == self._socket_stamp:
             with suppress(OSError):
                 os.unlink(self._path)
         self._socket.close()
