@@ -38,7 +38,7 @@ trap clean EXIT
 echo "Trying $("$python" -V) at $python …"
 git clone --quiet . "$folder/prism"
 cd "$folder/prism"
-address=$(PRISM_HOME=$home PRISM_PORT=$port make quickstart PYTHON="$python" | tee /dev/stderr | tail -n 1)
+address=$(PRISM_HOME=$home PRISM_PORT=$port make quickstart PYTHON="$python" | tee -a /dev/stderr | tail -n 1)
 [[ $address == http://* ]] || { echo "error: no address at the end of quickstart" >&2; exit 1; }
 # What it prints there proves which Python runs the workspace.
 [ "$(prism exec quickstart -- python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" = "$version" ]
