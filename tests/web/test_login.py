@@ -142,27 +142,27 @@ def test_member_launches_in_a_project_of_theirs(browsing, team_home):
 
 def test_two_people_have_a_workspace_of_the_same_name(browsing, team_home):
     """A button means the workspace beside it, whatever else has its name."""
+    client = team_home.client.workspaces
+    client.launch("Plain Shell", "pair", project="reef", wait=300)
     browser, theirs = browsing(team_home, own=True), browsing(team_home, own=True)
     log_in(browser, "ada@example.org")
     page = browser.open("/workspaces")
-    expect(page.get_by_role("link", name="shell", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="pair", exact=True)).to_be_visible()
     log_in(theirs)
-    launch = theirs.open("/launch?template=plain-shell&name=shell")
-    launch.get_by_role("button", name="Launch shell").click()
+    launch = theirs.open("/launch?template=plain-shell&name=pair")
+    launch.get_by_role("button", name="Launch pair").click()
     expect(launch.get_by_role("tab", name="Terminal")).to_be_visible()
-    page.get_by_role("link", name="shell--bob").click()
-    page.wait_for_url(f"{browser.base}/workspaces/shell--bob")
+    page.get_by_role("link", name="pair--bob").click()
+    page.wait_for_url(f"{browser.base}/workspaces/pair--bob")
     expect(page.get_by_text("Running", exact=True).first).to_be_visible()
-    page.get_by_role("button", name=re.compile("shell--bob")).first.click()
+    page.get_by_role("button", name=re.compile("pair--bob")).first.click()
     page.get_by_role("menuitem", name="Stop", exact=True).click()
     expect(page.get_by_text("Stopped", exact=True).first).to_be_visible()
     browser.shot("shared-name")
-    client = team_home.client.workspaces
-    assert {each.full_name: each.state for each in client.list()} == {
-        "shell--ada": "running",
-        "shell--bob": "stopped",
-    }
-    client.terminate("shell--bob", wait=300)
+    states = {each.full_name: each.state for each in client.list() if each.name == "pair"}
+    assert states == {"pair--ada": "running", "pair--bob": "stopped"}
+    for name in states:
+        client.terminate(name, wait=300)
 
 
 def test_ended_session_shows_the_login_page_at_once(browsing, team_home):
