@@ -97,8 +97,8 @@ check: $(UV)  ## Read the rules: style, types, imports, the rules of the project
 check-gui: $(UV)
 	$(PYTHON) scripts/gui.py --check
 
-# A second process helps only where nothing is cached.
-check-types: export MYPY_NUM_WORKERS = $(if $(wildcard .mypy_cache/*),0,2)
+# The last of them, so that two cores are free, also after many files have changed.
+check-types: export MYPY_NUM_WORKERS = 2
 check-types: .venv/installed
 	$(BIN)/mypy
 
