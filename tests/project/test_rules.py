@@ -437,6 +437,14 @@ def test_provider_names_are_compared_only_in_their_packages():
     assert len(NAME_PROVIDERS) <= 8, "NAME_PROVIDERS becomes shorter, not longer"
 
 
+def test_folders_of_the_web_gui_hold_one_subject():
+    """A folder that holds more than 30 files holds several subjects."""
+    folders = Counter(short(f.parent) for f in tracked() if short(f).startswith("web/src/"))
+    assert "web/src/features/workspaces" in folders
+    large = (f"{folder}: {count} files" for folder, count in folders.items() if count > 30)
+    refuse(large, "Sort its files into folders by subject")
+
+
 COMPARED_IN_WEB = re.compile(
     r"[=!]==? '(?:local|aws)'|'(?:local|aws)' [=!]==?|case '(?:local|aws)'"
 )

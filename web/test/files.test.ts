@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
 import { bytes, imageType, inOrder, previewKind, textOf, trail } from '../src/lib/files';
-import { cellsOf } from '../src/lib/notebook';
-import { upload } from '../src/lib/upload';
+import { cellsOf } from '../src/features/files/notebook';
+import { upload } from '../src/features/files/upload';
 
 const MEGABYTE = 1024 * 1024;
 const entry = (name: string, kind: 'file' | 'folder') => ({

@@ -3,9 +3,15 @@ import { describe, expect, it, vi } from 'vitest';
 import type { Instance, TemplateItem } from '../src/api/client';
 import { breadcrumbs, titleOf } from '../src/app/routes';
 import { launch, quoted } from '../src/lib/equivalents';
-import { filtered, readOrder, readQuery, sorted, writeQuery } from '../src/lib/filters';
+import {
+  filtered,
+  readOrder,
+  readQuery,
+  sorted,
+  writeQuery,
+} from '../src/features/workspaces/filters';
 import { duration, freeName, hourly, money, relative, tick } from '../src/lib/format';
-import { restOfMonth } from '../src/lib/month';
+import { restOfMonth } from '../src/features/home/month';
 import { draftOf, favourite, orderOf, usable } from '../src/lib/order';
 import { addressOf, openings } from '../src/lib/services';
 import { allows, concern } from '../src/lib/states';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { burnDown, outlook, paceOf, partsOf, isNearCap } from '../src/lib/money';
-import { cellsOf, guestsOf } from '../src/lib/people';
+import { burnDown, outlook, paceOf, partsOf, isNearCap } from '../src/features/money/money';
+import { cellsOf, guestsOf } from '../src/features/people/people';
 
 describe('people in a CSV file', () => {
   it('are read with a heading and any separator', () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import type { Instance, Schemas } from '../src/api/client';
-import { sleepReason } from '../src/lib/sleepReason';
+import { sleepReason } from '../src/features/workspaces/sleepReason';
 
 const AT = '2026-12-01T10:00:00Z';
 const BEFORE = '2026-12-01T09:00:00Z';

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 
-import { apply, isShown, parseViews, queryOf, withView, without } from '../src/lib/views';
+import {
+  apply,
+  isShown,
+  parseViews,
+  queryOf,
+  withView,
+  without,
+} from '../src/features/workspaces/views';
 
 describe('saved views', () => {
   it('contain only filter and order of the address', () => {

@@ -4,7 +4,7 @@ import { lazy, type ReactNode, Suspense } from 'react';
 import { useLocation } from 'react-router';
 
 import { ApiError } from '../api/errors';
-import { Notifications } from '../components/Notifications';
+import { Notifications } from '../ui/Notifications';
 import { LiveProvider } from '../live/LiveProvider';
 import { Shell } from './Shell';
 

@@ -1,6 +1,6 @@
 import Flashbar from '@cloudscape-design/components/flashbar';
 
-import { Remediation } from '../components/Remediation';
+import { Remediation } from '../ui/Remediation';
 import { useLiveness } from '../live/LiveProvider';
 import { t } from '../strings';
 

@@ -12,9 +12,9 @@ import { type ReactNode, useState } from 'react';
 import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { queries } from '../api/queries';
-import { ErrorAlert } from '../components/ErrorAlert';
-import { Loaded } from '../components/Loaded';
-import { Remediation } from '../components/Remediation';
+import { ErrorAlert } from '../ui/ErrorAlert';
+import { Loaded } from '../ui/Loaded';
+import { Remediation } from '../ui/Remediation';
 import { t } from '../strings';
 
 /** The secret of a one-time link, which is never sent with the address; it leaves the history. */

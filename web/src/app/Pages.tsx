@@ -1,23 +1,23 @@
 import { lazy, Suspense } from 'react';
 import { Route, Routes, useLocation } from 'react-router';
 
-import { Home } from '../pages/Home';
-import { NotFound } from '../pages/NotFound';
+import { Home } from '../features/home/Home';
+import { NotFound } from '../ui/NotFound';
 import { t } from '../strings';
 import { PageBoundary } from './PageBoundary';
 
-const Workspaces = lazy(() => import('../pages/Workspaces'));
-const Workspace = lazy(() => import('../pages/Workspace'));
-const Launch = lazy(() => import('../pages/Launch'));
-const Templates = lazy(() => import('../pages/Templates'));
-const Projects = lazy(() => import('../pages/Projects'));
-const Project = lazy(() => import('../pages/Project'));
-const Costs = lazy(() => import('../pages/Costs'));
-const Storage = lazy(() => import('../pages/Storage'));
-const Idle = lazy(() => import('../pages/Idle'));
-const Events = lazy(() => import('../pages/Events'));
-const Settings = lazy(() => import('../pages/Settings'));
-const Template = lazy(() => import('../pages/Template'));
+const Workspaces = lazy(() => import('../features/workspaces/Workspaces'));
+const Workspace = lazy(() => import('../features/workspaces/Workspace'));
+const Launch = lazy(() => import('../features/launch/Launch'));
+const Templates = lazy(() => import('../features/templates/Templates'));
+const Projects = lazy(() => import('../features/projects/Projects'));
+const Project = lazy(() => import('../features/projects/Project'));
+const Costs = lazy(() => import('../features/money/Costs'));
+const Storage = lazy(() => import('../features/storage/Storage'));
+const Idle = lazy(() => import('../features/idle/Idle'));
+const Events = lazy(() => import('../features/events/Events'));
+const Settings = lazy(() => import('../features/system/Settings'));
+const Template = lazy(() => import('../features/templates/Template'));
 
 /** Which page an address shows. */
 export function Pages() {

@@ -4,8 +4,8 @@ import SideNavigation from '@cloudscape-design/components/side-navigation';
 import { lazy, Suspense, useCallback, useEffect, useMemo, useState } from 'react';
 import { useLocation } from 'react-router';
 
-import { NoticeBar } from '../components/Notifications';
-import { Warnings } from '../components/Warnings';
+import { NoticeBar } from '../ui/Notifications';
+import { Warnings } from '../features/system/Warnings';
 import { useFollow } from '../lib/follow';
 import { NARROW } from '../lib/useNarrow';
 import { t } from '../strings';

@@ -1,7 +1,7 @@
 import Alert from '@cloudscape-design/components/alert';
 import Button from '@cloudscape-design/components/button';
 
-import { ErrorDetails } from '../components/ErrorAlert';
+import { ErrorDetails } from '../ui/ErrorAlert';
 import { t } from '../strings';
 import { AloneOnPage } from './LoginPage';
 

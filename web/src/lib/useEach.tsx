@@ -1,7 +1,7 @@
 import { useCallback } from 'react';
 
-import { Failures, type Failure } from '../components/Failures';
-import { useNotify } from '../components/Notifications';
+import { Failures, type Failure } from '../ui/Failures';
+import { useNotify } from '../ui/Notifications';
 import { t } from '../strings';
 
 export interface Task {

@@ -1,7 +1,7 @@
 import { useMemo } from 'react';
 
 import { actions } from '../api/actions';
-import { useNotify } from '../components/Notifications';
+import { useNotify } from '../ui/Notifications';
 import type { Instance } from '../api/client';
 import { t } from '../strings';
 import { useExpiry } from './useExpiry';

@@ -1,0 +1,141 @@
+import Button from '@cloudscape-design/components/button';
+import Container from '@cloudscape-design/components/container';
+import Form from '@cloudscape-design/components/form';
+import Grid from '@cloudscape-design/components/grid';
+import Header from '@cloudscape-design/components/header';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useMemo, useState } from 'react';
+import { useNavigate } from 'react-router';
+
+import { actions } from '../../api/actions';
+import type { Instance, TemplateItem } from '../../api/client';
+import { ApiError } from '../../api/errors';
+import { queries } from '../../api/queries';
+import { launch } from '../../lib/equivalents';
+import { draftOf, favourite, orderOf, type Draft } from '../../lib/order';
+import { useDebounced } from '../../lib/useDebounced';
+import { useSearch } from '../../lib/useSearch';
+import { mayLaunch, useMe } from '../../lib/me';
+import { t } from '../../strings';
+import { AsCommand } from '../../ui/AsCommand';
+import { ErrorAlert } from '../../ui/ErrorAlert';
+import { LaunchFields } from './LaunchFields';
+import { PlanPanel } from './PlanPanel';
+import { TemplatePicker } from './TemplatePicker';
+
+const REST = 200; // milliseconds that the form rests before its price is asked for
+
+/** From a template to a workspace: what it will be, what it costs, and one button. */
+export function LaunchForm({
+  templates,
+  instances,
+  provider,
+  few,
+}: {
+  readonly templates: readonly TemplateItem[];
+  readonly instances: readonly Instance[];
+  readonly provider: string;
+  /** Show only the first templates, for a first launch. */
+  readonly few: boolean;
+}) {
+  const [search, change] = useSearch();
+  const client = useQueryClient();
+  const navigate = useNavigate();
+  const [error, setError] = useState<Error | null>(null);
+  const [busy, setBusy] = useState(false);
+  const slug = search.get('template') ?? favourite(templates, provider);
+  const me = useMe();
+  const { data: projects = [] } = useQuery(queries.projects);
+  // On a shared daemon, a project pays for everybody but the operator.
+  const payer =
+    me?.operator === true ? '' : (projects.find((it) => mayLaunch(me, it.id))?.name ?? '');
+  const draft = useMemo(
+    () => draftOf(search, slug, instances, payer),
+    [search, slug, instances, payer],
+  );
+  const order = useMemo(() => orderOf(draft), [draft]);
+  const settled = useDebounced(order, REST);
+  const plan = useQuery({
+    ...queries.plan(settled),
+    enabled:
+      settled.name !== '' &&
+      settled.template !== '' &&
+      (me?.operator === true || settled.project !== undefined),
+    placeholderData: (before) => before,
+    retry: false,
+    gcTime: 0,
+    staleTime: 0,
+  });
+  const fields = plan.error instanceof ApiError ? fieldsOf(plan.error) : new Map<string, string>();
+  const edit = (changes: Partial<Record<keyof Draft, string | null>>) => {
+    setError(null);
+    change(changes);
+  };
+  const submit = async () => {
+    setBusy(true);
+    try {
+      const launched = await actions.launch(order);
+      client.setQueryData(queries.readyAt(order.name).queryKey, launched.estimated_ready_time);
+      // The list is read anew, so that the next page knows the workspace it shows.
+      await client.invalidateQueries(queries.instances);
+      void navigate(`/workspaces/${order.name}`);
+    } catch (problem) {
+      setError(problem as Error);
+      setBusy(false);
+    }
+  };
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        void submit();
+      }}
+    >
+      <Form
+        actions={
+          <SpaceBetween direction="horizontal" size="xs">
+            <AsCommand equivalents={[launch(order)]} />
+            <Button
+              variant="primary"
+              formAction="submit"
+              loading={busy}
+              loadingText={t.launch.busy}
+              disabled={order.name === '' || order.template === ''}
+            >
+              {t.launch.go(order.name)}
+            </Button>
+          </SpaceBetween>
+        }
+      >
+        <SpaceBetween size="l">
+          <TemplatePicker
+            templates={templates}
+            provider={provider}
+            chosen={slug}
+            few={few}
+            choose={(template) => edit({ template, name: null })}
+          />
+          <Grid
+            gridDefinition={[
+              { colspan: { default: 12, m: 7 } },
+              { colspan: { default: 12, m: 5 } },
+            ]}
+          >
+            <Container fitHeight header={<Header variant="h2">{t.launch.details}</Header>}>
+              <LaunchFields draft={draft} errors={fields} edit={edit} />
+            </Container>
+            <PlanPanel query={plan} order={order} hidden={fields.size > 0} />
+          </Grid>
+          {error !== null && <ErrorAlert error={error} />}
+        </SpaceBetween>
+      </Form>
+    </form>
+  );
+}
+
+/** What is wrong with which field. */
+function fieldsOf(error: ApiError): ReadonlyMap<string, string> {
+  if (error.code === 'NAME_TAKEN') return new Map([['name', error.message]]);
+  return error.fields;
+}

@@ -1,0 +1,78 @@
+import Header from '@cloudscape-design/components/header';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+import Table from '@cloudscape-design/components/table';
+
+import { actions } from '../../api/actions';
+import type { Schemas } from '../../api/client';
+import { t } from '../../strings';
+import { DialogButton } from '../../ui/DialogButton';
+import { ROLE_OPTIONS, roleOf } from './roles';
+import { RemoveMember } from './RemoveMember';
+import { RelativeTime } from '../../ui/RelativeTime';
+
+/** Who belongs to a project, and as what. */
+export function ProjectMembers({ project }: { readonly project: Schemas['ProjectShown'] }) {
+  const { id, members } = project;
+  return (
+    <Table<Schemas['Member']>
+      header={
+        <Header
+          variant="h2"
+          counter={`(${members.length})`}
+          actions={
+            <DialogButton
+              text={t.money.addMember}
+              button={t.money.add}
+              fields={[
+                { id: 'email', label: t.invitations.email, kind: 'email' },
+                { id: 'role', label: t.money.role, value: 'member', options: ROLE_OPTIONS },
+              ]}
+              act={({ email = '', role }) => actions.addMember(id, email, roleOf(role))}
+            />
+          }
+        >
+          {t.money.members}
+        </Header>
+      }
+      items={members}
+      trackBy="email"
+      wrapLines
+      ariaLabels={{ tableLabel: t.money.members }}
+      columnDefinitions={[
+        {
+          id: 'email',
+          header: t.invitations.email,
+          minWidth: 180,
+          isRowHeader: true,
+          cell: (it) => it.email,
+        },
+        { id: 'role', header: t.money.role, minWidth: 100, cell: (it) => t.roles[it.role] },
+        {
+          id: 'since',
+          header: t.money.since,
+          minWidth: 110,
+          cell: (it) => <RelativeTime at={it.join_date} />,
+        },
+        {
+          id: 'actions',
+          header: t.workspaces.actions,
+          minWidth: 270,
+          cell: (it) => (
+            <SpaceBetween direction="horizontal" size="xs">
+              <DialogButton
+                text={t.money.change}
+                label={t.money.changeOf(it.email)}
+                button={t.save}
+                fields={[
+                  { id: 'role', label: t.money.role, value: it.role, options: ROLE_OPTIONS },
+                ]}
+                act={({ role }) => actions.changeRole(id, it.email, roleOf(role))}
+              />
+              <RemoveMember project={project} email={it.email} />
+            </SpaceBetween>
+          ),
+        },
+      ]}
+    />
+  );
+}

@@ -1,0 +1,45 @@
+import Alert from '@cloudscape-design/components/alert';
+import Button from '@cloudscape-design/components/button';
+import SpaceBetween from '@cloudscape-design/components/space-between';
+
+import { actions } from '../../api/actions';
+import type { Instance } from '../../api/client';
+import { allows } from '../../lib/states';
+import { useVerbs } from '../../lib/useVerbs';
+import { t } from '../../strings';
+import { useNotify } from '../../ui/Notifications';
+import { Remediation } from '../../ui/Remediation';
+
+/** Why a workspace is not what was wanted. */
+export function FailureAlert({ instance }: { readonly instance: Instance }) {
+  const run = useVerbs();
+  const { notify, failed } = useNotify();
+  const { failure, name } = instance;
+  if (instance.unreachable != null)
+    return (
+      <Alert type="warning" header={t.workspace.unreachable}>
+        <Remediation text={instance.unreachable} />
+      </Alert>
+    );
+  if (failure === null) return null;
+  const neverReady = instance.launch_progress < 100;
+  const byTemplate = async () => {
+    try {
+      await actions.startByTemplate(name);
+      notify({ type: 'success', header: t.started('start', [name]) });
+    } catch (error) {
+      failed(t.cannot('start', [name]), error as Error);
+    }
+  };
+  const again = allows(instance, 'start') ? (
+    <SpaceBetween size="xs">
+      <Button onClick={() => void run('start', [name])}>{t.tryAgain}</Button>
+      {neverReady && <Button onClick={() => void byTemplate()}>{t.templateAgain}</Button>}
+    </SpaceBetween>
+  ) : undefined;
+  return (
+    <Alert type="error" header={t.workspace.failed(failure.code)} action={again}>
+      <Remediation text={failure.message} />
+    </Alert>
+  );
+}

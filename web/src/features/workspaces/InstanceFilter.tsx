@@ -1,0 +1,69 @@
+import PropertyFilter from '@cloudscape-design/components/property-filter';
+import { useQuery } from '@tanstack/react-query';
+import { memo, type ReactNode, useMemo } from 'react';
+
+import { queries } from '../../api/queries';
+import { FIELD_NAMES, FIELDS, type Query } from './filters';
+import { useStable } from '../../lib/useStable';
+import { t } from '../../strings';
+
+const PROPERTIES = FIELD_NAMES.map((key) => ({
+  key,
+  propertyLabel: t.fields[key],
+  groupValuesLabel: t.valuesOf(t.fields[key]),
+  operators: ['=', '!=', ':', '!:'] as const,
+}));
+
+/** The filter of the list of workspaces; a change that adds no value does not draw it again. */
+export const InstanceFilter = memo(function InstanceFilter({
+  query,
+  matches,
+  views,
+  onChange,
+}: {
+  readonly query: Query;
+  readonly matches: number;
+  readonly views: ReactNode;
+  readonly onChange: (query: Query) => void;
+}) {
+  const { data: list } = useQuery(queries.instances);
+  const present = useMemo(
+    () =>
+      FIELD_NAMES.flatMap((propertyKey) => {
+        const values = new Set((list ?? []).map(FIELDS[propertyKey]));
+        values.delete('');
+        return [...values].sort().map((value) => ({ propertyKey, value }));
+      }),
+    [list],
+  );
+  const options = useStable(present, sameOptions);
+  return useMemo(
+    () => (
+      <PropertyFilter
+        query={query}
+        customControl={views}
+        filteringOptions={options}
+        filteringProperties={PROPERTIES}
+        filteringPlaceholder={t.workspaces.filter}
+        filteringAriaLabel={t.workspaces.filter}
+        countText={query.tokens.length > 0 ? t.matches(matches) : ''}
+        onChange={({ detail }) => onChange(detail)}
+      />
+    ),
+    [query, views, options, matches, onChange],
+  );
+});
+
+interface Option {
+  readonly propertyKey: string;
+  readonly value: string;
+}
+
+function sameOptions(before: readonly Option[], now: readonly Option[]): boolean {
+  return (
+    before.length === now.length &&
+    before.every(
+      (it, index) => it.value === now[index]?.value && it.propertyKey === now[index].propertyKey,
+    )
+  );
+}
