@@ -88,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
             return Reply(200, b"{}")
         if (request.method, request.path) in PATHS and _is_unsigned(request):
             return self.server.dispatcher.log_in(request)
-        if request.path == signin.PATH:
+        if request.path == signin.FEDERATION_PATH:
             return signin.answer(request)
         return self.server.dispatcher.answer(request)
 

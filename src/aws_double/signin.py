@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 from aws_double.protocols import Reply, Request
 
-PATH = "/federation"
+FEDERATION_PATH = "/federation"
 
 
 def answer(request: Request) -> Reply:

@@ -5,7 +5,7 @@ import pytest
 from prism.connections.headers import Route, to_client, to_service, without_port
 
 OWN = Route(netloc=b"127.0.0.1:40001", host=b"mine.localhost:8947", client=b"127.0.0.1")
-PATH = Route(
+ROUTE = Route(
     netloc=b"127.0.0.1:40001",
     host=b"localhost:8947",
     client=b"127.0.0.1",
@@ -113,9 +113,9 @@ def test_tokens_of_the_daemon_are_removed_and_others_are_forwarded():
 
 def test_credentials_are_removed_on_the_origin_of_the_daemon():
     headers = [(b"cookie", b"a=1"), (b"authorization", b"token abc")]
-    assert not {b"cookie", b"authorization"} & set(sent_to_service(*headers, route=PATH))
+    assert not {b"cookie", b"authorization"} & set(sent_to_service(*headers, route=ROUTE))
     headers = [(b"set-cookie", b"a=1"), (b"www-authenticate", b"Basic"), (b"x", b"1")]
-    assert sent_to_client(*headers, route=PATH) == [
+    assert sent_to_client(*headers, route=ROUTE) == [
         (b"content-security-policy", b"sandbox"),
         (b"x-content-type-options", b"nosniff"),
         (b"x", b"1"),
@@ -157,7 +157,7 @@ def test_cors_and_alt_svc_headers_are_removed():
 )
 def test_location_is_rewritten_to_the_requested_origin(location, own, path):
     assert sent_to_client((b"Location", location)) == [(b"location", own)]
-    assert sent_to_client((b"Location", location), route=PATH)[2:] == [(b"location", path)]
+    assert sent_to_client((b"Location", location), route=ROUTE)[2:] == [(b"location", path)]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_port_parameters_are_removed_from_the_query(query, rest, ports):
     assert (left, [*port]) == (rest, ports)
 
 
-@pytest.mark.parametrize("route", [OWN, PATH])
+@pytest.mark.parametrize("route", [OWN, ROUTE])
 def test_clear_site_data_header_is_removed(route):
     assert b"clear-site-data" not in dict(
         sent_to_client((b"Clear-Site-Data", b'"*"'), route=route)

@@ -6,7 +6,7 @@ from prism.daemon.gui_settings import GuiSettings, GuiSettingsFile
 from tests.conftest import Http
 from tests.shapes import failed
 
-PATH = "/api/v1/daemon/gui"
+SETTINGS_URL = "/api/v1/daemon/gui"
 
 
 @pytest.fixture
@@ -15,20 +15,20 @@ def gui(make_daemon, tmp_path):
 
 
 def test_settings_are_kept_by_name(gui, tmp_path):
-    assert gui("GET", PATH).json() == {"values": {}}
+    assert gui("GET", SETTINGS_URL).json() == {"values": {}}
     for values in ({"theme": "dark"}, {"density": "compact"}, {"theme": "light"}):
-        assert gui("PUT", PATH, json={"values": values}).status_code == 200
-    assert gui("GET", PATH).json() == {"values": {"theme": "light", "density": "compact"}}
+        assert gui("PUT", SETTINGS_URL, json={"values": values}).status_code == 200
+    assert gui("GET", SETTINGS_URL).json() == {"values": {"theme": "light", "density": "compact"}}
     assert GuiSettingsFile(tmp_path).read().values["theme"] == "light", "for the next daemon"
 
 
 def test_size_of_the_settings_is_limited(gui):
     for values in ({"x" * 65: ""}, {"x": "y" * 65537}, {"": "x"}, {"x": 1}):
-        failed(gui("PUT", PATH, json={"values": values}), 422, "VALIDATION_FAILED")
+        failed(gui("PUT", SETTINGS_URL, json={"values": values}), 422, "VALIDATION_FAILED")
     many = {f"{number}": "" for number in range(64)}
-    assert gui("PUT", PATH, json={"values": many}).status_code == 200
-    failed(gui("PUT", PATH, json={"values": {"one more": ""}}), 422, "VALIDATION_FAILED")
-    assert gui("GET", PATH).json() == {"values": many}
+    assert gui("PUT", SETTINGS_URL, json={"values": many}).status_code == 200
+    failed(gui("PUT", SETTINGS_URL, json={"values": {"one more": ""}}), 422, "VALIDATION_FAILED")
+    assert gui("GET", SETTINGS_URL).json() == {"values": many}
 
 
 def test_unreadable_file_counts_as_no_settings(tmp_path):

@@ -8,13 +8,13 @@ from tests.project.tree import PACKAGES, ROOT, refuse
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 RECIPES = dict(re.findall(r"^## (Add a .*?)$\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE))
-PATH = re.compile(r"`((?:src|tests|docs|web|kit|scripts)/[^`\s]*)`")
+PATH_IN_TEXT = re.compile(r"`((?:src|tests|docs|web|kit|scripts)/[^`\s]*)`")
 STANDS_FOR = {"<noun>": "workspaces", "<vendor>": "local"}
 
 
 def paths(recipe):
     """The files and folders of a recipe, with an example in the place of a noun."""
-    for path in PATH.findall(recipe):
+    for path in PATH_IN_TEXT.findall(recipe):
         for name, example in STANDS_FOR.items():
             path = path.replace(name, example)
         yield f"src/prism/{path}" if path.startswith("kit/") else path

@@ -118,8 +118,8 @@ def test_five_tests_that_pass_when_repeated_are_named_and_excused(run, tmp_path)
         r"test_it.py::test_seed \(first failure: (AssertionError: )?assert 1 > 1\)",
     ]
     assert len(flickers) == len(expected), lines
-    for pattern, flicker in zip(expected, flickers, strict=True):
-        assert re.fullmatch(f"flaky: {pattern}", flicker)
+    pairs = zip(expected, flickers, strict=True)
+    assert all(re.fullmatch(f"flaky: {pattern}", flicker) for pattern, flicker in pairs), lines
     assert lines[-1] == "total: 7 passed, 0 failed, 1 skipped"
     assert (tmp_path / "flicker").read_text() == "xx", "a failed test is repeated once"
     assert (tmp_path / "good").read_text() == "x", "only failed tests are repeated"

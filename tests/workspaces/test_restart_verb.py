@@ -14,7 +14,7 @@ from prism.workspaces.plan import state_of
 from prism.workspaces.ports import ProviderRefused
 from tests.conftest import ML
 
-PATH = "/api/v1/instances/mine"
+WORKSPACE = "/api/v1/instances/mine"
 
 
 def settle(daemon):
@@ -51,16 +51,16 @@ def calls(cloud):
 
 
 def test_restart_stops_and_starts_once(daemon, cloud, http, running_workspace):
-    answer = http("POST", f"{PATH}/restart")
+    answer = http("POST", f"{WORKSPACE}/restart")
     assert answer.status_code == 200
     body = answer.json()
     assert (body["previous_state"], body["new_state"]) == ("running", "stopping")
     assert body["estimated_ready_time"]
-    assert http("GET", PATH).json()["restarting"] is True
+    assert http("GET", WORKSPACE).json()["restarting"] is True
     settle(daemon)
     assert state(daemon) is WorkspaceState.RUNNING
     assert calls(cloud) == ["stop", "start"]
-    assert http("GET", PATH).json()["restarting"] is False
+    assert http("GET", WORKSPACE).json()["restarting"] is False
     assert recorded_requests(daemon) == [
         ("ada", "stop", None),
         ("prism", "start", "it was stopped to be restarted"),
@@ -123,7 +123,7 @@ def test_restart_of_a_stopped_workspace_only_starts_it(daemon, cloud, running_wo
 def test_restart_of_a_hibernated_workspace_is_refused(daemon, http, running_workspace):
     daemon.workspaces.ask("mine", LifecycleVerb.HIBERNATE)
     settle(daemon)
-    answer = http("POST", f"{PATH}/restart")
+    answer = http("POST", f"{WORKSPACE}/restart")
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "INVALID_STATE")
     assert "resume" in answer.json()["error"]["details"]
     assert state(daemon) is WorkspaceState.HIBERNATED
@@ -156,7 +156,7 @@ def test_restart_without_budget_leaves_the_workspace_stopped_with_the_reason(
     daemon.workspaces.restart("mine")
     monkeypatch.setattr(daemon.reservations, "allow", refuse)
     settle(daemon)
-    workspace = http("GET", PATH).json()
+    workspace = http("GET", WORKSPACE).json()
     assert (workspace["state"], workspace["restarting"]) == ("stopped", False)
     assert workspace["failure"]["code"] == "BUDGET_EXCEEDED"
     assert (

@@ -7,7 +7,7 @@ from prism.workspaces.model import LaunchRequest, WorkspaceFailure, WorkspaceSta
 from prism.workspaces.plan import state_of
 from tests.conftest import HOME
 
-PATH = "/api/v1/instances/mine"
+WORKSPACE = "/api/v1/instances/mine"
 AGAIN = {"template_again": True}
 FAULT = WorkspaceFailure("POST_INSTALL_FAILED", "`moo` ended with exit code 127")
 TEXT = """\
@@ -68,7 +68,7 @@ def test_failed_workspace_starts_with_the_corrected_template(
     daemon, cloud, http, write_template, failed_workspace
 ):
     write_template("echo moo", colour="blue")
-    answer = http("POST", f"{PATH}/start", json=AGAIN)
+    answer = http("POST", f"{WORKSPACE}/start", json=AGAIN)
     assert answer.status_code == 200, answer.text
     assert answer.json()["new_state"] == "starting"
     cloud.faults.broken = None
@@ -95,7 +95,7 @@ def test_refused_launch_uses_the_corrected_template(daemon, cloud, http, write_t
     )
     write_template("echo moo")
     cloud.faults.full = False
-    assert http("POST", f"{PATH}/start", json=AGAIN).status_code == 200
+    assert http("POST", f"{WORKSPACE}/start", json=AGAIN).status_code == 200
     settle(daemon)
     assert state(daemon) is WorkspaceState.RUNNING
     machine_id = daemon.workspaces.named("mine").machine_id
@@ -107,7 +107,7 @@ def test_plain_start_keeps_the_template_of_the_launch(
 ):
     write_template("echo moo")
     cloud.faults.broken = None
-    assert http("POST", f"{PATH}/start").status_code == 200
+    assert http("POST", f"{WORKSPACE}/start").status_code == 200
     settle(daemon)
     assert state(daemon) is WorkspaceState.RUNNING
     assert cloud.ordered(failed_workspace.machine_id).template.post_install == ("moo",)
@@ -118,14 +118,14 @@ def test_workspace_that_was_ready_once_refuses_another_template(
     daemon, cloud, http, write_template, failed_workspace, down
 ):
     cloud.faults.broken = None
-    http("POST", f"{PATH}/start")
+    http("POST", f"{WORKSPACE}/start")
     settle(daemon)
     if down:
-        http("POST", f"{PATH}/stop")
+        http("POST", f"{WORKSPACE}/stop")
         settle(daemon)
     before = daemon.workspaces.named("mine")
     write_template("echo moo")
-    answer = http("POST", f"{PATH}/start", json=AGAIN)
+    answer = http("POST", f"{WORKSPACE}/start", json=AGAIN)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "INVALID_STATE")
     assert "ready before" in answer.json()["error"]["details"]
     assert "prism launch 'Corrected Later' NEW-NAME" in answer.json()["error"]["remediation"]
@@ -135,7 +135,7 @@ def test_workspace_that_was_ready_once_refuses_another_template(
 def test_workspace_being_launched_refuses_another_template(daemon, http, write_template):
     write_template("moo")
     daemon.workspaces.launch(LaunchRequest(name="mine", template="corrected-later"))
-    answer = http("POST", f"{PATH}/start", json=AGAIN)
+    answer = http("POST", f"{WORKSPACE}/start", json=AGAIN)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "INVALID_STATE")
     assert "launching" in answer.json()["error"]["details"]
 
@@ -154,7 +154,7 @@ def test_workspace_being_launched_refuses_another_template(daemon, http, write_t
 def test_unusable_template_changes_nothing(daemon, http, failed_workspace, text, code):
     file = HOME / "templates" / "corrected-later.yml"
     file.unlink() if text is None else file.write_text(text)
-    answer = http("POST", f"{PATH}/start", json=AGAIN)
+    answer = http("POST", f"{WORKSPACE}/start", json=AGAIN)
     assert answer.json()["error"]["code"] == code
     assert daemon.workspaces.named("mine") == failed_workspace
 
@@ -163,12 +163,12 @@ def test_repeated_start_with_the_template_changes_nothing(
     daemon, http, write_template, failed_workspace
 ):
     write_template("echo moo")
-    assert http("POST", f"{PATH}/start", json=AGAIN).status_code == 200
+    assert http("POST", f"{WORKSPACE}/start", json=AGAIN).status_code == 200
     before = daemon.workspaces.named("mine")
-    assert http("POST", f"{PATH}/start", json=AGAIN).status_code == 200
+    assert http("POST", f"{WORKSPACE}/start", json=AGAIN).status_code == 200
     assert daemon.workspaces.named("mine") == before
     write_template("echo moo again")
-    answer = http("POST", f"{PATH}/start", json=AGAIN)
+    answer = http("POST", f"{WORKSPACE}/start", json=AGAIN)
     assert answer.status_code == 409, "a start in progress refuses another template"
     assert daemon.workspaces.named("mine") == before
 
@@ -176,12 +176,12 @@ def test_repeated_start_with_the_template_changes_nothing(
 def test_start_with_a_repeated_key_starts_once(daemon, http, write_template, failed_workspace):
     write_template("echo moo")
     keys = {"Idempotency-Key": "k1"}
-    first = http("POST", f"{PATH}/start", json=AGAIN, headers=keys)
+    first = http("POST", f"{WORKSPACE}/start", json=AGAIN, headers=keys)
     wish = daemon.workspaces.named("mine").generation
     write_template("echo something else")
-    assert http("POST", f"{PATH}/start", json=AGAIN, headers=keys).json() == first.json()
+    assert http("POST", f"{WORKSPACE}/start", json=AGAIN, headers=keys).json() == first.json()
     assert daemon.workspaces.named("mine").generation == wish
-    other = http("POST", f"{PATH}/start", headers=keys)
+    other = http("POST", f"{WORKSPACE}/start", headers=keys)
     assert other.json()["error"]["code"] == "IDEMPOTENCY_CONFLICT"
 
 
@@ -193,7 +193,9 @@ def test_start_with_the_template_requires_budget(
 
     write_template("echo moo")
     monkeypatch.setattr(daemon.reservations, "allow", refuse)
-    assert http("POST", f"{PATH}/start", json=AGAIN).json()["error"]["code"] == "BUDGET_EXCEEDED"
+    assert (
+        http("POST", f"{WORKSPACE}/start", json=AGAIN).json()["error"]["code"] == "BUDGET_EXCEEDED"
+    )
     assert daemon.workspaces.named("mine") == failed_workspace, (
         "the refused start left the template unchanged"
     )

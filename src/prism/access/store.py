@@ -32,22 +32,24 @@ tokens = Table(
     Column("expires_at", Utc, nullable=False),
     Column("last_used", Utc),
 )
-SELECT = select_struct(tokens, Token).order_by(tokens.c.id)
+SELECT_TOKENS = select_struct(tokens, Token).order_by(tokens.c.id)
 
 
 def by_id(sql: Connection, id: str) -> Token | None:
     """The token with that id."""
-    return next(iter(structs_of(sql, Token, SELECT.where(tokens.c.id == id))), None)
+    return next(iter(structs_of(sql, Token, SELECT_TOKENS.where(tokens.c.id == id))), None)
 
 
 def every(sql: Connection, user: str | None) -> list[Token]:
     """All tokens of a user, or of everybody; the oldest first."""
-    return structs_of(sql, Token, SELECT if user is None else SELECT.where(tokens.c.user == user))
+    return structs_of(
+        sql, Token, SELECT_TOKENS if user is None else SELECT_TOKENS.where(tokens.c.user == user)
+    )
 
 
 def made_by(sql: Connection, id: str) -> list[Token]:
     """The tokens that were made with this one."""
-    return structs_of(sql, Token, SELECT.where(tokens.c.parent == id))
+    return structs_of(sql, Token, SELECT_TOKENS.where(tokens.c.parent == id))
 
 
 def add(tx: Tx, token: Token) -> None:

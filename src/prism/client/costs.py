@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     Day = date | str | None
 
-PATH = "/costs"
+COSTS_PATH = "/costs"
 
 
 class Costs(Noun):
@@ -20,7 +20,7 @@ class Costs(Noun):
 
     def current(self) -> costs.CurrentCosts:
         """What costs money now."""
-        return self._ask("GET", f"{PATH}/current", costs.CurrentCosts)
+        return self._ask("GET", f"{COSTS_PATH}/current", costs.CurrentCosts)
 
     def history(
         self,
@@ -37,7 +37,7 @@ class Costs(Noun):
         """
         parameters = {"start_date": start, "end_date": end, "granularity": granularity}
         parameters |= {"project": project, "group_by": group_by}
-        return self._ask("GET", f"{PATH}/history{query(**parameters)}", costs.CostHistory)
+        return self._ask("GET", f"{COSTS_PATH}/history{query(**parameters)}", costs.CostHistory)
 
     def export(
         self, start: Day = None, end: Day = None, *, project: str | None = None
@@ -54,4 +54,4 @@ class Costs(Noun):
 
 def _export_path(start: Day, end: Day, project: str | None, format: str | None = None) -> str:
     parameters = {"format": format, "start_date": start, "end_date": end, "project": project}
-    return f"{PATH}/export{query(**parameters)}"
+    return f"{COSTS_PATH}/export{query(**parameters)}"

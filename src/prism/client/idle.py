@@ -8,7 +8,7 @@ from prism.client.models import idle
 from prism.client.request import Noun
 from prism.client.wire import query, quoted
 
-PATH = "/idle"
+IDLE_PATH = "/idle"
 
 
 class Idle(Noun):
@@ -16,15 +16,15 @@ class Idle(Noun):
 
     def profiles(self) -> builtins.list[idle.IdleProfile]:
         """Every idle profile."""
-        return self._ask("GET", f"{PATH}/profiles", builtins.list[idle.IdleProfile])
+        return self._ask("GET", f"{IDLE_PATH}/profiles", builtins.list[idle.IdleProfile])
 
     def create_profile(self, profile: idle.NewIdleProfile) -> idle.IdleProfile:
         """Add a profile of one's own."""
-        return self._ask("POST", f"{PATH}/profiles", idle.IdleProfile, profile)
+        return self._ask("POST", f"{IDLE_PATH}/profiles", idle.IdleProfile, profile)
 
     def delete_profile(self, name: str) -> idle.DeletedIdleProfile:
         """Delete a profile that no workspace uses."""
-        return self._ask("DELETE", f"{PATH}/profiles/{quoted(name)}", idle.DeletedIdleProfile)
+        return self._ask("DELETE", f"{IDLE_PATH}/profiles/{quoted(name)}", idle.DeletedIdleProfile)
 
     def configure(
         self, name: str, profile: str, *, enabled: bool = True, minutes: int | None = None
@@ -50,9 +50,9 @@ class Idle(Noun):
 
     def history(self, limit: int = 100) -> builtins.list[idle.IdleAction]:
         """The actions on idle workspaces, the newest first."""
-        path = f"{PATH}/history" + query(limit=limit)
+        path = f"{IDLE_PATH}/history" + query(limit=limit)
         return self._ask("GET", path, builtins.list[idle.IdleAction])
 
 
 def _path(name: str, *verb: str) -> str:
-    return "/".join((PATH, "instances", quoted(name), *verb))
+    return "/".join((IDLE_PATH, "instances", quoted(name), *verb))

@@ -8,7 +8,7 @@ from prism.client.request import Noun
 from prism.client.stream import lines_of
 from prism.client.wire import query, quoted
 
-PATH = "/logs"
+LOGS_PATH = "/logs"
 
 
 class Logs(Noun):
@@ -16,19 +16,19 @@ class Logs(Noun):
 
     def list(self) -> logs.LogSourceList:
         """Every workspace, and whether it has logs."""
-        return self._ask("GET", PATH, logs.LogSourceList)
+        return self._ask("GET", LOGS_PATH, logs.LogSourceList)
 
     def types(self, name: str) -> logs.LogTypeList:
         """The kinds of logs that a workspace has."""
-        return self._ask("GET", f"{PATH}/{quoted(name)}/types", logs.LogTypeList)
+        return self._ask("GET", f"{LOGS_PATH}/{quoted(name)}/types", logs.LogTypeList)
 
     def get(self, name: str, type: logs.LogType = "console", tail: int = 100) -> logs.LogLines:
         """The last lines."""
         return self._ask(
-            "GET", f"{PATH}/{quoted(name)}" + query(type=type, tail=tail), logs.LogLines
+            "GET", f"{LOGS_PATH}/{quoted(name)}" + query(type=type, tail=tail), logs.LogLines
         )
 
     def follow(self, name: str, type: logs.LogType = "console", tail: int = 100) -> Generator[str]:
         """Each line as it comes, until the workspace ends or the daemon stops."""
-        path = f"{PATH}/{quoted(name)}" + query(type=type, tail=tail, follow="true")
+        path = f"{LOGS_PATH}/{quoted(name)}" + query(type=type, tail=tail, follow="true")
         yield from lines_of(self._wire.stream(path, {}, silence=None))

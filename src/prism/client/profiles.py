@@ -12,7 +12,7 @@ from prism.client.wire import quoted
 if TYPE_CHECKING:
     from prism.profiles.providers import Provider
 
-PATH = "/profiles"
+PROFILES_PATH = "/profiles"
 
 
 class Profiles(Noun):
@@ -20,16 +20,16 @@ class Profiles(Noun):
 
     def list(self) -> builtins.list[profiles.ProfileShown]:
         """Every profile."""
-        return self._ask("GET", PATH, builtins.list[profiles.ProfileShown])
+        return self._ask("GET", PROFILES_PATH, builtins.list[profiles.ProfileShown])
 
     def current(self) -> profiles.ProfileShown:
         """The profile that launches use."""
-        return self._ask("GET", f"{PATH}/current", profiles.ProfileShown)
+        return self._ask("GET", f"{PROFILES_PATH}/current", profiles.ProfileShown)
 
     def switch(self, name: str) -> profiles.ProfileShown:
         """Use another profile from now on."""
         body = profiles.SwitchRequest(profile_name=name)
-        return self._ask("POST", f"{PATH}/switch", profiles.ProfileShown, body)
+        return self._ask("POST", f"{PROFILES_PATH}/switch", profiles.ProfileShown, body)
 
     def create(
         self,
@@ -48,7 +48,7 @@ class Profiles(Noun):
             region=region,
             default_project=default_project,
         )
-        return self._ask("POST", PATH, profiles.ProfileShown, trim(body))
+        return self._ask("POST", PROFILES_PATH, profiles.ProfileShown, trim(body))
 
     def update(
         self,
@@ -66,8 +66,8 @@ class Profiles(Noun):
             region=region,
             default_project=default_project,
         )
-        return self._ask("PUT", f"{PATH}/{quoted(name)}", profiles.ProfileShown, body)
+        return self._ask("PUT", f"{PROFILES_PATH}/{quoted(name)}", profiles.ProfileShown, body)
 
     def delete(self, name: str) -> profiles.DeletedProfile:
         """Delete a profile that is not used."""
-        return self._ask("DELETE", f"{PATH}/{quoted(name)}", profiles.DeletedProfile)
+        return self._ask("DELETE", f"{PROFILES_PATH}/{quoted(name)}", profiles.DeletedProfile)

@@ -9,7 +9,7 @@ from prism.client.models import access, budgets, projects
 from prism.client.request import UNSET, Noun, UnsetType, trim
 from prism.client.wire import query, quoted
 
-PATH = "/projects"
+PROJECTS_PATH = "/projects"
 
 
 class Projects(Noun):
@@ -17,11 +17,11 @@ class Projects(Noun):
 
     def list(self) -> builtins.list[projects.ProjectShown]:
         """Every project."""
-        return self._ask("GET", PATH, builtins.list[projects.ProjectShown])
+        return self._ask("GET", PROJECTS_PATH, builtins.list[projects.ProjectShown])
 
     def show(self, name: str) -> projects.ProjectShown:
         """One project, by name or id."""
-        return self._ask("GET", f"{PATH}/{quoted(name)}", projects.ProjectShown)
+        return self._ask("GET", f"{PROJECTS_PATH}/{quoted(name)}", projects.ProjectShown)
 
     def create(
         self,
@@ -38,7 +38,7 @@ class Projects(Noun):
             for email, role in (members or {}).items()
         )
         body = projects.NewProject(name=name, description=description, budget=budget, members=team)
-        return self._ask("POST", PATH, projects.ProjectShown, trim(body), key=key)
+        return self._ask("POST", PROJECTS_PATH, projects.ProjectShown, trim(body), key=key)
 
     def update(
         self,
@@ -50,30 +50,34 @@ class Projects(Noun):
     ) -> projects.ProjectShown:
         """Change the given fields of a project."""
         body = projects.ProjectChange(name=rename, description=description, budget=budget)
-        return self._ask("PUT", f"{PATH}/{quoted(name)}", projects.ProjectShown, body)
+        return self._ask("PUT", f"{PROJECTS_PATH}/{quoted(name)}", projects.ProjectShown, body)
 
     def delete(self, name: str) -> projects.DeletedProject:
         """Delete a project that is not used."""
-        return self._ask("DELETE", f"{PATH}/{quoted(name)}", projects.DeletedProject)
+        return self._ask("DELETE", f"{PROJECTS_PATH}/{quoted(name)}", projects.DeletedProject)
 
     def budget(self, name: str) -> budgets.ProjectBudget:
         """A project's budget, and what was spent on what."""
-        return self._ask("GET", f"{PATH}/{quoted(name)}/budget", budgets.ProjectBudget)
+        return self._ask("GET", f"{PROJECTS_PATH}/{quoted(name)}/budget", budgets.ProjectBudget)
 
     def analysis(self, name: str) -> budgets.CostAnalysis:
         """Where its money goes, and how to spend less."""
-        return self._ask("GET", f"{PATH}/{quoted(name)}/cost-analysis", budgets.CostAnalysis)
+        return self._ask(
+            "GET", f"{PROJECTS_PATH}/{quoted(name)}/cost-analysis", budgets.CostAnalysis
+        )
 
     def forecast(self, name: str) -> budgets.ProjectForecast:
         """When its money runs out at the current rate."""
-        return self._ask("GET", f"{PATH}/{quoted(name)}/forecast", budgets.ProjectForecast)
+        return self._ask(
+            "GET", f"{PROJECTS_PATH}/{quoted(name)}/forecast", budgets.ProjectForecast
+        )
 
     def report(self, name: str, month: str | None = None) -> budgets.MonthlyReport:
         """A report about a month, such as `2026-01`; by default the current one."""
-        path = f"{PATH}/{quoted(name)}/report{query(month=month)}"
+        path = f"{PROJECTS_PATH}/{quoted(name)}/report{query(month=month)}"
         return self._ask("GET", path, budgets.MonthlyReport)
 
     def report_as(self, format: str, name: str, month: str | None = None) -> bytes:
         """The report, as `markdown`, `csv` or `json`."""
-        path = f"{PATH}/{quoted(name)}/report{query(month=month, format=format)}"
+        path = f"{PROJECTS_PATH}/{quoted(name)}/report{query(month=month, format=format)}"
         return self._wire.send("GET", path).content

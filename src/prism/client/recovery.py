@@ -6,7 +6,7 @@ from prism.client.models import recovery
 from prism.client.request import Noun
 from prism.client.wire import quoted
 
-PATH = "/orphans"
+ORPHANS_PATH = "/orphans"
 
 
 class Recoveries(Noun):
@@ -14,16 +14,16 @@ class Recoveries(Noun):
 
     def orphans(self) -> recovery.OrphanList:
         """All orphans, as of the last survey."""
-        return self._ask("GET", PATH, recovery.OrphanList)
+        return self._ask("GET", ORPHANS_PATH, recovery.OrphanList)
 
     def adopt(self, id: str) -> recovery.RecoveredWorkspace:
         """Make a workspace from a machine."""
-        return self._ask("POST", f"{PATH}/{quoted(id)}/adopt", recovery.RecoveredWorkspace)
+        return self._ask("POST", f"{ORPHANS_PATH}/{quoted(id)}/adopt", recovery.RecoveredWorkspace)
 
     def terminate(self, id: str) -> recovery.RecoveredWorkspace:
         """Destroy a machine and its disk."""
         path, body = (
-            f"{PATH}/{quoted(id)}/terminate",
+            f"{ORPHANS_PATH}/{quoted(id)}/terminate",
             recovery.TerminateOrphanRequest(confirm="DELETE"),
         )
         return self._ask("POST", path, recovery.RecoveredWorkspace, body)

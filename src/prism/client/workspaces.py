@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from prism.client.launch_options import LaunchOptions
 
-PATH = "/instances"
+WORKSPACES_PATH = "/instances"
 
 
 class Workspaces(Noun):
@@ -52,7 +52,7 @@ class Workspaces(Noun):
         """Launch a workspace; repeated with the same `key` within 24 h, it launches once."""
         body = _launch(template, name, **options)
         return self._ask(
-            "POST", f"{PATH}/launch", workspaces.LaunchAnswer, body, wait=wait, key=key
+            "POST", f"{WORKSPACES_PATH}/launch", workspaces.LaunchAnswer, body, wait=wait, key=key
         )
 
     def plan(
@@ -60,7 +60,7 @@ class Workspaces(Noun):
     ) -> workspaces.LaunchEstimate:
         """What a launch would make and cost; launches nothing."""
         body = _launch(template, name, **options, dry_run=True)
-        return self._ask("POST", f"{PATH}/launch", workspaces.LaunchEstimate, body)
+        return self._ask("POST", f"{WORKSPACES_PATH}/launch", workspaces.LaunchEstimate, body)
 
     def stop(self, name: str, *, wait: float = 0) -> workspaces.LifecycleAnswer:
         """Stop it, and keep its disk."""
@@ -167,7 +167,7 @@ class Workspaces(Noun):
 
 def listing(**filters: str | None) -> str:
     """The path of a filtered list of workspaces."""
-    return PATH + query(**filters)
+    return WORKSPACES_PATH + query(**filters)
 
 
 def _change(noun: Noun, name: str, verb: str, wait: float) -> workspaces.LifecycleAnswer:
@@ -175,7 +175,7 @@ def _change(noun: Noun, name: str, verb: str, wait: float) -> workspaces.Lifecyc
 
 
 def _path(name: str, *verb: str) -> str:
-    return "/".join((PATH, quoted(name), *verb))
+    return "/".join((WORKSPACES_PATH, quoted(name), *verb))
 
 
 def _launch(template: str, name: str, **fields: Any) -> workspaces.LaunchRequest:

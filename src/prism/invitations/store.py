@@ -57,7 +57,7 @@ mails = Table(
     Column("token", String, nullable=False),
     *leased("invitation_mails"),
 )
-SELECT = select_struct(invitations, Invitation).order_by(invitations.c.id)
+SELECT_INVITATIONS = select_struct(invitations, Invitation).order_by(invitations.c.id)
 
 
 def named(sql: Connection, id: str) -> Invitation:
@@ -69,7 +69,9 @@ def named(sql: Connection, id: str) -> Invitation:
 
 def find(sql: Connection, id: str) -> Invitation | None:
     """The invitation with that id, if there is one."""
-    return next(iter(structs_of(sql, Invitation, SELECT.where(invitations.c.id == id))), None)
+    return next(
+        iter(structs_of(sql, Invitation, SELECT_INVITATIONS.where(invitations.c.id == id))), None
+    )
 
 
 def not_found(id: str) -> InvitationNotFound:
@@ -81,12 +83,14 @@ def not_found(id: str) -> InvitationNotFound:
 
 def of_project(sql: Connection, project: str) -> list[Invitation]:
     """All invitations to a project, the oldest first."""
-    return structs_of(sql, Invitation, SELECT.where(invitations.c.project == project))
+    return structs_of(sql, Invitation, SELECT_INVITATIONS.where(invitations.c.project == project))
 
 
 def of_person(sql: Connection, email: str) -> list[Invitation]:
     """All invitations to a person, the oldest first."""
-    return structs_of(sql, Invitation, SELECT.where(invitations.c.email == email.lower()))
+    return structs_of(
+        sql, Invitation, SELECT_INVITATIONS.where(invitations.c.email == email.lower())
+    )
 
 
 def names(sql: Connection, invitations: list[Invitation]) -> dict[str, str]:

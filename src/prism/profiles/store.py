@@ -36,18 +36,20 @@ active = Table(
     Column("actor", String, primary_key=True),
     Column("profile", String, ForeignKey("profiles.name"), nullable=False, index=True),
 )
-SELECT = select_struct(profiles, Profile)
+SELECT_PROFILES = select_struct(profiles, Profile)
 RECORD_USE = update(profiles).where(profiles.c.name == bindparam("of"))
 
 
 def every(sql: Connection) -> list[Profile]:
     """All profiles, by name."""
-    return structs_of(sql, Profile, SELECT.order_by(profiles.c.name))
+    return structs_of(sql, Profile, SELECT_PROFILES.order_by(profiles.c.name))
 
 
 def named(sql: Connection, name: str) -> Profile | None:
     """The profile of that name."""
-    return next(iter(structs_of(sql, Profile, SELECT.where(profiles.c.name == name))), None)
+    return next(
+        iter(structs_of(sql, Profile, SELECT_PROFILES.where(profiles.c.name == name))), None
+    )
 
 
 def add(tx: Tx, profile: Profile) -> None:

@@ -61,14 +61,16 @@ ended = Table(  # what deleted ones were called: the ledger still names them
     Column("name", String, nullable=False),
     Column("ended_at", Utc, nullable=False),
 )
-SELECT = select_struct(projects, Project)
+SELECT_PROJECTS = select_struct(projects, Project)
 MEMBERS = select_struct(members, Member).order_by(members.c.join_date, members.c.email)
-FOUND = SELECT.where(or_(projects.c.id == bindparam("of"), projects.c.name == bindparam("of")))
+FOUND = SELECT_PROJECTS.where(
+    or_(projects.c.id == bindparam("of"), projects.c.name == bindparam("of"))
+)
 
 
 def every(sql: Connection) -> list[Project]:
     """All projects, the oldest first."""
-    return structs_of(sql, Project, SELECT.order_by(projects.c.id))
+    return structs_of(sql, Project, SELECT_PROJECTS.order_by(projects.c.id))
 
 
 def find(sql: Connection, name: str) -> Project | None:

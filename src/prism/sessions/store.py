@@ -49,7 +49,7 @@ identities = Table(
     Column("first_login", Utc, nullable=False),
     Column("last_login", Utc, nullable=False),
 )
-SELECT = select_struct(sessions, BrowserSession).order_by(
+SELECT_SESSIONS = select_struct(sessions, BrowserSession).order_by(
     sessions.c.last_used.desc(), sessions.c.id
 )
 CODES = select_struct(codes, LoginCode)
@@ -58,12 +58,16 @@ IDENTITIES = select_struct(identities, Identity)
 
 def by_id(sql: Connection, id: str) -> BrowserSession | None:
     """The session with that id."""
-    return next(iter(structs_of(sql, BrowserSession, SELECT.where(sessions.c.id == id))), None)
+    return next(
+        iter(structs_of(sql, BrowserSession, SELECT_SESSIONS.where(sessions.c.id == id))), None
+    )
 
 
 def living(sql: Connection, user: str | None, now: datetime) -> list[BrowserSession]:
     """The sessions of a person, or of everybody, that have not ended; the last used one first."""
-    query = SELECT.where(sessions.c.expires_at > now, sessions.c.last_used > now - IDLE_LIMIT)
+    query = SELECT_SESSIONS.where(
+        sessions.c.expires_at > now, sessions.c.last_used > now - IDLE_LIMIT
+    )
     query = query if user is None else query.where(sessions.c.user == user)
     return structs_of(sql, BrowserSession, query)
 
@@ -106,7 +110,7 @@ def has_login(sql: Connection, login: str) -> bool:
 
 def of_provider(sql: Connection, issuer: str) -> list[BrowserSession]:
     """The sessions that began at a provider."""
-    return structs_of(sql, BrowserSession, SELECT.where(sessions.c.issuer == issuer))
+    return structs_of(sql, BrowserSession, SELECT_SESSIONS.where(sessions.c.issuer == issuer))
 
 
 def identity(sql: Connection, issuer: str, subject: str) -> Identity | None:

@@ -136,12 +136,20 @@ Index("volumes_name", volumes.c.name, volumes.c.owner, unique=True)
 Index("snapshots_name", snapshots.c.name, snapshots.c.owner, unique=True)
 # Statements of each launch and each change of a workspace, built once: building takes longer than
 # executing.
-ZONES = select(volumes.c.zone).join(attachments, volumes.c.id == attachments.c.volume)
-ZONES = ZONES.where(attachments.c.workspace == bindparam("of"), attachments.c.wanted)
-ZONES = ZONES.where(volumes.c.zone.is_not(None)).distinct().order_by(volumes.c.zone)
-ATTACHED = select(attachments.c.workspace, volumes.c.kind, volumes.c.name)
-ATTACHED = ATTACHED.join(volumes, volumes.c.id == attachments.c.volume)
-ATTACHED = ATTACHED.where(attachments.c.attached).order_by(volumes.c.name)
+ZONES = (
+    select(volumes.c.zone)
+    .join(attachments, volumes.c.id == attachments.c.volume)
+    .where(attachments.c.workspace == bindparam("of"), attachments.c.wanted)
+    .where(volumes.c.zone.is_not(None))
+    .distinct()
+    .order_by(volumes.c.zone)
+)
+ATTACHED = (
+    select(attachments.c.workspace, volumes.c.kind, volumes.c.name)
+    .join(volumes, volumes.c.id == attachments.c.volume)
+    .where(attachments.c.attached)
+    .order_by(volumes.c.name)
+)
 ATTACHED_TO = ATTACHED.where(attachments.c.workspace.in_(bindparam("these", expanding=True)))
 # The columns that requests write; the reconciler writes all others that change.
 REQUESTED = frozenset({"verb", "generation", "verify_every", "verify_generation", "holds"})

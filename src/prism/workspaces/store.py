@@ -121,17 +121,17 @@ TEXTS = {
     name: cast(workspaces.c[name], Text).label(name)
     for name in ("resolved_template", "parameters", "failure")
 }
-SELECT = select(*(TEXTS.get(field, workspaces.c[field]) for field in FIELDS))
+SELECT_WORKSPACES = select(*(TEXTS.get(field, workspaces.c[field]) for field in FIELDS))
 LIVE = workspaces.c.ended_at.is_(None)
 # Statements of each launch and each verb, built once: building takes longer than executing.
 TAKEN = select(workspaces.c.owner).where(workspaces.c.name == bindparam("of"), LIVE)
 CALLED = (workspaces.c.name, workspaces.c.machine_id, workspaces.c.expected_id)
 NEWEST_FIRST = (~LIVE, workspaces.c.launched_at.desc(), workspaces.c.id.desc())
-NAMED = SELECT.where(or_(*(column == bindparam("of") for column in CALLED)))
+NAMED = SELECT_WORKSPACES.where(or_(*(column == bindparam("of") for column in CALLED)))
 NAMED = NAMED.order_by(*NEWEST_FIRST)
 FIRST_NAMED = NAMED.limit(2)
-BY_ID = SELECT.where(workspaces.c.id == bindparam("of"))
-BY_IDS = SELECT.where(workspaces.c.id.in_(bindparam("ids", expanding=True)))
+BY_ID = SELECT_WORKSPACES.where(workspaces.c.id == bindparam("of"))
+BY_IDS = SELECT_WORKSPACES.where(workspaces.c.id.in_(bindparam("ids", expanding=True)))
 _PRICED = [workspaces.c[name] for name in PricedKind.__struct_fields__]
 PRICED = select(*_PRICED).where(LIVE).distinct()
 PRICED_SO = select(workspaces.c.id).where(
@@ -240,7 +240,7 @@ def name_taken(name: str) -> NameTaken:
 
 def every(sql: Connection) -> list[Workspace]:
     """All workspaces, in the order of their launch."""
-    return _many(sql, SELECT.order_by(workspaces.c.id))
+    return _many(sql, SELECT_WORKSPACES.order_by(workspaces.c.id))
 
 
 def owners(sql: Connection) -> set[str]:
@@ -333,7 +333,9 @@ def by_ids(sql: Connection, ids: Collection[str]) -> list[Workspace]:
 def on_machines(sql: Connection, machines: Collection[str]) -> list[Workspace]:
     """The living workspaces on these machines."""
     columns = (workspaces.c.machine_id, workspaces.c.expected_id)
-    return _many(sql, SELECT.where(or_(*(column.in_(machines) for column in columns)), LIVE))
+    return _many(
+        sql, SELECT_WORKSPACES.where(or_(*(column.in_(machines) for column in columns)), LIVE)
+    )
 
 
 def change(tx: Tx, before: Workspace, after: Workspace, now: datetime) -> Workspace:
@@ -355,17 +357,17 @@ def change(tx: Tx, before: Workspace, after: Workspace, now: datetime) -> Worksp
 
 def all_in(sql: Connection, project: str) -> list[Workspace]:
     """The workspaces of a project, including those that have ended."""
-    return _many(sql, SELECT.where(workspaces.c.project == project))
+    return _many(sql, SELECT_WORKSPACES.where(workspaces.c.project == project))
 
 
 def living_in(sql: Connection, project: str) -> list[Workspace]:
     """The workspaces of a project that have not ended."""
-    return _many(sql, SELECT.where(workspaces.c.project == project, LIVE))
+    return _many(sql, SELECT_WORKSPACES.where(workspaces.c.project == project, LIVE))
 
 
 def living_at(sql: Connection, location: str) -> list[Workspace]:
     """The workspaces in a location that have not ended."""
-    return _many(sql, SELECT.where(workspaces.c.location == location, LIVE))
+    return _many(sql, SELECT_WORKSPACES.where(workspaces.c.location == location, LIVE))
 
 
 def make_due(tx: Tx, ids: Sequence[str], now: datetime) -> None:
