@@ -17,8 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from prism.copies.destinations import parse
 from prism.copies.model import CopyState, DestinationRefused
 from prism.providers.local.restic.access import RepositoryAccess, no_s3
+from prism.providers.local.restic.failures import RepositoryFailed
+from prism.providers.local.restic.repository import LOCK_PAUSES, Repository
 from prism.providers.local.volumes import snapshot_id
 from prism.storage.model import StorageObserved
 from tests.disks import loop_disk
@@ -379,6 +382,82 @@ def test_a_daemon_killed_at_any_step_leaves_no_half_copy(home, disk, make_home, 
     assert status.added_bytes <= 97_000_000 - max(0, before - 35_000_000)
     folder = make_home("other").fetched(disk, status.remote_id)
     assert facts(folder / "data") == facts(home.data)
+
+
+@pytest.fixture
+def killed_restic(home, disk):
+    """A restic that was killed and is not reaped yet, and its lock on the copies at `disk`."""
+    home.take("snapshot_1")
+    home.copied("snapshot_1", disk)
+    locks = disk / "prism-copies" / "locks"
+    repository = ["--no-cache", "--insecure-no-password", "--repo", str(locks.parent)]
+    argv = ["restic", *repository, "backup", "--stdin"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+    with subprocess.Popen(argv, **pipes) as process:
+        eventually(lambda: any(locks.iterdir()))
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        yield process
+    assert not any(locks.iterdir())
+
+
+def test_the_lock_of_a_killed_copy_is_removed_once_its_process_is_reaped(disk, killed_restic):
+    paused = []
+
+    def pause(seconds):
+        paused.append(seconds)
+        if len(paused) == 2:
+            killed_restic.wait()
+
+    Repository(parse(str(disk)), pause=pause).repair()
+    assert paused == [*LOCK_PAUSES[:2]]
+
+
+def test_a_lock_that_stays_is_named(disk, killed_restic):
+    repository = Repository(parse(str(disk)), pause=lambda _: None)
+    with pytest.raises(RepositoryFailed) as refused:
+        repository.repair()
+    assert refused.value.failure.code == "DESTINATION_LOCKED"
+    assert f"by PID {killed_restic.pid} on {socket.gethostname()}" in str(refused.value)
+    killed_restic.wait()
+    repository.unlock()
+
+
+# It logs each command. One that makes a copy gives others a second, in which they must not run.
+NOTING_RESTIC = """#!/bin/sh
+[ "$1" != version ] || exec {restic} "$@"
+case $* in
+    *" backup "*)
+        echo begin >>{log}
+        for _ in 1 2 3 4 5 6 7 8 9 10; do
+            [ "$(tail -n 1 {log})" = begin ] && sleep 0.1
+        done
+        {restic} "$@"; code=$?
+        echo end >>{log}
+        exit $code ;;
+esac
+echo other >>{log}
+exec {restic} "$@"
+"""
+
+
+def test_copies_to_one_destination_are_made_one_after_the_other(home, disk, monkeypatch, tmp_path):
+    log, program = tmp_path / "log", tmp_path / "bin" / "restic"
+    program.parent.mkdir()
+    program.write_text(NOTING_RESTIC.format(log=log, restic=shutil.which("restic")))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    orders = []
+    for number in range(2):
+        home.take(f"snapshot_{number}")
+        orders.append(home.order(f"snapshot_{number}", disk, schedule="schedule_1", keep=1))
+    for order in orders:
+        home.volumes.copies.begin(order)
+    ended = [home.ended(order) for order in orders]
+    assert [status.trouble for status in ended] == [None, None]
+    words = log.read_text().split()
+    begun = [at for at, word in enumerate(words) if word == "begin"]
+    assert [words[at + 1] for at in begun] == ["end", "end"], "nothing else ran meanwhile"
 
 
 def test_a_cancelled_copy_stops_and_is_not_listed(home, disk):

@@ -110,7 +110,9 @@ def failure_of(code: int, output: str, destination: CopyDestination) -> StorageF
         )
     if code == LOCKED_EXIT_CODE:
         return StorageFailure(
-            "DESTINATION_LOCKED", f"Another computer is changing the copies at {where}. Try later"
+            "DESTINATION_LOCKED",
+            f"Another program or computer is using the copies at {where}. Try later"
+            f"{_with(messages)}",
         )
     if code == NO_REPOSITORY:
         return StorageFailure("NO_COPIES_THERE", f"There are no copies at {where}")

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -22,6 +23,7 @@ from prism.agent.protocol import ArchiveAnswer
 from prism.copies.destinations import REPOSITORY, CopyDestination, DestinationKind
 from prism.copies.model import CopyLabel, RemoteCopy
 from prism.providers.local.restic.failures import (
+    LOCKED_EXIT_CODE,
     NO_REPOSITORY,
     NO_SESSION,
     NOT_INSTALLED,
@@ -38,6 +40,7 @@ RESTIC_VARIABLES = (
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
 )
 MAX_ATTEMPTS = 5  # to hear from ssh why there is no session
+LOCK_PAUSES = (0.5, 1, 2, 4, 8, 15)  # seconds; a killed restic holds its lock until it is reaped
 SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15"
 MAX_OUTPUT, MAX_ERRORS = 1 << 26, 1 << 16  # bytes
 Progress = Callable[[int, int], object]
@@ -63,7 +66,8 @@ class Added(NamedTuple):
 class Repository:
     """The copies at one destination. Methods raise `RepositoryFailed`.
 
-    `started` gets each process, to end it.
+    `started` gets each process, to end it. `pause` waits some seconds before a lock is asked for
+    again.
     """
 
     def __init__(
@@ -72,8 +76,9 @@ class Repository:
         password_file: str = "",
         s3: S3Access | None = None,
         started: Callable[[subprocess.Popen[bytes]], object] = lambda _: None,
+        pause: Callable[[float], object] = time.sleep,
     ) -> None:
-        self._destination, self._started = destination, started
+        self._destination, self._started, self._pause = destination, started, pause
         self._environment = _environment(s3)
         self._options = ["--repo", _address(destination, s3), "--no-cache"]
         if password_file:
@@ -180,8 +185,25 @@ class Repository:
     ) -> list[Any]:
         """The JSON documents that a command printed; statuses become progress.
 
-        restic may end before it has passed on what ssh said. Then it is asked again, because
-        without a session nothing was done.
+        It waits some time for the locks of others. One whose process was killed a moment ago
+        counts as alive for restic until that process is reaped, which takes longer beside load.
+        """
+        for seconds in LOCK_PAUSES:
+            try:
+                return self._run_with_session(*words, folder=folder, progress=progress)
+            except _ExitedWith as ended:
+                if ended.code != LOCKED_EXIT_CODE:
+                    raise
+            self._pause(seconds)
+            self.unlock()
+        return self._run_with_session(*words, folder=folder, progress=progress)
+
+    def _run_with_session(
+        self, *words: str, folder: Path | None, progress: Progress | None
+    ) -> list[Any]:
+        """Run a command; restic may end before it has passed on what ssh said.
+
+        Then it is asked again, because without a session nothing was done.
         """
         for _ in range(MAX_ATTEMPTS - 1):
             try:
@@ -191,9 +213,7 @@ class Repository:
                     raise
         return self._run_once(*words, folder=folder, progress=progress)
 
-    def _run_once(
-        self, *words: str, folder: Path | None = None, progress: Progress | None = None
-    ) -> list[Any]:
+    def _run_once(self, *words: str, folder: Path | None, progress: Progress | None) -> list[Any]:
         documents: list[Any] = []
         with self._opened(*words, folder=folder) as running:
             for line in _lines_of(running):

@@ -59,6 +59,8 @@ class SnapshotCopies:
     def __init__(self, snapshots: Path, checks: SnapshotChecks, access: RepositoryAccess) -> None:
         self._snapshots, self._checks, self._access = snapshots, checks, access
         self._lock, self._turn = threading.Lock(), threading.Semaphore(MAX_COPIES_AT_ONCE)
+        # The end of a copy may remove others, which restic refuses while one is being made there.
+        self._destinations: dict[str, threading.Lock] = {}
         self._statuses: dict[str, CopyStatus] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._unwanted: set[str] = set()
@@ -121,8 +123,10 @@ class SnapshotCopies:
     # ------------------------------------------------------------ in the thread
     def _carry_out(self, order: CopyOrder) -> None:
         failure: StorageFailure | None = UNEXPECTED
+        with self._lock:
+            destination = self._destinations.setdefault(order.destination, threading.Lock())
         try:
-            with self._turn:
+            with destination, self._turn:
                 failure = self._attempt(order)
         finally:
             self._note_end(order, failure)
