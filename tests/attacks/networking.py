@@ -120,7 +120,14 @@ def _findings(user, home, cache):
         report = json.loads(not_none(owner.stdout).readline() or "{}")
         if report:
             stranger = [text.format(STRANGER) for text in LENT]
-            dial = [*stranger, "env", python_for_all(), "-c", DIAL, f"127.0.0.1:{report['port']}"]
+            dial = [
+                *stranger,
+                "env",
+                python_for_all("python3"),
+                "-c",
+                DIAL,
+                f"127.0.0.1:{report['port']}",
+            ]
             done = subprocess.run(dial, capture_output=True, text=True)
             report["stranger"] = done.stdout.split() or done.stderr
         more, _ = owner.communicate("go on\n")

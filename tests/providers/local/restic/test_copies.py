@@ -392,8 +392,7 @@ def killed_restic(home, disk):
     locks = disk / "prism-copies" / "locks"
     repository = ["--no-cache", "--insecure-no-password", "--repo", str(locks.parent)]
     argv = ["restic", *repository, "backup", "--stdin"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
-    with subprocess.Popen(argv, **pipes) as process:
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         eventually(lambda: any(locks.iterdir()))
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
