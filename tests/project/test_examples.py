@@ -6,13 +6,13 @@ with the reasons.
 """
 
 import re
-import subprocess
 
 import pytest
 
 from tests.daemons import BIN
 from tests.optional import not_none
 from tests.project.home import Home
+from tests.project.shell import Shell
 from tests.project.tree import ROOT, refuse
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -89,39 +89,6 @@ def runs_here(command):
     """Whether the test can run a command."""
     asked_for = command.startswith(RUN_ANYWAY)
     return asked_for or not (command in ENDLESS or any(word in f"{command} " for word in NOT_HERE))
-
-
-class Shell:
-    """Runs the lines of a page in one home."""
-
-    def __init__(self, home, folder):
-        self.home, self.folder = home, folder
-        self.path = f"{BIN}:{home.environ['PATH']}"
-
-    def run(self, line):
-        """The exit code and the output."""
-        environ = self.home.environ | {"PATH": self.path, "HOME": str(self.folder)}
-        done = subprocess.run(
-            ["bash", "-c", self.with_ids(line)],
-            cwd=self.folder,
-            env=environ,
-            input="",
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    def with_ids(self, line):
-        """The line, with ids of this home in the place of the ids of the examples."""
-        if "alloc_" not in line:
-            return line
-        listed = self.home.cli_json("allocation", "list", "nsf")["allocations"]
-        parts = [entry["id"] for entry in listed]
-        for number, id in enumerate(parts, 1):
-            line = re.sub(rf"\balloc_{number}\b", id, line)
-        return line
 
 
 MINE = "prism launch plain-shell mine"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from shlex import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -73,6 +74,7 @@ from prism.workspaces.plan import (
 from prism.workspaces.rollback import snapshot_for_launch
 from prism.workspaces.template_again import TemplateReader
 
+NAMED = 5  # workspaces in a refusal
 LAUNCHED_WITHOUT = (
     "it was launched without hibernation, as with `--no-hibernation`, which cannot be changed"
 )
@@ -403,10 +405,12 @@ class WorkspaceService:
 
     def use_of_project(self, tx: Tx, project: Project) -> ProjectUse | None:
         """Implements `ProjectDependent`: a project stays while it has workspaces."""
-        if not (count := store.listed_in(tx.sql, project.id)):
+        if not (names := store.names_in(tx.sql, project.id)):
             return None
-        hint = "Look at them with `prism workspace list`"
-        return ProjectUse(f"{count} workspaces belong to it", hint)
+        word = "workspaces belong" if len(names) > 1 else "workspace belongs"
+        reason = f"{len(names)} {word} to it: {', '.join(names[:NAMED])}"
+        hint = f"Terminate what you do not need: `prism list --project {quote(project.name)}`"
+        return ProjectUse(reason + ", …" * (len(names) > NAMED), hint)
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
         """Implements `ProjectDependent`: show the new name in the project's workspaces."""

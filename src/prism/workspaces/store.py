@@ -314,10 +314,10 @@ def not_found(name: str) -> WorkspaceNotFound:
     )
 
 
-def listed_in(sql: Connection, project: str) -> int:
-    """How many workspaces of a project are listed."""
-    query = select(func.count()).where(workspaces.c.project == project)
-    return sql.execute(query).scalar_one()
+def names_in(sql: Connection, project: str) -> list[str]:
+    """The names of a project's workspaces that are not terminated."""
+    query = select(workspaces.c.name).where(workspaces.c.project == project)
+    return [*sql.scalars(query.where(LIVE).order_by(workspaces.c.name))]
 
 
 def by_id(sql: Connection, id: str) -> Workspace:
