@@ -70,12 +70,12 @@ def test_requests_of_the_developers_tutorial_are_answered(tmp_path):
             assert shell.run("prism launch plain-shell job")[0] == 0
             port = json.loads((home.folder / "daemon.lock").read_text())["port"]
             for command in commands:
-                here = command.replace("localhost:8947", f"localhost:{port}")
+                sent = command.replace("localhost:8947", f"localhost:{port}")
                 if command.startswith(ENDLESS):
-                    here = here.replace(ENDLESS, f"{ENDLESS} --max-time 2")
-                    assert shell.run(here)[0] == 28, command  # the time is over, not the stream
+                    sent = sent.replace(ENDLESS, f"{ENDLESS} --max-time 2")
+                    assert shell.run(sent)[0] == 28, command  # the time is over, not the stream
                 else:
-                    code, output = shell.run(here.replace("curl", "curl --fail-with-body -sS"))
+                    code, output = shell.run(sent.replace("curl", "curl --fail-with-body -sS"))
                     assert code == 0, output
             assert home.client.workspaces.get("job").state in ("stopping", "stopped")
             assert shell.run("prism terminate job --yes")[0] == 0
