@@ -58,6 +58,18 @@ def test_a_full_name_means_the_same_to_everybody_who_may_see_it(lab):
     assert lab("admin", "POST", "instances/mine--member/stop").status_code == 200
 
 
+def test_a_permanent_id_means_one_workspace_for_whoever_may_see_it(lab):
+    rows = {row["owner"]: row["workspace"] for row in lab("operator", "GET", "instances").json()}
+    ids = {caller: rows[f"{caller}@x.org"] for caller in ("member", "admin", "outside")}
+    for caller in ("member", "admin", "operator"):
+        assert owner_of(lab, caller, ids["member"]) == "member@x.org"
+    assert lab("admin", "POST", f"instances/{ids['member']}/stop").status_code == 200
+    failed(lab("member", "GET", f"instances/{ids['outside']}"), 404, "INSTANCE_NOT_FOUND")
+    failed(lab("member", "POST", f"instances/{ids['admin']}/stop"), 403, "PERMISSION_DENIED")
+    taken = lab("member", "POST", "instances/launch", json={"template": ML, "name": ids["admin"]})
+    assert taken.status_code == 422, "no name looks like an id"
+
+
 def test_several_visible_workspaces_of_others_are_an_error_that_names_them(lab):
     answer = lab("owner", "GET", "instances/mine")
     failed(answer, 409, "AMBIGUOUS_NAME")

@@ -78,10 +78,10 @@ def seed_costs(home: Home, project: str, dollars: Sequence[int]) -> None:
         db.execute("DELETE FROM days")  # they are computed again
 
 
-def seed_idle_history(home: Home, name: str) -> None:
-    """Records, while no daemon runs, that a workspace was hibernated half an hour ago."""
+def seed_idle_history(home: Home, name: str, workspace: str = "past") -> None:
+    """Records that a workspace, by name and id, was hibernated half an hour ago."""
     at = time.strftime("%Y-%m-%d %H:%M:%S.000000", time.gmtime(time.time() - HOUR / 2))
-    row = ("past", name, "hibernate", at, 75 * 60, "gpu", None, "the GPU did nothing")
+    row = (workspace, name, "hibernate", at, 75 * 60, "gpu", None, "the GPU did nothing")
     with closing(sqlite3.connect(home.folder / "state.db")) as db, db:
         db.execute(
             "INSERT INTO idle_history (workspace, instance_name, action, trigger_time, seconds, "

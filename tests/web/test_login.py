@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from prism.kit.cookies import SESSION_COOKIE
 from tests.project.home import Home
+from tests.web.conftest import seed_idle_history
 
 MEMBER = "bob@example.org"
 PAGES: tuple[str, ...] = (
@@ -161,7 +162,50 @@ def test_two_people_have_a_workspace_of_the_same_name(browsing, team_home):
     browser.shot("shared-name")
     states = {each.full_name: each.state for each in client.list() if each.name == "pair"}
     assert states == {"pair--ada": "running", "pair--bob": "stopped"}
-    for name in states:
+    page.get_by_role("tab", name="Events").click()
+    expect(page.get_by_role("row").filter(has_text="bob@example.org").first).to_be_visible()
+    client.terminate("pair--bob", wait=300)
+    client.terminate("pair--ada", wait=300)
+
+
+def test_open_dialog_means_the_workspace_it_was_opened_for(browsing, team_home):
+    """Also when the name that it shows has come to mean one's own workspace meanwhile."""
+    client = team_home.client.workspaces
+    browser, theirs = browsing(team_home, own=True), browsing(team_home, own=True)
+    log_in(theirs)
+    launch = theirs.open("/launch?template=plain-shell&name=twin")
+    launch.get_by_role("button", name="Launch twin").click()
+    expect(launch.get_by_role("tab", name="Terminal")).to_be_visible()
+    log_in(browser, "ada@example.org")
+    page = browser.open("/workspaces/twin")
+    page.get_by_role("button", name=re.compile("twin")).first.click()
+    page.get_by_role("menuitem", name="Terminate").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("twin")
+    client.launch("Plain Shell", "twin", project="reef", wait=300)
+    dialog.get_by_role("button", name="Terminate").click()
+    expect(launch.get_by_text("Terminated", exact=True).first).to_be_visible()
+    states = {each.full_name: each.state for each in client.list() if each.name == "twin"}
+    assert states["twin--ada"] == "running"
+    client.terminate("twin--ada", wait=300)
+
+
+def test_list_of_idle_workspaces_leads_to_the_workspace_of_the_row(browsing, team_home):
+    client = team_home.client.workspaces
+    browser, theirs = browsing(team_home, own=True), browsing(team_home, own=True)
+    client.launch("Plain Shell", "idler", project="reef", wait=300)
+    log_in(theirs)
+    launch = theirs.open("/launch?template=plain-shell&name=idler")
+    launch.get_by_role("button", name="Launch idler").click()
+    expect(launch.get_by_role("tab", name="Terminal")).to_be_visible()
+    rows = {each.full_name: each.workspace for each in client.list() if each.name == "idler"}
+    seed_idle_history(team_home, "idler", rows["idler--bob"])
+    log_in(browser, "ada@example.org")
+    page = browser.open("/idle")
+    page.get_by_role("link", name="idler--bob", exact=True).click()
+    page.wait_for_url(f"{browser.base}/workspaces/idler--bob?tab=activity")
+    expect(page.get_by_role("heading", level=1, name="idler--bob")).to_be_visible()
+    for name in rows:
         client.terminate(name, wait=300)
 
 

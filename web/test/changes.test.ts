@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Instance } from '../src/api/client';
-import { changeOf, isShared, merged, patched, unambiguous, unique } from '../src/live/changes';
+import { changeOf, merged, patched, unambiguous, unique } from '../src/live/changes';
 import { type LiveEvent, parseEvent } from '../src/live/events';
 
 const event = (name: string, data: Record<string, unknown> = {}): LiveEvent => ({
@@ -10,22 +10,22 @@ const event = (name: string, data: Record<string, unknown> = {}): LiveEvent => (
   at: '2026-01-01T00:00:00Z',
   actor: 'ada',
   subject: 'mine',
-  data,
+  data: { workspace: 'ws_1', ...data },
 });
 const workspace = (name: string, state: Instance['state'] = 'running') =>
-  ({ name, state, stage: null, progress: 0 }) as Instance;
+  ({ name, workspace: `ws_${name}`, state, stage: null, progress: 0 }) as Instance;
 
 describe('changes by an event', () => {
   it('a state change patches the workspace and marks its connection as stale', () => {
     const change = changeOf(
-      event('instance_state_changed', { state: 'hibernated', failure: null, workspace: 'x' }),
+      event('instance_state_changed', { state: 'hibernated', failure: null }),
     );
     expect(change.patch).toEqual({
-      name: 'mine',
+      id: 'ws_1',
       fields: { state: 'hibernated', failure: null },
     });
-    expect(change.instance).toBe('mine');
-    expect(change.stale).toContainEqual(['connection', 'mine']);
+    expect(change.instance).toBe('ws_1');
+    expect(change.stale).toContainEqual(['connection', 'ws_1']);
   });
 
   it('a progress event sets stage and progress, also a stage of null', () => {
@@ -58,10 +58,10 @@ describe('changes by an event', () => {
 
   it('a workspace that sleeps or runs again has other files, and another address', () => {
     const { stale } = changeOf(event('instance_state_changed', { state: 'running' }));
-    expect(stale).toContainEqual(['files', 'mine']);
+    expect(stale).toContainEqual(['files', 'ws_1']);
     expect(changeOf(event('instance_progress', { stage: null })).stale).toContainEqual([
       'connection',
-      'mine',
+      'ws_1',
     ]);
   });
 
@@ -79,10 +79,10 @@ describe('changes by an event', () => {
     expect(ran).toEqual(expect.arrayContaining([['copy-schedules'], ['copies'], ['status']]));
   });
 
-  it('an attached or detached volume marks the files of its workspace as stale', () => {
+  it('an attached or detached volume marks files as stale', () => {
     for (const name of ['volume_attached', 'volume_detached']) {
       const change = changeOf(event(name, { instance: 'theirs' }));
-      expect(change.stale).toContainEqual(['files', 'theirs']);
+      expect(change.stale).toContainEqual(['files']);
       expect(change.stale).toContainEqual(['volumes']);
     }
   });
@@ -102,13 +102,13 @@ describe('changes by an event', () => {
 describe('the list of workspaces', () => {
   it('is the same object if nothing in it changed', () => {
     const list = [workspace('other')];
-    expect(patched(list, 'mine', { state: 'stopped' })).toBe(list);
-    expect(merged(list, 'mine', null)).toBe(list);
+    expect(patched(list, 'ws_mine', { state: 'stopped' })).toBe(list);
+    expect(merged(list, 'ws_mine', null)).toBe(list);
   });
 
-  it('is patched at the living workspace of two with the same name', () => {
-    const list = [workspace('mine', 'terminated'), workspace('mine')];
-    const states = patched(list, 'mine', { state: 'stopped' }).map((it) => it.state);
+  it('is patched at the workspace of that id, also of two with the same name', () => {
+    const list = [{ ...workspace('mine', 'terminated'), workspace: 'ws_0' }, workspace('mine')];
+    const states = patched(list, 'ws_mine', { state: 'stopped' }).map((it) => it.state);
     expect(states).toEqual(['terminated', 'stopped']);
   });
 
@@ -126,8 +126,6 @@ describe('the list of workspaces', () => {
     const names = unique([own, foreign, other]).map((it) => it.name);
     expect(names).toEqual(['mine--ada', 'mine--bob', 'other']);
     expect(unique([own, { ...own, state: 'terminated' }])).toEqual([own]);
-    expect(isShared([own, foreign, other], 'mine')).toBe(true);
-    expect(isShared([own, other], 'mine')).toBe(false);
     const volumes = [{ name: 'data' }, { name: 'data', full_name: 'data--bob' }];
     expect(unambiguous(volumes).map((it) => it.name)).toEqual(['data', 'data--bob']);
   });
@@ -135,14 +133,14 @@ describe('the list of workspaces', () => {
   it('appends a new workspace, replaces a known one in place, and drops a deleted one', () => {
     const list = [workspace('a'), workspace('mine', 'terminated'), workspace('z')];
     const names = (all: readonly Instance[]) => all.map((it) => `${it.name} ${it.state}`);
-    expect(names(merged(list, 'new', workspace('new')))).toEqual([
+    expect(names(merged(list, 'ws_new', workspace('new')))).toEqual([
       'a running',
       'mine terminated',
       'z running',
       'new running',
     ]);
-    expect(names(merged(list, 'mine', workspace('mine')))[1]).toBe('mine running');
-    expect(names(merged(list, 'mine', null))).toEqual(['a running', 'z running']);
+    expect(names(merged(list, 'ws_mine', workspace('mine')))[1]).toBe('mine running');
+    expect(names(merged(list, 'ws_mine', null))).toEqual(['a running', 'z running']);
   });
 });
 

@@ -72,7 +72,7 @@ describe('notebooks', () => {
 
 describe('an upload', () => {
   const file = new Blob([new Uint8Array(9 * MEGABYTE)]);
-  const order = { name: 'mine', path: 'a b', file, replace: false };
+  const order = { workspace: 'mine', path: 'a b', file, replace: false };
   const answer = (status: number, body: object) => new Response(JSON.stringify(body), { status });
   const run = (answers: (Response | Error)[]) => {
     const asked: string[] = [];

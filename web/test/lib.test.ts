@@ -21,6 +21,7 @@ vi.stubGlobal('location', { origin: 'http://localhost:8947' });
 const NOW = Date.UTC(2026, 0, 31, 12);
 const workspace = (more: Partial<Instance> = {}): Instance => ({
   name: 'mine',
+  workspace: 'ws_1',
   id: 'local-1',
   state: 'running',
   public_ip: null,

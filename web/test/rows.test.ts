@@ -5,7 +5,8 @@ import { sorted } from '../src/features/workspaces/filters';
 import { NO_ROWS, rowKeys } from '../src/features/workspaces/rowKeys';
 import { LiveRows } from '../src/live/rows';
 
-const row = (name: string, more: Partial<Instance> = {}) => ({ name, ...more }) as Instance;
+const row = (name: string, more: Partial<Instance> = {}) =>
+  ({ name, workspace: name, ...more }) as Instance;
 
 describe('the keys of rows', () => {
   const first = rowKeys(NO_ROWS, ['a', 'b', 'c'], false);

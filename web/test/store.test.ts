@@ -18,10 +18,10 @@ const event = (name: string, data: Record<string, unknown> = {}): LiveEvent => (
   at: '2026-01-01T00:00:00Z',
   actor: 'ada',
   subject: 'mine',
-  data,
+  data: { workspace: 'ws_1', ...data },
 });
 const workspace = (state: Instance['state'], type = 'small') =>
-  ({ name: 'mine', state, instance_type: type }) as Instance;
+  ({ name: 'mine', workspace: 'ws_1', state, instance_type: type }) as Instance;
 const KEY = queries.instances.queryKey;
 
 describe('the live store', () => {
@@ -101,37 +101,31 @@ describe('the live store', () => {
     expect(shown()).toEqual(['stopped']);
   });
 
-  it('reads the list if several people have a workspace of that name', async () => {
-    const list = new QueryObserver(client, {
-      queryKey: KEY,
-      queryFn: pending,
-      staleTime: Infinity,
-    });
+  it('changes the workspace of the event, whoever else has one of that name', async () => {
     const rows = ['ada', 'bob'].map((who) => ({
       ...workspace('running'),
+      workspace: `ws_${who}`,
       full_name: `mine--${who}`,
     }));
     client.setQueryData(KEY, rows);
-    list.subscribe(() => undefined);
-    store.apply([event('instance_state_changed', { state: 'stopped' })]);
-    expect(shown()).toEqual(['running', 'running']); // whose it was is not known
+    store.apply([event('instance_state_changed', { workspace: 'ws_bob', state: 'stopped' })]);
+    expect(shown()).toEqual(['running', 'stopped']);
     await vi.advanceTimersByTimeAsync(100);
-    await answer(0, [rows[0], { ...rows[1], state: 'stopped' }]);
+    expect(vi.mocked(api.GET).mock.lastCall?.[1]).toEqual({ params: { path: { name: 'ws_bob' } } });
+    await answer(0, { data: { ...rows[1], state: 'stopped' } });
     expect(shown()).toEqual(['running', 'stopped']);
   });
 
-  it('reads the list if somebody launches a workspace beside those of others', async () => {
-    const list = new QueryObserver(client, {
-      queryKey: KEY,
-      queryFn: pending,
-      staleTime: Infinity,
-    });
+  it('appends what somebody launches under a name that is taken', async () => {
     const own = { ...workspace('running'), full_name: 'mine--ada' };
     client.setQueryData(KEY, [own]);
-    list.subscribe(() => undefined);
-    store.apply([event('instance_asked', { verb: 'launch', state: 'launching' })]);
+    store.apply([
+      event('instance_asked', { workspace: 'ws_2', verb: 'launch', state: 'launching' }),
+    ]);
     await vi.advanceTimersByTimeAsync(100);
-    await answer(0, [own, { ...workspace('launching'), full_name: 'mine--bob' }]);
+    await answer(0, {
+      data: { ...workspace('launching'), workspace: 'ws_2', full_name: 'mine--bob' },
+    });
     expect(shown()).toEqual(['running', 'launching']);
   });
 

@@ -312,7 +312,8 @@ def _location_checks(wiring: Wiring) -> dict[str, Callable[[str], None]]:
     """By the kind of a resource: what raises if no daemon serves its home."""
 
     def workspace(name: str) -> None:
-        wiring.homes.refuse(wiring.read_model.pages.named(name).workspace.location, name)
+        row = wiring.read_model.pages.named(name).workspace
+        wiring.homes.refuse(row.location, row.name)
 
     def stored(kind: type[storage_rows.T], name: str) -> None:
         with wiring.db.read() as sql:

@@ -170,6 +170,7 @@ class IdleAction(Struct, frozen=True, kw_only=True):
     profile: str
     estimated_savings: float | None
     note: str | None = None
+    workspace: str
 
 
 class TriggeredAction(Struct, frozen=True, kw_only=True):

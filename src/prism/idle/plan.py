@@ -154,6 +154,7 @@ def past_action(triggered: TriggeredAction, now: datetime) -> IdleAction:
         profile=triggered.profile,
         estimated_savings=None if saved is None else amount(saved),
         note=triggered.note,
+        workspace=triggered.workspace,
     )
 
 

@@ -80,11 +80,11 @@ class Index(Struct, frozen=True):
 
 def entry(workspace: Workspace, state: WorkspaceState, full_name: str | None = None) -> IndexEntry:
     """The index entry of a workspace in this state."""
-    names = (workspace.name, full_name, workspace.machine_id, workspace.expected_id)
+    ids = (workspace.id, workspace.machine_id, workspace.expected_id)
     templates = (workspace.template, workspace.resolved_template.slug)
     projects = (workspace.project, workspace.project_name)
     groups = _groups(state.value, workspace.owner, templates, projects)
-    return IndexEntry(workspace.id, frozenset(filter(None, names)), groups)
+    return IndexEntry(workspace.id, frozenset(filter(None, (workspace.name, full_name, *ids))), groups)
 
 
 @lru_cache(maxsize=4096)

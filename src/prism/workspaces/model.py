@@ -407,10 +407,12 @@ class Instance(Struct, frozen=True, kw_only=True):
     """Its machine in words: the type; on this computer the limits that the type stands for."""
     full_name: str | UnsetType = UNSET
     """The name that means the same to everybody on a shared daemon, such as `mine--ada`."""
+    workspace: str
+    """Its permanent id, as events have it; requests take it in place of the name."""
 
 
 class LaunchAnswer(Struct, frozen=True, kw_only=True):
-    """The answer to a launch; the id is null until a provider has given one."""
+    """The answer to a launch; `instance_id` is null until a provider has given one."""
 
     name: str
     instance_id: str | None
@@ -420,6 +422,7 @@ class LaunchAnswer(Struct, frozen=True, kw_only=True):
     launch_progress: int
     notes: tuple[str, ...] = ()
     failure: WorkspaceFailure | None = None
+    workspace: str
 
 
 class CapEstimate(Struct, frozen=True, kw_only=True):

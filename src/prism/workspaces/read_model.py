@@ -92,7 +92,7 @@ class EncodedPages(Struct, frozen=True, dict=True):
         return sum(len(self.index.groups.get(("state", state.value), ())) for state in states)
 
     def named(self, name: str) -> CachedWorkspace:
-        """The workspace that a name, a full name or an instance id means to the caller.
+        """The workspace that a name, a full name or an id means to the caller.
 
         The last terminated one if there is no other.
         """

@@ -125,7 +125,7 @@ SELECT_WORKSPACES = select(*(TEXTS.get(field, workspaces.c[field]) for field in 
 LIVE = workspaces.c.ended_at.is_(None)
 # Statements of each launch and each verb, built once: building takes longer than executing.
 TAKEN = select(workspaces.c.owner).where(workspaces.c.name == bindparam("of"), LIVE)
-CALLED = (workspaces.c.name, workspaces.c.machine_id, workspaces.c.expected_id)
+CALLED = tuple(workspaces.c[key] for key in ("name", "id", "machine_id", "expected_id"))
 NEWEST_FIRST = (~LIVE, workspaces.c.launched_at.desc(), workspaces.c.id.desc())
 NAMED = SELECT_WORKSPACES.where(or_(*(column == bindparam("of") for column in CALLED)))
 NAMED = NAMED.order_by(*NEWEST_FIRST)
@@ -272,7 +272,7 @@ def living_of(sql: Connection, profile: str) -> int:
 
 
 def named(sql: Connection, name: str) -> Workspace:
-    """The workspace that a name, a full name or an instance id means to the caller.
+    """The workspace that a name, a full name or an id means to the caller.
 
     A terminated one only if there is no other.
     """

@@ -34,6 +34,7 @@ def instance(
     """A workspace as lists show it; `spend` is its cost at the last settlement."""
     return Instance(
         name=workspace.name,
+        workspace=workspace.id,
         id=workspace.machine_id or workspace.expected_id,
         state=state_of(workspace),
         public_ip=workspace.public_ip,
@@ -99,6 +100,7 @@ def launched(workspace: Workspace, ready_at: datetime, notes: tuple[str, ...]) -
     """The answer to a launch."""
     return LaunchAnswer(
         name=workspace.name,
+        workspace=workspace.id,
         instance_id=workspace.machine_id or workspace.expected_id,
         state=state_of(workspace),
         estimated_ready_time=ready_at,

@@ -31,6 +31,7 @@ async function tokenOf(id: string): Promise<string> {
   return token;
 }
 
+/** Everything that is done. A workspace is meant by its id, a volume or a snapshot by its name. */
 export const actions = {
   launch: async (order: Schemas['LaunchRequest']) =>
     // A launch that is not a dry run is answered 201.

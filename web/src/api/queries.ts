@@ -18,9 +18,9 @@ async function audit(query: AuditQuery): Promise<readonly Schemas['AuditEntry'][
 const of = (project: string) => ({ params: { path: { project_id: project } } });
 
 /** At most so many bytes of a file, and whether that is all of it. */
-async function beginning(name: string, path: string, most: number, signal: AbortSignal) {
+async function beginning(workspace: string, path: string, most: number, signal: AbortSignal) {
   const headers = { Range: `bytes=0-${most - 1}` };
-  const answer = await fetch(contentAt(name, path), { headers, signal }).catch(() => null);
+  const answer = await fetch(contentAt(workspace, path), { headers, signal }).catch(() => null);
   if (answer === null) throw new Unreachable();
   if (answer.status === 416) return { content: new Uint8Array(), whole: true };
   if (!answer.ok) throw errorOf(answer.status, await answer.json().catch(() => null));
@@ -29,7 +29,10 @@ async function beginning(name: string, path: string, most: number, signal: Abort
   return { content, whole: content.length >= size };
 }
 
-/** Everything that pages read. Nothing is asked for twice: events say what is out of date. */
+/**
+ * Everything that pages read. Nothing is asked for twice: events say what is out of date.
+ * What belongs to one workspace is read by its id: several people may have one of that name.
+ */
 export const queries = {
   status: queryOptions({
     queryKey: ['status'],
@@ -75,38 +78,47 @@ export const queries = {
         )) as Schemas['LaunchEstimate'];
       },
     }),
-  connection: (name: string) =>
+  connection: (workspace: string) =>
     queryOptions({
-      queryKey: ['connection', name],
-      queryFn: () =>
-        data(api.GET('/api/v1/instances/{name}/connect', { params: { path: { name } } })),
-    }),
-  ports: (name: string) =>
-    queryOptions({
-      queryKey: ['ports', name],
-      queryFn: () =>
-        data(api.GET('/api/v1/instances/{name}/ports', { params: { path: { name } } })),
-    }),
-  /** Below the key of `idle`, so that the same events make it out of date. */
-  hibernation: (name: string) =>
-    queryOptions({
-      queryKey: ['idle', name, 'hibernation'],
+      queryKey: ['connection', workspace],
       queryFn: () =>
         data(
-          api.GET('/api/v1/instances/{name}/hibernation-status', { params: { path: { name } } }),
+          api.GET('/api/v1/instances/{name}/connect', { params: { path: { name: workspace } } }),
         ),
     }),
-  idle: (name: string) =>
+  ports: (workspace: string) =>
     queryOptions({
-      queryKey: ['idle', name],
-      queryFn: () => data(api.GET('/api/v1/idle/instances/{name}', { params: { path: { name } } })),
+      queryKey: ['ports', workspace],
+      queryFn: () =>
+        data(api.GET('/api/v1/instances/{name}/ports', { params: { path: { name: workspace } } })),
+    }),
+  /** Below the key of `idle`, so that the same events make it out of date. */
+  hibernation: (workspace: string) =>
+    queryOptions({
+      queryKey: ['idle', workspace, 'hibernation'],
+      queryFn: () =>
+        data(
+          api.GET('/api/v1/instances/{name}/hibernation-status', {
+            params: { path: { name: workspace } },
+          }),
+        ),
+    }),
+  idle: (workspace: string) =>
+    queryOptions({
+      queryKey: ['idle', workspace],
+      queryFn: () =>
+        data(api.GET('/api/v1/idle/instances/{name}', { params: { path: { name: workspace } } })),
     }),
   /** The last 24 hours; below the key of `idle`, so that the same events make it out of date. */
-  activity: (name: string) =>
+  activity: (workspace: string) =>
     queryOptions({
-      queryKey: ['idle', name, 'activity'],
+      queryKey: ['idle', workspace, 'activity'],
       queryFn: () =>
-        data(api.GET('/api/v1/idle/instances/{name}/activity', { params: { path: { name } } })),
+        data(
+          api.GET('/api/v1/idle/instances/{name}/activity', {
+            params: { path: { name: workspace } },
+          }),
+        ),
     }),
   idleProfiles: queryOptions({
     queryKey: ['idle-profiles'],
@@ -173,9 +185,9 @@ export const queries = {
     queryFn: () => data(api.GET('/api/v1/costs/current')),
   }),
   /** When a launch should be ready, as it was answered; null where this page did not launch it. */
-  readyAt: (name: string) =>
+  readyAt: (workspace: string) =>
     queryOptions({
-      queryKey: ['ready-at', name],
+      queryKey: ['ready-at', workspace],
       staleTime: 'static',
       queryFn: () => Promise.resolve<string | null>(null),
     }),
@@ -209,11 +221,13 @@ export const queries = {
     queryKey: ['profiles', 'current'],
     queryFn: () => data(api.GET('/api/v1/profiles/current')),
   }),
-  logTypes: (name: string) =>
+  logTypes: (workspace: string) =>
     queryOptions({
-      queryKey: ['log-types', name],
+      queryKey: ['log-types', workspace],
       queryFn: () =>
-        data(api.GET('/api/v1/logs/{instance}/types', { params: { path: { instance: name } } })),
+        data(
+          api.GET('/api/v1/logs/{instance}/types', { params: { path: { instance: workspace } } }),
+        ),
     }),
   /** Of one project, or of everything; divided into groups, or not. */
   history: (
@@ -261,22 +275,22 @@ export const queries = {
     queryKey: ['idle-history'],
     queryFn: () => data(api.GET('/api/v1/idle/history')),
   }),
-  files: (name: string, path: string) =>
+  files: (workspace: string, path: string) =>
     queryOptions({
-      queryKey: ['files', name, path],
+      queryKey: ['files', workspace, path],
       queryFn: () =>
         data(
           api.GET('/api/v1/instances/{name}/files', {
-            params: { path: { name }, query: { path, limit: 2000 } },
+            params: { path: { name: workspace }, query: { path, limit: 2000 } },
           }),
         ),
     }),
   /** The first bytes of a file, as many as a preview shows. */
-  fileStart: (name: string, path: string, large: boolean) =>
+  fileStart: (workspace: string, path: string, large: boolean) =>
     queryOptions({
-      queryKey: ['files', name, path, 'start'],
+      queryKey: ['files', workspace, path, 'start'],
       gcTime: 0,
-      queryFn: ({ signal }) => beginning(name, path, large ? IMAGE_SHOWN : TEXT_SHOWN, signal),
+      queryFn: ({ signal }) => beginning(workspace, path, large ? IMAGE_SHOWN : TEXT_SHOWN, signal),
     }),
   /** The journal by a filter, given as JSON so that equal filters are one query. */
   audit: (filter: string) =>
@@ -285,9 +299,17 @@ export const queries = {
       queryFn: () => audit({ limit: 200, ...(JSON.parse(filter) as AuditQuery) }),
       placeholderData: (before: readonly Schemas['AuditEntry'][] | undefined) => before,
     }),
-  events: (subject?: string) =>
+  /** What happened lately: to everything, or to one workspace. */
+  events: (workspace?: string) =>
     queryOptions({
-      queryKey: ['audit', subject ?? null],
-      queryFn: () => audit({ limit: 100, ...(subject === undefined ? {} : { subject }) }),
+      queryKey: ['audit', workspace ?? null],
+      queryFn: () =>
+        workspace === undefined
+          ? audit({ limit: 100 })
+          : data(
+              api.GET('/api/v1/instances/{name}/events', {
+                params: { path: { name: workspace }, query: { limit: 100 } },
+              }),
+            ),
     }),
 } as const;

@@ -49,7 +49,7 @@ export default function Palette({ close }: { readonly close: () => void }) {
       label: t.palette.actions,
       options: living.flatMap((it) =>
         LIFECYCLE.filter((verb) => allows(it, verb)).map((verb) => ({
-          value: `${verb} ${it.name}`,
+          value: `${verb} ${it.workspace}`,
           label: t.palette.verb(verb, it.name),
         })),
       ),
@@ -67,8 +67,12 @@ export default function Palette({ close }: { readonly close: () => void }) {
   const choose = (value: string) => {
     const [word = '', object = ''] = value.split(/ (.*)/);
     const verb = LIFECYCLE.find((it) => it === word);
-    if (verb !== undefined) void run(verb, [object]);
-    else if (word === 'go' && object !== '') void navigate(object);
+    if (verb !== undefined) {
+      void run(
+        verb,
+        living.filter((it) => it.workspace === object),
+      );
+    } else if (word === 'go' && object !== '') void navigate(object);
     else return;
     close();
   };

@@ -67,7 +67,7 @@ export function trail(path: string, home: string): { text: string; path: string 
 }
 
 /** Where a file's content is. */
-export function contentAt(name: string, path: string): string {
+export function contentAt(workspace: string, path: string): string {
   const query = new URLSearchParams({ path });
-  return `/api/v1/instances/${encodeURIComponent(name)}/files/content?${query}`;
+  return `/api/v1/instances/${encodeURIComponent(workspace)}/files/content?${query}`;
 }

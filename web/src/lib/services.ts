@@ -51,8 +51,8 @@ export function useAccess(instance: Instance): {
   readonly refetch: () => unknown;
 } {
   const enabled = instance.state === 'running';
-  const connection = useQuery({ ...queries.connection(instance.name), enabled });
-  const ports = useQuery({ ...queries.ports(instance.name), enabled });
+  const connection = useQuery({ ...queries.connection(instance.workspace), enabled });
+  const ports = useQuery({ ...queries.ports(instance.workspace), enabled });
   const known = enabled && connection.data !== undefined && ports.data !== undefined;
   return {
     data: known

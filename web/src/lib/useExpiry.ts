@@ -11,18 +11,18 @@ export function useExpiry(): (list: readonly Instance[], expiry: Expiry) => Prom
   const each = useEach();
   return useCallback(
     async (list: readonly Instance[], expiry: Expiry) => {
-      const before = new Map(list.map((it) => [it.name, it.expires_at]));
-      const back = (name: string): Expiry => {
-        const at = before.get(name) ?? null;
+      const before = new Map(list.map((it) => [it.workspace, it.expires_at]));
+      const back = (workspace: string): Expiry => {
+        const at = before.get(workspace) ?? null;
         return at === null ? { hours: null } : { expires_at: at };
       };
-      const task = (id: string, wanted: (name: string) => Expiry): Task => {
+      const task = (id: string, wanted: (workspace: string) => Expiry): Task => {
         const after = new Map<string, string | null>();
         return {
           id,
-          act: async (name) => {
-            await actions.setExpiry(name, wanted(name));
-            after.set(name, (await actions.show(name)).expires_at);
+          act: async ({ name, workspace }) => {
+            await actions.setExpiry(workspace, wanted(workspace));
+            after.set(name, (await actions.show(workspace)).expires_at);
           },
           done: (done) => {
             const times = new Set(done.map((name) => after.get(name) ?? null));
@@ -33,8 +33,7 @@ export function useExpiry(): (list: readonly Instance[], expiry: Expiry) => Prom
           cannot: t.expiry.cannot,
         };
       };
-      const names = list.map((it) => it.name);
-      await each(names, {
+      await each(list, {
         ...task('expiry', () => expiry),
         undo: (done) => void each(done, task('expiry back', back)),
       });

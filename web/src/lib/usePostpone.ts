@@ -19,9 +19,9 @@ export function usePostpone(): Readonly<Record<'expiring' | 'idle', Postponement
   const { notify, failed } = useNotify();
   const setExpiry = useExpiry();
   return useMemo(() => {
-    const keepAwake = async ({ name }: Instance) => {
+    const keepAwake = async ({ name, workspace }: Instance) => {
       try {
-        await actions.keepAwake(name, MINUTES);
+        await actions.keepAwake(workspace, MINUTES);
         notify({ type: 'success', header: t.idle.kept(name, MINUTES) });
       } catch (error) {
         failed(t.idle.notKept(name), error as Error);

@@ -3,9 +3,9 @@ import type { LiveEvent } from './events';
 
 /** What an event changes at once, and what it makes out of date. */
 export interface Change {
-  /** Fields of the workspace with that name, known from the event itself. */
-  readonly patch?: { readonly name: string; readonly fields: Partial<Instance> };
-  /** A workspace to ask for again. */
+  /** Fields of the workspace with that id, known from the event itself. */
+  readonly patch?: { readonly id: string; readonly fields: Partial<Instance> };
+  /** The id of a workspace to ask for again. */
   readonly instance?: string;
   /** Keys of queries to ask for again, where somebody looks at them. */
   readonly stale: readonly (readonly string[])[];
@@ -21,6 +21,7 @@ const WITHOUT_COST: ReadonlySet<string> = new Set([
   'instance_progress',
   'instance_updated',
 ]);
+const OF_WORKSPACES = /^(instance_|idle_(?!profile_)|hibernation_triggered$)/;
 const PAID = /^(instance|volume|snapshot(?!_copy))_/;
 const IN_A_HOME: ReadonlySet<string> = new Set(['volume_attached', 'volume_detached']);
 const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] = [
@@ -43,25 +44,21 @@ const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] =
 /** What an event means for what is on the screen. */
 export function changeOf(event: LiveEvent): Change {
   if (event.event === 'resync') return { stale: [], everything: true };
-  const name = event.subject;
+  const { workspace } = event.data;
+  const id = typeof workspace === 'string' ? workspace : undefined;
   const stale: (readonly string[])[] = [['audit'], ...pricedBy(event)];
-  if (event.event === 'instance_files_changed') return { stale: [...stale, ['files', name]] };
-  if (event.event.startsWith('instance_')) {
-    if (OF_STATES.has(event.event)) stale.push(['status'], ['log-types', name], ['files', name]);
-    stale.push(['connection', name], ['ports', name], ['idle', name]);
+  if (event.event === 'hibernation_triggered') stale.push(['idle-history']);
+  if (id !== undefined && OF_WORKSPACES.test(event.event)) {
+    if (event.event === 'instance_files_changed') return { stale: [...stale, ['files', id]] };
+    if (OF_STATES.has(event.event)) stale.push(['status'], ['log-types', id], ['files', id]);
+    if (event.event.startsWith('instance_')) stale.push(['connection', id], ['ports', id]);
+    stale.push(['idle', id]);
     const fields = fieldsOf(event);
     return fields === null
-      ? { instance: name, stale }
-      : { patch: { name, fields }, instance: name, stale };
+      ? { instance: id, stale }
+      : { patch: { id, fields }, instance: id, stale };
   }
-  if (event.event.startsWith('idle_') && !event.event.startsWith('idle_profile_')) {
-    return { instance: name, stale: [...stale, ['idle', name]] };
-  }
-  if (event.event === 'hibernation_triggered') {
-    return { instance: name, stale: [...stale, ['idle', name], ['idle-history']] };
-  }
-  const workspace = event.data['instance'];
-  if (IN_A_HOME.has(event.event) && typeof workspace === 'string') stale.push(['files', workspace]);
+  if (IN_A_HOME.has(event.event)) stale.push(['files']); // it has the name of the workspace only
   for (const [prefix, keys] of PREFIXES) {
     if (event.event.startsWith(prefix)) stale.push(...keys);
   }
@@ -95,30 +92,22 @@ function fieldsOf({ event, data }: LiveEvent): Partial<Instance> | null {
 /** The list with some fields of one workspace changed; the same list where it is not in it. */
 export function patched(
   list: readonly Instance[],
-  name: string,
+  id: string,
   fields: Partial<Instance>,
 ): readonly Instance[] {
-  const at = living(list, name);
-  if (at < 0) return list;
-  return list.map((it, index) => (index === at ? { ...it, ...fields } : it));
+  if (!list.some((it) => it.workspace === id)) return list;
+  return list.map((it) => (it.workspace === id ? { ...it, ...fields } : it));
 }
 
 /** The list with the newest look at one workspace; a new one is put at the end, as the API does. */
 export function merged(
   list: readonly Instance[],
-  name: string,
+  id: string,
   newest: Instance | null,
 ): readonly Instance[] {
-  const others = list.filter((it) => it.name !== name);
-  if (newest === null) return others.length === list.length ? list : others;
-  if (others.length === list.length) return [...list, newest];
-  let placed = false;
-  return list.flatMap((it) => {
-    if (it.name !== name) return [it];
-    if (placed) return []; // an older one of that name, terminated before
-    placed = true;
-    return [newest];
-  });
+  const isKnown = list.some((it) => it.workspace === id);
+  if (newest === null) return isKnown ? list.filter((it) => it.workspace !== id) : list;
+  return isKnown ? list.map((it) => (it.workspace === id ? newest : it)) : [...list, newest];
 }
 
 /** One workspace of each name: the living one, else the one that was terminated last. */
@@ -144,11 +133,6 @@ export function unambiguous<T extends Named>(
   return rows.map((it) => (shared.has(it.name) ? { ...it, name: fullName(it) } : it));
 }
 
-/** Whether several people have a workspace of that name, so that it does not say which is meant. */
-export function isShared(list: readonly Instance[], name: string): boolean {
-  return new Set(list.filter((it) => it.name === name).map(fullName)).size > 1;
-}
-
 interface Named {
   readonly name: string;
   readonly full_name?: string;
@@ -156,9 +140,4 @@ interface Named {
 
 function fullName({ name, full_name }: Named): string {
   return full_name ?? name;
-}
-
-function living(list: readonly Instance[], name: string): number {
-  const at = list.findIndex((it) => it.name === name && it.state !== 'terminated');
-  return at >= 0 ? at : list.findIndex((it) => it.name === name);
 }

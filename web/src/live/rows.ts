@@ -11,24 +11,24 @@ export class LiveRows {
   /** Take the newest list, and notify the cells whose workspace is another object in it. */
   show(list: readonly Instance[]): void {
     const before = this.#rows;
-    this.#rows = new Map(list.map((it) => [it.name, it]));
-    for (const [name, listeners] of this.#followers) {
-      if (before.get(name) !== this.#rows.get(name)) for (const listener of listeners) listener();
+    this.#rows = new Map(list.map((it) => [it.workspace, it]));
+    for (const [id, listeners] of this.#followers) {
+      if (before.get(id) !== this.#rows.get(id)) for (const listener of listeners) listener();
     }
   }
 
-  /** The workspace with that name, as the newest list has it. */
-  get(name: string): Instance | undefined {
-    return this.#rows.get(name);
+  /** The workspace with that id, as the newest list has it. */
+  get(id: string): Instance | undefined {
+    return this.#rows.get(id);
   }
 
   /** Calls `changed` at each change of the workspace, until the returned function is called. */
-  follow(name: string, changed: () => void): () => void {
-    const listeners = this.#followers.get(name) ?? new Set();
-    this.#followers.set(name, listeners.add(changed));
+  follow(id: string, changed: () => void): () => void {
+    const listeners = this.#followers.get(id) ?? new Set();
+    this.#followers.set(id, listeners.add(changed));
     return () => {
       listeners.delete(changed);
-      if (listeners.size === 0) this.#followers.delete(name);
+      if (listeners.size === 0) this.#followers.delete(id);
     };
   }
 }

@@ -3,7 +3,7 @@ import type { Query, QueryClient } from '@tanstack/react-query';
 import { api, data, type Instance } from '../api/client';
 import { ApiError } from '../api/errors';
 import { queries } from '../api/queries';
-import { changeOf, isShared, merged, patched } from './changes';
+import { changeOf, merged, patched } from './changes';
 import type { LiveEvent } from './events';
 
 const KEY = queries.instances.queryKey;
@@ -13,7 +13,7 @@ const MANY = 12; // more workspaces than this are read as a list
 /** Applies events to what was read before; everything on the screen is derived from that. */
 export class LiveStore {
   readonly #client: QueryClient;
-  /** The workspaces to read again. */
+  /** The ids of the workspaces to read again. */
   readonly #instances = new Set<string>();
   /** The workspaces that are being read, with what events have said since. */
   readonly #reading = new Map<string, Partial<Instance>>();
@@ -34,15 +34,9 @@ export class LiveStore {
         this.refresh();
         return;
       }
-      const shared = instance !== undefined && list !== undefined && isShared(list, instance);
-      if (shared || isLaunchBesideOthers(list, event)) {
-        for (const key of [KEY, ...stale.map((key) => key.slice(0, 1))])
-          this.#stale.set(key.join('\0'), key);
-        continue;
-      }
       if (patch !== undefined) {
-        if (list !== undefined) list = patched(list, patch.name, patch.fields);
-        Object.assign(this.#reading.get(patch.name) ?? {}, patch.fields);
+        if (list !== undefined) list = patched(list, patch.id, patch.fields);
+        Object.assign(this.#reading.get(patch.id) ?? {}, patch.fields);
       }
       if (instance !== undefined) this.#instances.add(instance);
       for (const key of stale) this.#stale.set(key.join('\0'), key);
@@ -85,45 +79,39 @@ export class LiveStore {
       void this.#client.invalidateQueries({ queryKey });
     }
     if (this.#client.isFetching({ queryKey: KEY, exact: true }) > 0) return false;
-    const names = [...this.#instances].filter((name) => !this.#reading.has(name));
-    for (const name of names) this.#instances.delete(name);
+    const ids = [...this.#instances].filter((id) => !this.#reading.has(id));
+    for (const id of ids) this.#instances.delete(id);
     const complete = this.#stale.size === 0 && this.#instances.size === 0;
     if (this.#client.getQueryData(KEY) === undefined) return complete;
-    if (names.length > MANY) {
+    if (ids.length > MANY) {
       void this.#client.invalidateQueries({ queryKey: KEY, exact: true });
-    } else if (names.length > 0) void this.#readEach(names);
+    } else if (ids.length > 0) void this.#readEach(ids);
     return complete;
   }
 
-  async #readEach(names: readonly string[]): Promise<void> {
-    for (const name of names) this.#reading.set(name, {});
-    const answers = await Promise.all(names.map(async (name) => [name, await read(name)] as const));
+  async #readEach(ids: readonly string[]): Promise<void> {
+    for (const id of ids) this.#reading.set(id, {});
+    const answers = await Promise.all(ids.map(async (id) => [id, await read(id)] as const));
     this.#client.setQueryData(KEY, (list: Instance[] | undefined) => {
       if (list === undefined) return undefined;
       let next: readonly Instance[] = list;
-      for (const [name, instance] of answers) {
+      for (const [id, instance] of answers) {
         if (instance === undefined) continue;
-        next = merged(next, name, instance && { ...instance, ...this.#reading.get(name) });
+        next = merged(next, id, instance && { ...instance, ...this.#reading.get(id) });
       }
       return [...next];
     });
-    for (const [name, instance] of answers) {
-      this.#reading.delete(name);
-      if (instance === undefined) this.#instances.add(name);
+    for (const [id, instance] of answers) {
+      this.#reading.delete(id);
+      if (instance === undefined) this.#instances.add(id);
     }
   }
 }
 
-/** Whether a workspace begins that may have the name of somebody else's. */
-function isLaunchBesideOthers(list: readonly Instance[] | undefined, event: LiveEvent): boolean {
-  const isLaunch = event.event === 'instance_asked' && event.data['verb'] === 'launch';
-  return isLaunch && list !== undefined && list.some((it) => it.full_name !== undefined);
-}
-
 /** The workspace as it is now, null if there is none, undefined if the daemon did not answer. */
-async function read(name: string): Promise<Instance | null | undefined> {
+async function read(id: string): Promise<Instance | null | undefined> {
   try {
-    return await data(api.GET('/api/v1/instances/{name}', { params: { path: { name } } }));
+    return await data(api.GET('/api/v1/instances/{name}', { params: { path: { name: id } } }));
   } catch (error) {
     return error instanceof ApiError && error.status === 404 ? null : undefined;
   }

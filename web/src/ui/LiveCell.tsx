@@ -21,7 +21,10 @@ export function LiveCell({
   readonly draw: (instance: Instance) => ReactNode;
 }) {
   const rows = useContext(Rows);
-  const { name } = instance;
-  const follow = useCallback((changed: () => void) => rows.follow(name, changed), [rows, name]);
-  return draw(useSyncExternalStore(follow, () => rows.get(name)) ?? instance);
+  const { workspace } = instance;
+  const follow = useCallback(
+    (changed: () => void) => rows.follow(workspace, changed),
+    [rows, workspace],
+  );
+  return draw(useSyncExternalStore(follow, () => rows.get(workspace)) ?? instance);
 }

@@ -7,19 +7,20 @@ import type { Schemas } from '../../api/client';
 import { queries } from '../../api/queries';
 import { t } from '../../strings';
 import { ErrorAlert } from '../../ui/ErrorAlert';
-import { PageLink } from '../../ui/PageLink';
+import { WorkspaceLink } from '../workspaces/WorkspaceLink';
 import { RelativeTime } from '../../ui/RelativeTime';
 import { WrappedText } from '../../ui/WrappedText';
 
 /** What happened lately, to one thing or to everything. */
 export function EventList({
-  subject,
+  workspace,
   rows = 50,
 }: {
-  readonly subject?: string;
+  /** The id of the workspace whose events are listed; without one, those of everything. */
+  readonly workspace?: string;
   readonly rows?: number;
 }) {
-  const { data: list, error, refetch } = useQuery(queries.events(subject));
+  const { data: list, error, refetch } = useQuery(queries.events(workspace));
   if (error !== null && list === undefined)
     return <ErrorAlert error={error} retry={() => void refetch()} />;
   return (
@@ -28,7 +29,7 @@ export function EventList({
       header={<Header variant="h2">{t.events.title}</Header>}
       loading={list === undefined}
       loadingText={t.loading(t.events.title)}
-      items={shown(list ?? [], subject).slice(0, rows)}
+      items={shown(list ?? [], workspace).slice(0, rows)}
       trackBy="id"
       contentDensity="compact"
       empty={<Box color="text-body-secondary">{t.events.none}</Box>}
@@ -40,7 +41,7 @@ export function EventList({
           isRowHeader: true,
           cell: (it) => t.events.sentence(it.event, it.data),
         },
-        ...(subject === undefined
+        ...(workspace === undefined
           ? [
               {
                 id: 'subject',
@@ -49,7 +50,7 @@ export function EventList({
                 cell: (it: Schemas['AuditEntry']) =>
                   it.event.startsWith('instance_') ? (
                     <WrappedText>
-                      <PageLink href={`/workspaces/${it.subject}`}>{it.subject}</PageLink>
+                      <WorkspaceLink id={it.data['workspace']} name={it.subject} />
                     </WrappedText>
                   ) : (
                     <WrappedText>{it.subject}</WrappedText>
@@ -66,7 +67,7 @@ export function EventList({
 /** Of a workspace everything; in the list of all, not each step of each launch. */
 function shown(
   list: readonly Schemas['AuditEntry'][],
-  subject: string | undefined,
+  workspace: string | undefined,
 ): readonly Schemas['AuditEntry'][] {
-  return subject === undefined ? list.filter((it) => it.event !== 'instance_progress') : list;
+  return workspace === undefined ? list.filter((it) => it.event !== 'instance_progress') : list;
 }

@@ -12,12 +12,12 @@ const SHOWN = 10; // names; of more it says how many
 
 /** Asks before files are destroyed; for folders, whose content is not seen here, by a name. */
 export function DeleteFilesDialog({
-  name,
+  workspace,
   folder,
   entries,
   close,
 }: {
-  readonly name: string;
+  readonly workspace: string;
   readonly folder: string;
   readonly entries: readonly FileEntry[];
   readonly close: () => void;
@@ -27,7 +27,7 @@ export function DeleteFilesDialog({
   const ready = deep === undefined || typed === deep.name;
   const remove = async () => {
     for (const it of entries) {
-      await actions.removeFile(name, join(folder, it.name), it.kind === 'folder');
+      await actions.removeFile(workspace, join(folder, it.name), it.kind === 'folder');
     }
   };
   return (

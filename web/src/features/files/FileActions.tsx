@@ -9,17 +9,17 @@ import { NameDialog } from '../../ui/NameDialog';
 
 /** What can be done with one file or folder. */
 export function FileActions({
-  name,
+  workspace,
   folder,
   entry,
 }: {
-  readonly name: string;
+  readonly workspace: string;
   readonly folder: string;
   readonly entry: FileEntry;
 }) {
   const [dialog, setDialog] = useState<string | null>(null);
   const path = join(folder, entry.name);
-  const download = { id: 'download', text: t.files.download, href: contentAt(name, path) };
+  const download = { id: 'download', text: t.files.download, href: contentAt(workspace, path) };
   return (
     <>
       <ButtonDropdown
@@ -43,12 +43,12 @@ export function FileActions({
           button={t.files.rename}
           value={path}
           close={() => setDialog(null)}
-          act={(word) => actions.renameFile(name, path, word)}
+          act={(word) => actions.renameFile(workspace, path, word)}
         />
       )}
       {dialog === 'remove' && (
         <DeleteFilesDialog
-          name={name}
+          workspace={workspace}
           folder={folder}
           entries={[entry]}
           close={() => setDialog(null)}

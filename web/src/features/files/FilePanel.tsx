@@ -18,12 +18,12 @@ const WITHOUT_FILES: ReadonlySet<Instance['state']> = new Set(['terminating', 't
 
 /** The files in the home of a workspace; files that are dropped here are uploaded. */
 export function FilePanel({ instance }: { readonly instance: Instance }) {
-  const { name, state } = instance;
+  const { workspace, state } = instance;
   const [search, change] = useSearch();
   const path = search.get('path') ?? '';
   const shown = search.get('preview');
-  const query = useQuery({ ...queries.files(name, path), enabled: !WITHOUT_FILES.has(state) });
-  const uploads = useUploads(name);
+  const query = useQuery({ ...queries.files(workspace, path), enabled: !WITHOUT_FILES.has(state) });
+  const uploads = useUploads(workspace);
   const [over, setOver] = useState(false);
   if (WITHOUT_FILES.has(state)) return <Container>{t.files.gone}</Container>;
   const drop = (event: DragEvent) => {
@@ -47,7 +47,7 @@ export function FilePanel({ instance }: { readonly instance: Instance }) {
         <Loaded query={query} what={t.workspace.tab.files}>
           {(listing) => (
             <FileTable
-              name={name}
+              instance={instance}
               listing={listing}
               open={(next) => change({ path: next || null, preview: null })}
               preview={(file) => change({ preview: file })}
@@ -58,7 +58,7 @@ export function FilePanel({ instance }: { readonly instance: Instance }) {
         </Loaded>
       </SpaceBetween>
       {shown !== null && (
-        <FilePreview name={name} path={shown} close={() => change({ preview: null })} />
+        <FilePreview workspace={workspace} path={shown} close={() => change({ preview: null })} />
       )}
     </div>
   );

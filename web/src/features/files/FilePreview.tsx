@@ -14,16 +14,16 @@ import { NotebookCells } from './NotebookCells';
 
 /** The beginning of a text, an image, or a notebook; nothing of it is run. */
 export function FilePreview({
-  name,
+  workspace,
   path,
   close,
 }: {
-  readonly name: string;
+  readonly workspace: string;
   readonly path: string;
   readonly close: () => void;
 }) {
   const kind = previewKind(path);
-  const query = useQuery(queries.fileStart(name, path, kind !== 'text'));
+  const query = useQuery(queries.fileStart(workspace, path, kind !== 'text'));
   const title = path.split('/').at(-1) ?? path;
   return (
     <Modal
@@ -35,7 +35,7 @@ export function FilePreview({
       footer={
         <Box float="right">
           <SpaceBetween direction="horizontal" size="xs">
-            <Button iconName="download" href={contentAt(name, path)}>
+            <Button iconName="download" href={contentAt(workspace, path)}>
               {t.files.download}
             </Button>
             <Button variant="primary" onClick={close}>

@@ -10,7 +10,7 @@ import Table from '@cloudscape-design/components/table';
 import { useRef, useState } from 'react';
 
 import { actions } from '../../api/actions';
-import type { Schemas } from '../../api/client';
+import type { Instance, Schemas } from '../../api/client';
 import { filesOf } from '../../lib/equivalents';
 import { bytes, contentAt, type FileEntry, inOrder, join, trail } from '../../lib/files';
 import { t } from '../../strings';
@@ -24,14 +24,14 @@ const ICONS = { folder: 'folder', file: 'file', link: 'share', other: 'status-st
 
 /** One folder of a workspace. */
 export function FileTable({
-  name,
+  instance,
   listing,
   open,
   preview,
   upload,
   reload,
 }: {
-  readonly name: string;
+  readonly instance: Instance;
   readonly listing: Schemas['FolderListing'];
   readonly open: (path: string) => void;
   readonly preview: (path: string) => void;
@@ -39,6 +39,7 @@ export function FileTable({
   readonly reload: () => void;
 }) {
   const { path, entries, truncated } = listing;
+  const { name, workspace } = instance;
   const [chosen, setChosen] = useState<readonly FileEntry[]>([]);
   const [dialog, setDialog] = useState<'folder' | 'remove' | null>(null);
   const input = useRef<HTMLInputElement>(null);
@@ -49,7 +50,9 @@ export function FileTable({
     return (
       <Link
         href={
-          it.kind === 'file' ? contentAt(name, at) : `?tab=files&path=${encodeURIComponent(at)}`
+          it.kind === 'file'
+            ? contentAt(workspace, at)
+            : `?tab=files&path=${encodeURIComponent(at)}`
         }
         onFollow={(event) => {
           event.preventDefault();
@@ -155,7 +158,7 @@ export function FileTable({
           {
             id: 'actions',
             header: t.workspaces.actions,
-            cell: (it) => <FileActions name={name} folder={path} entry={it} />,
+            cell: (it) => <FileActions workspace={workspace} folder={path} entry={it} />,
           },
         ]}
       />
@@ -165,12 +168,12 @@ export function FileTable({
           label={t.fields.name}
           button={t.files.make}
           close={() => setDialog(null)}
-          act={(word) => actions.makeFolder(name, join(path, word))}
+          act={(word) => actions.makeFolder(workspace, join(path, word))}
         />
       )}
       {dialog === 'remove' && (
         <DeleteFilesDialog
-          name={name}
+          workspace={workspace}
           folder={path}
           entries={selected}
           close={() => setDialog(null)}

@@ -6,7 +6,7 @@ const TRIES = 5;
 const REST = 1000; // milliseconds before a piece is sent again, times how often it was tried
 
 export interface Upload {
-  readonly name: string;
+  readonly workspace: string;
   readonly path: string;
   readonly file: Blob;
   readonly replace: boolean;
@@ -38,7 +38,7 @@ export async function upload(
     const query = new URLSearchParams({ offset: `${offset}`, size: `${size}` });
     if (it.replace) query.set('replace', 'true');
     const piece = it.file.slice(offset, offset + PIECE);
-    const url = `${contentAt(it.name, it.path)}&${query}`;
+    const url = `${contentAt(it.workspace, it.path)}&${query}`;
     const answer = await sending(url, piece, signal).catch((error: unknown) => {
       if (signal.aborted) throw error;
       return null;

@@ -20,7 +20,7 @@ export interface Uploads {
 }
 
 /** Sends files to a workspace, one after the other, for as long as the page is open. */
-export function useUploads(name: string): Uploads {
+export function useUploads(workspace: string): Uploads {
   const [list, setList] = useState<readonly Sending[]>([]);
   const aborts = useRef(new Map<number, AbortController>());
   const last = useRef(0);
@@ -43,7 +43,9 @@ export function useUploads(name: string): Uploads {
       queue.current = queue.current.then(async () => {
         try {
           abort.signal.throwIfAborted();
-          await upload({ name, path, file, replace }, abort.signal, (sent) => put(id, { sent }));
+          await upload({ workspace, path, file, replace }, abort.signal, (sent) =>
+            put(id, { sent }),
+          );
           put(id, null);
         } catch (error) {
           put(id, abort.signal.aborted ? null : { error: error as Error });
@@ -52,7 +54,7 @@ export function useUploads(name: string): Uploads {
         }
       });
     },
-    [name, put],
+    [workspace, put],
   );
   return {
     list,

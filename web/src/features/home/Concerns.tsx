@@ -24,7 +24,7 @@ export function Concerns({ list }: { readonly list: readonly Instance[] }) {
   return (
     <SpaceBetween size="xs">
       {concerns.slice(0, SHOWN).map(({ instance, why }) => {
-        const { name, failure, expires_at: expires } = instance;
+        const { name, workspace, failure, expires_at: expires } = instance;
         const texts = {
           failed: failure?.message ?? '',
           expiring: expires === null ? '' : t.concerns.expires(relative(expires, now)),
@@ -32,7 +32,7 @@ export function Concerns({ list }: { readonly list: readonly Instance[] }) {
         };
         return (
           <Alert
-            key={name}
+            key={workspace}
             type={why === 'failed' ? 'error' : 'warning'}
             action={
               why !== 'failed' && (

@@ -29,7 +29,7 @@ export function RunningList({ list }: { readonly list: readonly Instance[] }) {
         </Header>
       }
       items={rows.slice(0, SHOWN)}
-      trackBy="name"
+      trackBy="workspace"
       empty={<Box>{t.workspaces.none}</Box>}
       columnDefinitions={[
         {

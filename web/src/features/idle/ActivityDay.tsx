@@ -15,8 +15,8 @@ import { ActivityPeriods } from './ActivityPeriods';
 import { Loaded } from '../../ui/Loaded';
 
 /** What a workspace did in the last 24 hours, and why that counted as work or not. */
-export function ActivityDay({ name }: { readonly name: string }) {
-  const query = useQuery(queries.activity(name));
+export function ActivityDay({ workspace }: { readonly workspace: string }) {
+  const query = useQuery(queries.activity(workspace));
   const again = (
     <Button
       iconName="refresh"

@@ -9,7 +9,7 @@ import type { Schemas } from '../../api/client';
 import { queries } from '../../api/queries';
 import { AsCommand } from '../../ui/AsCommand';
 import { Loaded } from '../../ui/Loaded';
-import { PageLink } from '../../ui/PageLink';
+import { WorkspaceLink } from '../workspaces/WorkspaceLink';
 import { RelativeTime } from '../../ui/RelativeTime';
 import { idleOf } from '../../lib/equivalents';
 import { money } from '../../lib/format';
@@ -102,9 +102,7 @@ export default function Idle() {
                     minWidth: 150,
                     isRowHeader: true,
                     cell: (it) => (
-                      <PageLink href={`/workspaces/${it.instance_name}?tab=activity`}>
-                        {it.instance_name}
-                      </PageLink>
+                      <WorkspaceLink id={it.workspace} name={it.instance_name} tab="activity" />
                     ),
                   },
                   {

@@ -16,7 +16,7 @@ import { RelativeTime } from '../../ui/RelativeTime';
 
 /** Why a workspace counts as busy or idle, and what will be done about it. */
 export function IdlePanel({ instance }: { readonly instance: Instance }) {
-  const query = useQuery(queries.idle(instance.name));
+  const query = useQuery(queries.idle(instance.workspace));
   const { idle: keepAwake } = usePostpone();
   const button = (
     <Button disabled={instance.state !== 'running'} onClick={() => void keepAwake.run(instance)}>

@@ -76,7 +76,10 @@ export function LaunchForm({
     setBusy(true);
     try {
       const launched = await actions.launch(order);
-      client.setQueryData(queries.readyAt(order.name).queryKey, launched.estimated_ready_time);
+      client.setQueryData(
+        queries.readyAt(launched.workspace).queryKey,
+        launched.estimated_ready_time,
+      );
       // The list is read anew, so that the next page knows the workspace it shows.
       await client.invalidateQueries(queries.instances);
       void navigate(`/workspaces/${order.name}`);

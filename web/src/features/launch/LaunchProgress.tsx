@@ -14,7 +14,7 @@ import { LogLines } from '../workspaces/LogLines';
 /** The progress of a starting workspace, when it should be ready, and its log. */
 export function LaunchProgress({ instance }: { readonly instance: Instance }) {
   const now = useNow();
-  const { data: ready } = useQuery(queries.readyAt(instance.name));
+  const { data: ready } = useQuery(queries.readyAt(instance.workspace));
   const { stage, state, progress } = instance;
   const since = (now - new Date(instance.launch_time).getTime()) / 1000;
   const expected =
@@ -31,7 +31,7 @@ export function LaunchProgress({ instance }: { readonly instance: Instance }) {
             state === 'launching' ? t.launchProgress.since(duration(since), expected) : expected
           }
         />
-        <LogLines name={instance.name} type="cloud-init" compact />
+        <LogLines instance={instance} type="cloud-init" compact />
       </SpaceBetween>
     </Container>
   );

@@ -19,11 +19,11 @@ export function Warnings() {
   const now = useNow();
   const idle = list.filter((it) => concern(it, now) === 'idle').slice(0, WATCHED);
   const acts = useQueries({
-    queries: idle.map((it) => queries.idle(it.name)),
+    queries: idle.map((it) => queries.idle(it.workspace)),
     combine: (results) =>
       results
-        .flatMap(({ data }) =>
-          sleepsSoon(data?.acts_at ?? null, now) ? [data?.instance_name] : [],
+        .flatMap(({ data }, index) =>
+          sleepsSoon(data?.acts_at ?? null, now) ? [idle[index]?.workspace] : [],
         )
         .join(' '),
   });
@@ -37,13 +37,13 @@ export function Warnings() {
       list.flatMap((it): [string, Notice][] => {
         const why = concern(it, now);
         if (why === null || why === 'failed') return [];
-        if (why === 'idle' && !acts.split(' ').includes(it.name)) return [];
+        if (why === 'idle' && !acts.split(' ').includes(it.workspace)) return [];
         const { text, run } = postpone[why];
         const what =
           why === 'idle' ? t.concerns.idle : t.concerns.expires(relative(it.expires_at ?? '', now));
         const action = { text, run: () => void run(it) };
         const notice: Notice = { type: 'warning', header: `${it.name} ${what}`, action };
-        return [[`${it.name} ${why} ${why === 'expiring' ? it.expires_at : ''}`, notice]];
+        return [[`${it.workspace} ${why} ${why === 'expiring' ? it.expires_at : ''}`, notice]];
       }),
     );
     const fresh = [...due].flatMap(([key, notice]) => (warned.current.has(key) ? [] : [notice]));

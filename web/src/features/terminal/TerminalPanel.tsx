@@ -14,7 +14,7 @@ export function TerminalPanel({ instance }: { readonly instance: Instance }) {
     <Container header={<Header variant="h2">{t.workspace.tab.terminal}</Header>}>
       {instance.state === 'running' ? (
         <Suspense fallback={t.loading(t.workspace.tab.terminal)}>
-          <TerminalScreen name={instance.name} />
+          <TerminalScreen key={instance.workspace} instance={instance} />
         </Suspense>
       ) : (
         <Box color="text-body-secondary">{t.workspace.notRunning(t.states[instance.state])}</Box>

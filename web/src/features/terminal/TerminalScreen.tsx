@@ -7,6 +7,7 @@ import { FitAddon } from '@xterm/addon-fit';
 import { Terminal } from '@xterm/xterm';
 import { useEffect, useRef, useState } from 'react';
 
+import type { Instance } from '../../api/client';
 import { sessionOf, ShellConnection } from './shellConnection';
 import { allowSpanStyles, terminalDocument, withDocument } from './terminalDocument';
 import { useLiveness } from '../../live/LiveProvider';
@@ -21,7 +22,8 @@ interface Notice {
 }
 
 /** A shell in a workspace, which survives a reload of the page and a break of the connection. */
-export default function TerminalScreen({ name }: { readonly name: string }) {
+export default function TerminalScreen({ instance }: { readonly instance: Instance }) {
+  const { name, workspace } = instance;
   const box = useRef<HTMLDivElement>(null);
   const shell = useRef<ShellConnection | null>(null);
   const [notice, setNotice] = useState<Notice | null>(null);
@@ -29,15 +31,15 @@ export default function TerminalScreen({ name }: { readonly name: string }) {
   const liveness = useLiveness();
   useEffect(() => {
     if (box.current === null) return;
-    const { connection, close } = openTerminal(box.current, name, setNotice);
+    const { connection, close } = openTerminal(box.current, workspace, setNotice);
     shell.current = connection;
     return close;
-  }, [name, round]);
+  }, [workspace, round]);
   useEffect(() => {
     if (liveness === 'live') shell.current?.wake();
   }, [liveness]);
   const again = () => {
-    sessionOf(name, true);
+    sessionOf(workspace, true);
     setNotice(null);
     setRound((count) => count + 1);
   };
@@ -60,14 +62,14 @@ export default function TerminalScreen({ name }: { readonly name: string }) {
 /** Connect a terminal to a shell; what ends both. */
 function openTerminal(
   box: HTMLElement,
-  name: string,
+  workspace: string,
   tell: (notice: Notice | null) => void,
 ): { readonly connection: ShellConnection; readonly close: () => void } {
   const { terminal, fit } = screenIn(box);
-  const at = `${location.origin.replace(/^http/, 'ws')}/ssh-proxy/${encodeURIComponent(name)}`;
+  const at = `${location.origin.replace(/^http/, 'ws')}/ssh-proxy/${encodeURIComponent(workspace)}`;
   let replaying = 0; // bytes of an older screen; what the terminal answers to them is not typed
   let connected = false;
-  const connection = new ShellConnection(at, sessionOf(name), {
+  const connection = new ShellConnection(at, sessionOf(workspace), {
     attached: (resumed, replay) => {
       if (connected) terminal.reset();
       if (connected && !resumed) terminal.write(`${t.terminal.fresh}\r\n`);

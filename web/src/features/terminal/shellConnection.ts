@@ -104,8 +104,8 @@ export class ShellConnection {
 }
 
 /** The session of a workspace's shell in this tab: it survives a reload, and a new shell ends it. */
-export function sessionOf(name: string, renew = false): string {
-  const key = `shell:${name}`;
+export function sessionOf(workspace: string, renew = false): string {
+  const key = `shell:${workspace}`;
   const known = renew ? null : sessionStorage.getItem(key);
   if (known !== null) return known;
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -4,6 +4,7 @@ import { lazy, Suspense, useState } from 'react';
 import { LIFECYCLE } from '../../api/actions';
 import type { Instance } from '../../api/client';
 import { allows } from '../../lib/states';
+import type { Target } from '../../lib/useEach';
 import { useVerbs } from '../../lib/useVerbs';
 import { t } from '../../strings';
 
@@ -16,19 +17,15 @@ export function BulkActions({
   done,
 }: {
   readonly selected: readonly Instance[];
-  readonly done: (names: readonly string[]) => void;
+  readonly done: (gone: readonly Target[]) => void;
 }) {
   const run = useVerbs();
   const [dialog, setDialog] = useState<'terminate' | 'expiry' | null>(null);
   const that = (verb: Parameters<typeof allows>[1]) => selected.filter((it) => allows(it, verb));
   const choose = (id: string) => {
     const verb = LIFECYCLE.find((it) => it === id);
-    if (verb !== undefined) {
-      void run(
-        verb,
-        that(verb).map((it) => it.name),
-      );
-    } else setDialog(id === 'expiry' ? 'expiry' : 'terminate');
+    if (verb !== undefined) void run(verb, that(verb));
+    else setDialog(id === 'expiry' ? 'expiry' : 'terminate');
   };
   const close = () => setDialog(null);
   return (

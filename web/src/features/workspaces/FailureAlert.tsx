@@ -25,7 +25,7 @@ export function FailureAlert({ instance }: { readonly instance: Instance }) {
   const neverReady = instance.launch_progress < 100;
   const byTemplate = async () => {
     try {
-      await actions.startByTemplate(name);
+      await actions.startByTemplate(instance.workspace);
       notify({ type: 'success', header: t.started('start', [name]) });
     } catch (error) {
       failed(t.cannot('start', [name]), error as Error);
@@ -33,7 +33,7 @@ export function FailureAlert({ instance }: { readonly instance: Instance }) {
   };
   const again = allows(instance, 'start') ? (
     <SpaceBetween size="xs">
-      <Button onClick={() => void run('start', [name])}>{t.tryAgain}</Button>
+      <Button onClick={() => void run('start', [instance])}>{t.tryAgain}</Button>
       {neverReady && <Button onClick={() => void byTemplate()}>{t.templateAgain}</Button>}
     </SpaceBetween>
   ) : undefined;

@@ -25,7 +25,7 @@ export function InstanceActions({ instance }: { readonly instance: Instance }) {
   const close = () => setDialog(null);
   const ask = async (verb: Lifecycle) => {
     setAsked(verb);
-    await run(verb, [instance.name]);
+    await run(verb, [instance]);
     setAsked(null);
   };
   const choose = (id: string) => {

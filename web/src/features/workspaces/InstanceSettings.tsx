@@ -18,7 +18,7 @@ import { useNotify } from '../../ui/Notifications';
 export function InstanceSettings({ instance }: { readonly instance: Instance }) {
   const { data: profiles = [] } = useQuery(queries.idleProfiles);
   const { data: projects = [] } = useQuery(queries.projects);
-  const { name, state } = instance;
+  const { workspace, state } = instance;
   return (
     <Container header={<Header variant="h2">{t.workspace.tab.settings}</Header>}>
       <SpaceBetween size="l">
@@ -27,14 +27,14 @@ export function InstanceSettings({ instance }: { readonly instance: Instance }) 
           what={t.settings.idleWhat}
           current={instance.idle.profile}
           options={profiles.map((it) => it.name)}
-          save={(profile) => actions.configureIdle(name, profile, true)}
+          save={(profile) => actions.configureIdle(workspace, profile, true)}
         />
         <Choice
           label={t.settings.project}
           what={t.settings.projectWhat}
           current={instance.tags['Project'] ?? null}
           options={projects.map((it) => it.name)}
-          save={(project) => actions.move(name, project)}
+          save={(project) => actions.move(workspace, project)}
         />
         <Choice
           label={t.settings.size}
@@ -42,7 +42,7 @@ export function InstanceSettings({ instance }: { readonly instance: Instance }) 
           disabled={state !== 'stopped'}
           current={null}
           options={SIZES}
-          save={(size) => actions.resize(name, SIZES.find((it) => it === size) ?? 'M')}
+          save={(size) => actions.resize(workspace, SIZES.find((it) => it === size) ?? 'M')}
         />
       </SpaceBetween>
     </Container>

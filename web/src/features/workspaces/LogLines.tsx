@@ -1,6 +1,7 @@
 import Box from '@cloudscape-design/components/box';
 import { useEffect, useRef } from 'react';
 
+import type { Instance } from '../../api/client';
 import { useLog } from './useLog';
 import { t } from '../../strings';
 import { ErrorAlert } from '../../ui/ErrorAlert';
@@ -10,17 +11,17 @@ const CONTROL = /\u001b\[[0-9;?]*[A-Za-z]|[^\P{C}\t]/gu; // escapes, and what no
 
 /** A log that grows; it stays at its end, unless somebody scrolled away from there. */
 export function LogLines({
-  name,
+  instance,
   type,
   search = '',
   compact = false,
 }: {
-  readonly name: string;
+  readonly instance: Instance;
   readonly type: string;
   readonly search?: string;
   readonly compact?: boolean;
 }) {
-  const { lines, error, ended } = useLog(name, type, compact ? 12 : 500);
+  const { lines, error, ended } = useLog(instance.workspace, type, compact ? 12 : 500);
   const box = useRef<HTMLPreElement>(null);
   const atEnd = useRef(true);
   const sought = search.toLowerCase();
@@ -38,7 +39,7 @@ export function LogLines({
         className="mono log"
         tabIndex={0}
         role="log"
-        aria-label={t.logs.of(name, type)}
+        aria-label={t.logs.of(instance.name, type)}
         onScroll={({ currentTarget: it }) => {
           atEnd.current = it.scrollHeight - it.scrollTop - it.clientHeight < 24;
         }}

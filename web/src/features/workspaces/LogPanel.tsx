@@ -14,7 +14,7 @@ import { LogLines } from './LogLines';
 
 /** The logs of a workspace, followed, with a search. */
 export function LogPanel({ instance }: { readonly instance: Instance }) {
-  const query = useQuery(queries.logTypes(instance.name));
+  const query = useQuery(queries.logTypes(instance.workspace));
   const [search, change] = useSearch();
   return (
     <Container header={<Header variant="h2">{t.workspace.tab.logs}</Header>}>
@@ -39,10 +39,9 @@ export function LogPanel({ instance }: { readonly instance: Instance }) {
                   onChange={({ detail }) => change({ find: detail.value || null })}
                 />
               </SpaceBetween>
-              {/* Another workspace of that name has another log. */}
               <LogLines
-                key={instance.launch_time}
-                name={instance.name}
+                key={instance.workspace}
+                instance={instance}
                 type={type}
                 search={search.get('find') ?? ''}
               />

@@ -25,8 +25,8 @@ export function OpenInline({ instance }: { readonly instance: Instance }) {
     }
     try {
       const [connection, ways] = await Promise.all([
-        client.query(queries.connection(name)),
-        client.query(queries.ports(name)),
+        client.query(queries.connection(instance.workspace)),
+        client.query(queries.ports(instance.workspace)),
       ]);
       const [main] = openings(connection, ways);
       if (main === undefined) {

@@ -17,10 +17,10 @@ import { PageLink } from '../../ui/PageLink';
 
 /** Why a workspace does not run, since when, what that means, and the button that changes it. */
 export function SleepStatus({ instance }: { readonly instance: Instance }) {
-  const { name, state } = instance;
+  const { name, state, workspace } = instance;
   const down = state === 'hibernated' || state === 'stopped';
-  const idle = useQuery({ ...queries.idle(name), enabled: down });
-  const sleep = useQuery({ ...queries.hibernation(name), enabled: down });
+  const idle = useQuery({ ...queries.idle(workspace), enabled: down });
+  const sleep = useQuery({ ...queries.hibernation(workspace), enabled: down });
   const [opens, setOpens] = useState(false);
   const run = useVerbs();
   const service = useAccess(instance).data?.services[0];
@@ -33,7 +33,7 @@ export function SleepStatus({ instance }: { readonly instance: Instance }) {
   const verb = state === 'hibernated' ? 'resume' : 'start';
   const open = () => {
     setOpens(true);
-    void run(verb, [name]);
+    void run(verb, [instance]);
   };
   return (
     <Alert

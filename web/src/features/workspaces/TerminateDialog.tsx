@@ -3,7 +3,7 @@ import { useState } from 'react';
 
 import { actions } from '../../api/actions';
 import type { Instance } from '../../api/client';
-import { useEach } from '../../lib/useEach';
+import { type Target, useEach } from '../../lib/useEach';
 import { t } from '../../strings';
 import { ConfirmDialog } from '../../ui/ConfirmDialog';
 
@@ -17,18 +17,19 @@ export default function TerminateDialog({
 }: {
   readonly instances: readonly Instance[];
   readonly close: () => void;
-  /** Called with the names of those that are terminated, also after the dialog was closed. */
-  readonly done: (names: readonly string[]) => void;
+  /** Called with those that are terminated, also after the dialog was closed. */
+  readonly done: (gone: readonly Target[]) => void;
 }) {
   const each = useEach();
   const [backup, setBackup] = useState(false);
   // Those that it was opened for: what was typed was typed for them.
-  const [names] = useState(() => instances.map((it) => it.name));
+  const [targets] = useState(instances);
+  const names = targets.map((it) => it.name);
   const word = names.length === 1 ? (names[0] ?? '') : t.terminate.count(names.length);
   const terminate = async () => {
-    const gone = await each(names, {
+    const gone = await each(targets, {
       id: 'terminate',
-      act: (name) => actions.terminate(name, backup),
+      act: ({ workspace }) => actions.terminate(workspace, backup),
       done: (list) => t.started('terminate', list),
       cannot: (list) => t.cannot('terminate', list),
     });
@@ -45,8 +46,8 @@ export default function TerminateDialog({
     >
       {names.length > 1 && (
         <ul>
-          {names.slice(0, SHOWN).map((name) => (
-            <li key={name}>{name}</li>
+          {targets.slice(0, SHOWN).map((it) => (
+            <li key={it.workspace}>{it.name}</li>
           ))}
           {names.length > SHOWN && <li>{t.andMore(names.length - SHOWN)}</li>}
         </ul>

@@ -63,10 +63,10 @@ export default function Workspace() {
           activity: (
             <SpaceBetween size="l">
               <IdlePanel instance={instance} />
-              <ActivityDay name={instance.name} />
+              <ActivityDay workspace={instance.workspace} />
             </SpaceBetween>
           ),
-          events: <EventList subject={instance.name} />,
+          events: <EventList workspace={instance.workspace} />,
           ...(!manages ? {} : { settings: <InstanceSettings instance={instance} /> }),
         };
         return (
@@ -92,7 +92,7 @@ export default function Workspace() {
           >
             <SpaceBetween size="l">
               <FailureAlert instance={instance} />
-              {manages && <SleepStatus key={instance.name} instance={instance} />}
+              {manages && <SleepStatus key={instance.workspace} instance={instance} />}
               <MachineNotes instance={instance} />
               {isComing(instance.state) && <LaunchProgress instance={instance} />}
               <Tabs

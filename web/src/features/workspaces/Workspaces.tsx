@@ -16,6 +16,7 @@ import { COLUMNS } from './instanceColumns';
 import { Rows } from '../../ui/LiveCell';
 import { SavedViews } from './SavedViews';
 import { filtered, type Query, readOrder, readQuery, sorted, writeQuery } from './filters';
+import type { Target } from '../../lib/useEach';
 import { useFollow } from '../../lib/follow';
 import { NO_ROWS, rowKeys } from './rowKeys';
 import { useSearch } from '../../lib/useSearch';
@@ -46,6 +47,7 @@ export default function Workspaces() {
   const pages = Math.max(1, Math.ceil(rows.length / PAGE));
   const page = Math.min(Math.max(1, Math.trunc(Number(search.get('page'))) || 1), pages);
   const selection = search.get('selected') ?? '';
+  // By name, for people: a name that becomes ambiguous is not selected any more.
   const names = useMemo(() => new Set(selection.split(',')), [selection]);
   // Cells follow their workspaces by themselves: the table is drawn again for other rows only.
   const items = useStable(rows.slice((page - 1) * PAGE, page * PAGE), sameRows);
@@ -61,13 +63,13 @@ export default function Workspaces() {
     [change],
   );
   const unselect = useCallback(
-    (gone: readonly string[]) => {
+    (gone: readonly Target[]) => {
       if (gone.length === 0) return;
       change((now) => ({
         selected:
           (now.get('selected') ?? '')
             .split(',')
-            .filter((name) => !gone.includes(name))
+            .filter((selected) => !gone.some(({ name }) => name === selected))
             .join(',') || null,
       }));
     },
@@ -78,7 +80,7 @@ export default function Workspaces() {
     (list ?? []).filter((it) => names.has(it.name) && it.state === 'terminated'),
     sameMembers,
   );
-  useEffect(() => unselect(ended.map((it) => it.name)), [unselect, ended]);
+  useEffect(() => unselect(ended), [unselect, ended]);
   const clear = useCallback(() => replace(new URLSearchParams()), [replace]);
   const filter = useCallback((next: Query) => replace(writeQuery(search, next)), [replace, search]);
   const views = useMemo(() => <SavedViews search={search} replace={replace} />, [search, replace]);
@@ -112,7 +114,7 @@ export default function Workspaces() {
         loading={many === undefined}
         loadingText={t.loading(t.pages.workspaces)}
         items={items}
-        trackBy={(it) => keys.get(it.name) ?? it.name}
+        trackBy={(it) => keys.get(it.workspace) ?? it.workspace}
         columnDefinitions={COLUMNS}
         columnDisplay={DISPLAYED}
         selectionType="multi"
@@ -170,7 +172,7 @@ interface Turn {
   readonly to: number;
 }
 
-/** The keys of the rows by name; each turn of the pager has them used again once. */
+/** The keys of the rows by id; each turn of the pager has them used again once. */
 function useRowKeys(
   items: readonly Instance[],
   page: number,
@@ -179,18 +181,19 @@ function useRowKeys(
   const [kept, keep] = useState({ ...NO_ROWS, items: [] as readonly Instance[], used: turned });
   if (kept.items === items) return kept.keys;
   const again = kept.used !== turned && turned.to === page;
-  const names = items.map((it) => it.name);
-  const next = { ...rowKeys(kept, names, again), items, used: again ? turned : kept.used };
+  const ids = items.map((it) => it.workspace);
+  const next = { ...rowKeys(kept, ids, again), items, used: again ? turned : kept.used };
   keep(next);
   return next.keys;
 }
 
 /** Whether the same workspaces can be selected in the same rows. */
 function sameRows(before: readonly Instance[], now: readonly Instance[]): boolean {
+  const key = (it: Instance | undefined) => `${it?.workspace} ${it?.name}`;
   const ended = (it: Instance | undefined) => it?.state === 'terminated';
   return (
     before.length === now.length &&
-    before.every((it, index) => it.name === now[index]?.name && ended(it) === ended(now[index]))
+    before.every((it, index) => key(it) === key(now[index]) && ended(it) === ended(now[index]))
   );
 }
 

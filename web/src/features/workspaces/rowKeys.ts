@@ -12,12 +12,12 @@ export const NO_ROWS: RowKeys = { keys: new Map(), next: 0 };
  * with the pager, has them used again from the top (`again`): to change what 50 rows say takes
  * half as long as to make 50 new ones.
  */
-export function rowKeys(before: RowKeys, names: readonly string[], again: boolean): RowKeys {
+export function rowKeys(before: RowKeys, ids: readonly string[], again: boolean): RowKeys {
   const rows = again ? [...before.keys.values()] : [];
   let { next } = before;
   const keys = new Map<string, string>();
-  for (const [at, name] of names.entries()) {
-    keys.set(name, rows[at] ?? (again ? undefined : before.keys.get(name)) ?? `#${next++}`);
+  for (const [at, id] of ids.entries()) {
+    keys.set(id, rows[at] ?? (again ? undefined : before.keys.get(id)) ?? `#${next++}`);
   }
   return { keys, next };
 }

@@ -14,22 +14,22 @@ export interface FollowedLog {
 const NOTHING: FollowedLog = { lines: [], error: null, ended: false };
 
 /** Follows a log as it grows, for as long as it is on the page; anew after the daemon was away. */
-export function useLog(name: string, type: string, tail: number): FollowedLog {
+export function useLog(workspace: string, type: string, tail: number): FollowedLog {
   const liveness = useLiveness();
-  const key = `${name}\0${type}\0${tail}`;
+  const key = `${workspace}\0${type}\0${tail}`;
   const [found, setFound] = useState({ key, log: NOTHING });
   useEffect(() => {
     if (liveness === 'cut') return;
     const ended = new AbortController();
     const show = (log: FollowedLog) => setFound({ key, log });
-    void read(name, type, tail, ended.signal, show);
+    void read(workspace, type, tail, ended.signal, show);
     return () => ended.abort();
-  }, [key, name, type, tail, liveness]);
+  }, [key, workspace, type, tail, liveness]);
   return found.key === key ? found.log : NOTHING;
 }
 
 async function read(
-  name: string,
+  workspace: string,
   type: string,
   tail: number,
   signal: AbortSignal,
@@ -39,7 +39,9 @@ async function read(
   let rest = '';
   try {
     const query = new URLSearchParams({ type, tail: String(tail), follow: 'true' });
-    const answer = await fetch(`/api/v1/logs/${encodeURIComponent(name)}?${query}`, { signal });
+    const answer = await fetch(`/api/v1/logs/${encodeURIComponent(workspace)}?${query}`, {
+      signal,
+    });
     if (!answer.ok || answer.body === null) {
       throw errorOf(answer.status, await answer.json().catch(() => null));
     }
