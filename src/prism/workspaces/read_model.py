@@ -296,10 +296,10 @@ class ReadModel:
         )
         if waiting is not None and not self._first_surveys.is_complete:
             self._shows_unseen = True
-        view = instance(workspace, spent, attached, idle, waiting)
+        view = instance(workspace, spent, attached, idle)
         why, notes = self._unreachable(workspace.location), self._notes(workspace)
-        if why is not None or notes:
-            view = replace(view, unreachable=why, notes=notes)
+        if why is not None or notes or waiting is not None:
+            view = replace(view, unreachable=why, notes=notes, waiting=waiting)
         if (full_name := self._full_name(workspace.name, workspace.owner)) is not None:
             view = replace(view, full_name=full_name)
         state, encoded = state_of(workspace), msgspec.json.encode(view)

@@ -29,7 +29,6 @@ def instance(
     spend: Micros | None = NOTHING,
     attached: AttachedVolumes = NO_VOLUMES,
     idle: IdleSummary | None = None,
-    waiting: str | None = None,
 ) -> Instance:
     """A workspace as lists show it; `spend` is its cost at the last settlement."""
     return Instance(
@@ -63,7 +62,6 @@ def instance(
         machine=machine(workspace),
         owner=workspace.owner,
         last_request=_last_request(workspace),
-        waiting=waiting,
     )
 
 
