@@ -1,5 +1,6 @@
 """Measuring the CPU, memory, disk, network and GPU use of real processes."""
 
+import json
 import os
 import socket
 import subprocess
@@ -141,12 +142,13 @@ def sample_at(moment, **more):
         ({"waited": 0.1, "moved": 15 * 4096}, True),  # a slow disk, and work on it
         ({"waited": 0.1, "moved": 30_000}, False),  # an idle server that writes its settings
         ({"waited": 0.1, "moved": None}, False),
+        ({"waited": 0.1, "moved": None, "hides": True}, True),  # it may move any number of bytes
         ({"waited": 15.0, "wants": False}, False),
         ({"waited": None}, True),  # a system that does not report waiting time
     ],
 )
 def test_process_counts_as_working_when_it_waited_or_wrote_enough(later, is_at_work):
-    before = sample_at(100.0, waited=0.0, moved=0)
+    before = sample_at(100.0, waited=0.0, moved=0, hides=later.get("hides", False))
     now = sample_at(115.0, **({"moved": 0} | later))
     assert samples.wanting(before, now) == (("it",) if is_at_work else ())
 
@@ -170,6 +172,40 @@ def test_disk_writes_of_a_process_are_measured(run_python):
     if now.moved is None:
         pytest.fail("this system does not report what its processes write")
     assert figures(before, now, MEMORY)["disk"] * (now.at - before.at) > 7000
+
+
+SAMPLE_OF_AN_ORDINARY_USER = """
+import ctypes, json, os, signal
+from prism.agent import samples
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+children, (told, tell) = [], os.pipe()
+for is_dumpable in (1, 0):
+    if not (pid := os.fork()):
+        ctypes.CDLL(None).prctl(4, is_dumpable, 0, 0, 0)
+        os.write(tell, b".")
+        signal.pause()
+    children.append(pid)
+    os.read(told, 1)
+sample = samples.look(os.getpid(), ("disk",))
+used = samples.figures(sample, samples.look(os.getpid(), ("disk",)), 1 << 30)
+for pid in children:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+pids = {pid for pid, _ in sample.processes}, {pid for pid, _ in sample.moved or ()}
+print(json.dumps([[pid in known for pid in children] for known in pids] + [used["disk"]]))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc of Linux")
+def test_disk_use_is_known_although_a_program_hides_its_own():
+    """The first program of each sandbox does so, and `ssh-agent`."""
+    argv = [sys.executable, "-c", SAMPLE_OF_AN_ORDINARY_USER]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[True, True], [True, False], 0.0]
 
 
 def test_network_traffic_of_a_process_is_measured(run_python):

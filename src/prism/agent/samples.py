@@ -5,6 +5,7 @@ is in its parent's counts. Only the machine's own processes are read, not the wh
 so a sample costs the same on a crowded computer.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Collection, Iterable
@@ -41,6 +42,7 @@ class ProcessSample(NamedTuple):
     parent: int = 0
     waited: float | None = None  # seconds it has waited for a CPU, if it `wants`; None if unknown
     moved: int | None = None  # bytes to and from disks, if it `wants`; None if unknown
+    hides: bool = False  # it `wants`, and lets nobody read what it moves
 
 
 class SystemSample(NamedTuple):
@@ -67,7 +69,10 @@ def look(
     pids = [pid for pid, _ in processes]
     moved = carried = None
     if LINUX and "disk" in figure_names:
-        moved = {key: _bytes_moved(key[0]) for key in processes}
+        moved = {}
+        for key in processes:
+            with contextlib.suppress(PermissionError):  # `wanting` judges it
+                moved[key] = _bytes_moved(key[0])
     if LINUX and "network" in figure_names:
         carried = (connections or TcpConnections()).carried(pids)
     return SystemSample(time.monotonic(), time.time(), processes, _if_all(moved), carried)
@@ -92,6 +97,9 @@ def wanting(before: SystemSample, now: SystemSample) -> tuple[str, ...]:
     A process that waits for a CPU in both samples may still be idle in between. So what counts is
     how long it ran or waited between the samples, or how much it read and wrote. Delays by disks
     are not read: Linux does not count them by default.
+
+    Some programs, such as `ssh-agent`, hide that from all but root. One that waits in both samples
+    counts as working.
     """
     seconds, names = max(now.at - before.at, 1e-3), []
     for key, process in now.processes.items():
@@ -100,10 +108,14 @@ def wanting(before: SystemSample, now: SystemSample) -> tuple[str, ...]:
             continue
         if process.waited is None or was.waited is None:
             names.append(process.name)  # unknown on this system: staying awake is the safe choice
-        elif (process.waited - was.waited) + (process.own - was.own) >= HALF * seconds or (
-            process.moved is not None
-            and was.moved is not None
-            and process.moved - was.moved >= SLOWEST * seconds
+        elif (
+            (process.hides and was.hides)
+            or (process.waited - was.waited) + (process.own - was.own) >= HALF * seconds
+            or (
+                process.moved is not None
+                and was.moved is not None
+                and process.moved - was.moved >= SLOWEST * seconds
+            )
         ):
             names.append(process.name)
     return tuple(names)
@@ -217,13 +229,19 @@ def _with_waits(process_sample: ProcessSample) -> ProcessSample:
         )
     except OSError:
         waited = None
-    return process_sample._replace(waited=waited, moved=_bytes_moved(process_sample.pid))
+    try:
+        return process_sample._replace(waited=waited, moved=_bytes_moved(process_sample.pid))
+    except PermissionError:
+        return process_sample._replace(waited=waited, hides=True)
 
 
 def _bytes_moved(pid: int) -> int | None:
+    """The bytes to and from disks, None if unknown; raises `PermissionError` if it hides them."""
     try:
         content = _read(f"/proc/{pid}/io")
         return sum(int(line.split()[1]) for line in content.splitlines() if line[:5] in DISKS)
+    except PermissionError:
+        raise
     except (OSError, ValueError):
         return None
 
