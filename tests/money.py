@@ -19,6 +19,7 @@ from prism.kit.events import RecordedEvent
 from prism.kit.tables import structs_of
 from prism.workspaces.model import Workspace
 from tests.conftest import Http
+from tests.months import month_seconds
 from tests.optional import not_none
 
 API = "/api/v1"
@@ -185,4 +186,6 @@ def cost_by(segment: Segment, at: int) -> int:
     until = segment.counted if segment.ended is None else segment.ended
     end = at if until is None else min(at, until)
     seconds = max(0, end - segment.began)
+    if segment.by_month and seconds:
+        seconds = month_seconds(end) - month_seconds(segment.began)
     return 0 if segment.amount is None else segment.amount * seconds // (3600 * segment.hours)

@@ -7,6 +7,8 @@ reserved. It has its own ledger.
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.months import month_cost, month_seconds
+
 HOUR, MONTH, DAY = 3600, 720 * 3600, 86400
 UP = {"launching", "running", "starting", "resuming"}
 
@@ -28,9 +30,8 @@ class ModelWorkspace:
 
     def settled(self, now: int) -> int:
         """What it has cost until `now`."""
-        parts = [(self.rate, HOUR, span) for span in self.runs]
-        parts += [(self.disk, MONTH, span) for span in self.kept]
-        return sum(amount * ((end or now) - begin) // per for amount, per, (begin, end) in parts)
+        ran = sum(self.rate * ((end or now) - begin) // HOUR for begin, end in self.runs)
+        return ran + sum(month_cost(self.disk, begin, end or now) for begin, end in self.kept)
 
     def held(self, now: int) -> int:
         """What is reserved for it beyond that."""
@@ -40,8 +41,13 @@ class ModelWorkspace:
             total += _rest(self.rate, HOUR, self.since, self.until + self.stopping, now, running)
         if self.disk_until > self.disk_since:
             is_kept = bool(self.kept) and self.kept[-1][1] is None
-            total += _rest(self.disk, MONTH, self.disk_since, self.disk_until, now, is_kept)
+            total += _disk_rest(self.disk, self.disk_since, self.disk_until, now, is_kept)
         return total
+
+
+def _disk_rest(amount: int, since: int, until: int, now: int, counted: bool) -> int:
+    since, until, now = map(month_seconds, (since, until, now))
+    return _rest(amount, MONTH, since, until, now, counted)
 
 
 def _rest(amount: int, per: int, since: int, until: int, now: int, counted: bool) -> int:
@@ -73,5 +79,5 @@ class Oracle:
         since = thing.runs[-1][0] if running else now
         disk_since = thing.kept[-1][0] if is_kept else now
         need = _rest(thing.rate, HOUR, since, until + thing.stopping, now, running)
-        need += _rest(thing.disk, MONTH, disk_since, now + 30 * DAY, now, is_kept)
+        need += _disk_rest(thing.disk, disk_since, now + 30 * DAY, now, is_kept)
         return need <= self.left(now, but=name)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.months import seconds_paid
 from tests.shapes import failed
 
 RATE, DISK = 83_200, 1_600_000
@@ -31,7 +32,8 @@ def test_each_allocation_is_forecast_from_its_own_costs(two_pools):
     month = 720 * RATE + DISK
     [(_, settled, reserved)] = two_pools.balances("lab, from grant")
     [held] = two_pools.reservations()
-    gone = held.until + (100_000_000 - settled - reserved) * 720 * 3600 // month
+    left = 100_000_000 - settled - reserved
+    gone = held.until + seconds_paid(left, RATE, DISK, held.part_until)
     assert grant["runs_out"] == forecast["runs_out"]
     assert (
         grant["runs_out"]

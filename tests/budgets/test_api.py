@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from prism.budgets.store import reallocations
+from tests.months import january, seconds_paid
 from tests.shapes import EXAMPLES, failed, shaped_like
 
 API = "/api/v1"
@@ -75,7 +76,7 @@ def test_pool_summary_and_allocations_contain_the_spending_by_project(shared_poo
     path = f"{API}/budgets/grant/summary"
     summary = shaped_like("GET budgets/{budget_id}/summary", lab.http("GET", path))
     spent = summary["budget"]["spent_amount"]
-    assert spent == round((6 * 83_200 + 1_600_000 * 6 // 720) / 1e6, 2) == 0.51
+    assert spent == round((6 * 83_200 + january(1_600_000, 0, 6)) / 1e6, 2) == 0.51
     assert summary["budget"]["utilization_rate"] == 0.0005, "rounded to four decimal places"
     assert summary["status"] == "ok"
     [first] = summary["top_spending_projects"]
@@ -226,7 +227,7 @@ def test_cost_analysis_and_forecast_contain_burn_and_run_out_date(clocked_daemon
     assert forecast["monthly"] == round(monthly, 2)
     [(_, settled, reserved)], [held] = clocked_daemon.balances(), clocked_daemon.reservations()
     left = 100_000_000 - settled - reserved
-    gone = held.until + left * 720 * 3600 // (720 * 83_200 + 1_600_000)
+    gone = held.until + seconds_paid(left, 83_200, 1_600_000, held.disk_until)
     later = clocked_daemon.clock.now() + timedelta(seconds=gone - clocked_daemon.now)
     assert forecast["runs_out"] == forecast["runs_out_on"] == f"{later:%Y-%m-%dT%H:%M:%SZ}"
 
@@ -238,7 +239,7 @@ def test_monthly_report_contains_hibernation_savings(clocked_daemon):
     clocked_daemon.settle()
     clocked_daemon.settle(hours=10)
     report = clocked_daemon.get("projects/lab/report")
-    assert report["total"] == round(10 * 1.6 / 720, 2)
+    assert report["total"] == round(january(1_600_000, 0, 10) / 1e6, 2)
     assert report["hibernation_savings"] == round(10 * 0.0832, 2)
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from tests.months import january_up
 from tests.optional import not_none
 from tests.shapes import failed
 
@@ -48,8 +49,8 @@ def test_disk_is_reserved_for_30_days_of_a_cap_and_to_midnight_of_a_daily_pool(c
     clocked_daemon.running(project="lab", ttl_hours=1)
     held = {cap.words: reserved for cap, _, reserved in clocked_daemon.balances()}
     compute = -(-RATE * 70 // 60)
-    assert held["project 'lab'"] == compute + DISK
-    assert held["budget 'grant'"] == compute + -(-DISK * 12 // 720)
+    assert held["project 'lab'"] == compute + january_up(DISK, 12, 732)
+    assert held["budget 'grant'"] == compute + january_up(DISK, 12, 24)
     clocked_daemon.live(hours=30)
     clocked_daemon.check_caps()
     [held] = clocked_daemon.reservations()
@@ -83,13 +84,13 @@ def test_plan_and_forecast_name_reserved_disks_as_the_limit(clocked_daemon):
     clocked_daemon.project("lab", 10.0)
     order = {"project": "lab", "storage": {"ebs_volume_size": 100}}
     plan = clocked_daemon.launch(dry_run=True, **order).json()
-    why = "$8.00 of the $10.00 of project 'lab' is reserved for disks"
+    why = "$7.74 of the $10.00 of project 'lab' is reserved for disks"
     assert f"runs out first: {why}" in plan["notes"]
-    assert (plan["reserves"], plan["leaves"]) == (8.1, 1.9)
+    assert (plan["reserves"], plan["leaves"]) == (7.84, 2.16)
     clocked_daemon.running(**order)
     [cap] = clocked_daemon.get("projects/lab/forecast")["caps"]
-    assert (cap["because"], cap["reserved_for_disks"]) == (why, 8.0)
-    assert clocked_daemon.get("projects/lab/budget")["left"] == 1.9
+    assert (cap["because"], cap["reserved_for_disks"]) == (why, 7.74)
+    assert clocked_daemon.get("projects/lab/budget")["left"] == 2.16
 
 
 def test_plan_amounts_equal_the_budget_after_the_launch(clocked_daemon):
@@ -105,7 +106,7 @@ def test_plan_amounts_equal_the_budget_after_the_launch(clocked_daemon):
     assert (plan["budget"], plan["leaves"]) == ("lab, from grant", budget["left"])
     assert (plan["reserves"], plan["leaves"]) == (least["reserved"], least["left"])
     assert [cap["reserves"] for cap in plan["caps"]] == [cap["reserved"] for cap in budget["caps"]]
-    assert (plan["caps"][0]["reserves"], budget["reserved"]) == (1.7, 1.7)
+    assert (plan["caps"][0]["reserves"], budget["reserved"]) == (1.8, 1.8)
 
 
 def test_workspace_sleeps_at_the_forecast_time_of_its_threshold(clocked_daemon):
@@ -233,7 +234,9 @@ def test_refused_launch_names_the_hours_that_would_be_granted(clocked_daemon, ow
     assert fault["message"].startswith(f"The {tightest} has not enough")
     match = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
     hours = float(not_none(match)[1])
-    assert hours == pytest.approx((min(own, part) - 1.6) / 0.0832 - 1 / 6, abs=0.1)
+    assert hours == pytest.approx(
+        (min(own, part) - january_up(DISK, 0, 720) / 1e6) / 0.0832 - 1 / 6, abs=0.1
+    )
     failed(clocked_daemon.launch(project="lab", ttl_hours=int(hours) + 1), 403, "BUDGET_EXCEEDED")
     assert clocked_daemon.launch(project="lab", ttl_hours=int(hours)).status_code == 201
 
@@ -245,16 +248,18 @@ def test_refused_extension_does_not_count_the_reserved_disk_again(clocked_daemon
     fault = failed(clocked_daemon.verb("mine", "extend", hours=100), 403, "BUDGET_EXCEEDED")
     match = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
     hours = float(not_none(match)[1])
-    assert hours == pytest.approx((2.5 - 1.6 - 0.0416) / 0.0832 - 1 / 6, abs=0.11)
+    assert hours == pytest.approx(
+        (2.5 - january_up(DISK, 0, 720) / 1e6 - 0.0416) / 0.0832 - 1 / 6, abs=0.11
+    )
     assert clocked_daemon.verb("mine", "extend", hours=int(hours)).status_code == 204
 
 
 def test_refusal_shows_all_digits_of_amounts_that_differ_below_one_cent(clocked_daemon):
-    need = -(-RATE * 70 // 60) + DISK
+    need = -(-RATE * 70 // 60) + january_up(DISK, 0, 720)
     clocked_daemon.project("lab", (need - 1) / 1e6)
     fault = failed(clocked_daemon.launch(project="lab"), 403, "BUDGET_EXCEEDED")
     assert (
-        "cap $1.697066, settled $0.000000, reserved $0.000000, needed $1.697067"
+        f"cap ${(need - 1) / 1e6}, settled $0.000000, reserved $0.000000, needed ${need / 1e6}"
         in (fault["details"])
     )
 
@@ -268,7 +273,7 @@ def test_refusal_names_the_period_without_enough_money(clocked_daemon):
     clocked_daemon.running("first", project="lab", ttl_hours=30)
     fault = failed(clocked_daemon.launch(project="lab", ttl_hours=30), 403, "BUDGET_EXCEEDED")
     assert "in the period that begins on 2026-01-02 (UTC)" in fault["details"]
-    assert "what is left pays for 18.8 h of it" in fault["details"], "both disks stay, too"
+    assert "what is left pays for 18.7 h of it" in fault["details"], "both disks stay, too"
 
 
 def test_hibernation_reason_contains_the_spent_amount_of_the_budget(clocked_daemon):

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.months import month_cost
 from tests.shapes import failed
 
-PER_GB = 80_000  # micro-dollars for 720 hours of a volume
-GIB_MONTH = 720 * 3600
+PER_GB = 80_000  # micro-dollars for a month of a volume
 
 
 def create(lab, name="data", size_gb=100, **more):
@@ -46,8 +46,8 @@ def test_pool_refuses_a_disk_in_the_middle_of_a_month_that_no_whole_month_pays(c
     """Half of this month and half of the next would be paid."""
     funded(clocked_daemon, 100.0, "monthly")
     clocked_daemon.settle(days=15)
-    failed(create(clocked_daemon, size_gb=1210), 403, "BUDGET_EXCEEDED")
-    assert create(clocked_daemon, size_gb=1209).status_code == 201, "31 days cost $99.94"
+    failed(create(clocked_daemon, size_gb=1245), 403, "BUDGET_EXCEEDED")
+    assert create(clocked_daemon, size_gb=1244).status_code == 201, "each costs $99.52"
 
 
 def test_grant_refuses_a_disk_of_which_it_pays_only_the_days_before_its_end(clocked_daemon):
@@ -70,7 +70,7 @@ def test_money_of_later_disks_is_neither_moved_away_nor_cut(clocked_daemon):
 
 
 def test_compute_that_reaches_into_the_next_period_leaves_the_money_of_its_disks(clocked_daemon):
-    """The disks cost $99.20 of the next month, and XS runs $0.50 a day."""
+    """The disks cost $96 of the next month, and XS runs $0.50 a day."""
     funded(clocked_daemon, 100.0, "monthly")
     clocked_daemon.settle(days=30, hours=1)
     assert create(clocked_daemon, size_gb=1175).status_code == 201
@@ -110,7 +110,7 @@ def test_granted_disks_never_cost_more_than_a_later_period_has(clocked_daemon, s
         assert answer.status_code in {201, 403}, answer.text
         granted += [size] if answer.status_code == 201 else []
         for start, end in periods_after(clocked_daemon.clock.now(), period):
-            cost = sum(gb * PER_GB * (end - start) for gb in granted) // GIB_MONTH
+            cost = month_cost(sum(granted) * PER_GB, start, end)
             assert cost <= round(total, 2) * 1e6, (period, granted, start)
     assert granted
 

@@ -3,6 +3,7 @@
 import pytest
 
 from prism.costs.model import CostKind
+from tests.months import january, january_up
 from tests.shapes import failed
 
 RATE, DISK = 83_200, 1_600_000
@@ -31,8 +32,8 @@ def test_move_closes_the_segment_and_opens_another_for_the_new_project(two_proje
         first, second = (segment for segment in two_projects.segments() if segment.kind is kind)
         assert (first.project, second.project) == (two_projects.one, two_projects.two)
         assert first.ended == second.began == first.began + 3600
-    assert two_projects.recount(project=two_projects.one) == RATE + DISK // 720
-    assert two_projects.recount(project=two_projects.two) == 2 * RATE + DISK * 2 // 720
+    assert two_projects.recount(project=two_projects.one) == RATE + january(DISK, 0, 1)
+    assert two_projects.recount(project=two_projects.two) == 2 * RATE + january(DISK, 1, 3)
     assert two_projects.get("projects/one")["budget"]["current_spend"] == 0.09
     assert two_projects.get("instances/mine")["tags"]["Project"] == "two"
     [event] = two_projects.events("instance_moved")
@@ -68,10 +69,10 @@ def test_move_of_a_stopped_workspace_reserves_only_its_disk(two_projects):
     two_projects.settle()
     assert two_projects.put("projects/two", budget={"total_allocated": 1.62}).status_code == 200
     assert two_projects.verb("mine", "move", project="two").status_code == 200
-    assert reserved(two_projects) == {"one": 0, "two": DISK}
+    assert reserved(two_projects) == {"one": 0, "two": january_up(DISK, 1, 721)}
     failed(two_projects.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
     two_projects.live(hours=3)
-    assert reserved(two_projects)["two"] >= DISK - DISK // 200
+    assert reserved(two_projects)["two"] >= january_up(DISK, 4, 721)
     assert two_projects.state() == "stopped"
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from prism.budgets import store
 from prism.budgets.books import Books, every_cap
+from tests.months import january
 from tests.shapes import failed
 
 RATE, DISK = 83_200, 1_600_000
@@ -89,7 +90,7 @@ def test_costs_across_midnight_are_booked_on_both_days(berlin_daily_pool):
     edge = lab.now - 2 * 3600
     allocation = lab.get("budgets/grant/allocations")["allocations"][0]["id"]
     today = lab.recount(edge, allocation=allocation)
-    assert lab.recount(allocation=allocation) - today == RATE * 2 + DISK * 2 // 720
+    assert lab.recount(allocation=allocation) - today == RATE * 2 + january(DISK, 21, 23)
     assert lab.get("budgets/grant")["spent_amount"] == round(today / 1e6, 2)
 
 
@@ -142,7 +143,7 @@ def test_earlier_pool_end_shortens_the_reservation_and_hibernates(fortnight_rese
     compute = lab.recount(kind="compute")
     lab.live(hours=1)
     assert lab.recount(kind="compute") == compute <= RATE * 2
-    pool, spent = lab.get("budgets/grant"), compute + DISK * 2 // 720
+    pool, spent = lab.get("budgets/grant"), compute + january(DISK, 0, 2)
     assert (pool["spent_amount"], pool["reserved_amount"]) == (round(spent / 1e6, 2), 0.0)
     failed(lab.verb("mine", "resume"), 403, "BUDGET_EXCEEDED")
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from prism.budgets.model import Cap, Pool, Reservation, Window
 from prism.budgets.plan import extension, reserved, window, windows, zone
 from prism.kit.money import Micros
+from tests.months import month_cost
 from tests.optional import not_none
 
 HOUR = 3600
@@ -146,7 +147,7 @@ def test_sum_of_reserved_and_booked_money_never_grows(compute, disk, since, runs
     def booked(at):
         seconds = max(0, min(at, until + stopping) - since)
         disk_seconds = max(0, min(at, until) - since)
-        return compute * seconds // HOUR + disk * disk_seconds // (720 * HOUR)
+        return compute * seconds // HOUR + month_cost(disk, since, since + disk_seconds)
 
     sums = [
         booked(at) + reserved(reservation, at)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.months import january
+
 RATE, DISK = 83_200, 1_600_000
 
 
@@ -16,10 +18,10 @@ def test_projection_ends_when_a_workspace_expires(clocked_daemon):
     clocked_daemon.project("lab", 10.0)
     clocked_daemon.running(project="lab", ttl_hours=24)
     projected, risk = money(clocked_daemon)
-    assert (projected, risk) == (round((24 * RATE + DISK) / 1e6, 2), "low")
+    assert (projected, risk) == (round((24 * RATE + january(DISK, 0, 720)) / 1e6, 2), "low")
     assert clocked_daemon.verb("mine", "extend", hours=48).status_code == 204
     projected, risk = money(clocked_daemon)
-    assert (projected, risk) == (round((72 * RATE + DISK) / 1e6, 2), "low")
+    assert (projected, risk) == (round((72 * RATE + january(DISK, 0, 720)) / 1e6, 2), "low")
 
 
 @pytest.mark.parametrize(("cap", "risk"), [(80.0, "low"), (65.0, "medium"), (60.0, "high")])
@@ -28,13 +30,13 @@ def test_risk_is_that_of_the_projection(clocked_daemon, cap, risk):
     clocked_daemon.project("lab", cap)
     clocked_daemon.running(project="lab")
     projected, judged = money(clocked_daemon)
-    assert projected == round((720 * RATE + DISK) / 1e6, 2) == 61.5
+    assert projected == round((720 * RATE + january(DISK, 0, 720)) / 1e6, 2) == 61.45
     assert judged == risk
     clocked_daemon.settle(hours=1)
     clocked_daemon.verb("mine", "stop")
     clocked_daemon.settle()
     projected, judged = money(clocked_daemon)
-    assert (projected, judged) == (round((RATE + DISK * 721 / 720) / 1e6, 2), "low"), (
+    assert (projected, judged) == (round((RATE + january(DISK, 0, 721)) / 1e6, 2), "low"), (
         "only the disk goes on"
     )
 

@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 
 from prism.budgets.reconciler import BudgetReconciler
+from tests.months import january_up
 from tests.proofs import record
 from tests.shapes import failed
 
-RATE, DISK = 83_200, 1_600_000  # an hour, a month
+RATE, DISK = 83_200, january_up(1_600_000, 0, 720)  # an hour, 30 days of January
 STOP = RATE // 6 + 1  # ten minutes
 RESERVED = RATE + STOP + DISK  # for the first hour, its end and 30 days of its disk
 
@@ -27,7 +28,7 @@ def test_launch_reserves_an_hour_its_stop_and_a_month_of_disk(clocked_daemon):
     clocked_daemon.launch(project="lab")
     [(_, settled, reserved)] = clocked_daemon.balances()
     assert (settled, reserved) == (0, -(-RATE * 70 // 60) + DISK)
-    assert clocked_daemon.get("projects/lab/budget")["reserved"] == 1.7
+    assert clocked_daemon.get("projects/lab/budget")["reserved"] == 1.65
 
 
 def test_settled_money_is_not_reserved_again(clocked_daemon):
@@ -47,7 +48,7 @@ def test_launch_beyond_the_cap_is_refused_with_amounts(clocked_daemon):
     fault = failed(clocked_daemon.launch("second", project="lab"), 403, "BUDGET_EXCEEDED")
     need = usd(-(-RATE * 70 // 60) + DISK)
     assert fault["data"] == {"cap": 2.0, "settled": 0.0, "reserved": need, "needed": need}
-    assert "cap $2.00, settled $0.00, reserved $1.70, needed $1.70" in fault["details"]
+    assert "cap $2.00, settled $0.00, reserved $1.65, needed $1.65" in fault["details"]
     assert fault["remediation"] == "See `prism budget forecast lab`"
     assert [workspace["name"] for workspace in clocked_daemon.get("instances")] == ["first"]
     assert [reservation.name for reservation in clocked_daemon.reservations()] == ["first"]
@@ -62,7 +63,7 @@ def test_refused_launch_quotes_the_name_of_the_project_for_a_shell(clocked_daemo
 
 
 def test_refusal_names_the_affordable_hours_or_the_unpayable_disk(clocked_daemon):
-    clocked_daemon.project("lab", 1.65)
+    clocked_daemon.project("lab", 1.6)
     fault = failed(clocked_daemon.launch(project="lab"), 403, "BUDGET_EXCEEDED")
     assert "what is left pays for 0.4 h of it" in fault["details"]
     assert clocked_daemon.put("projects/lab", budget={"total_allocated": 1.0}).status_code == 200
@@ -100,7 +101,7 @@ def test_stop_releases_compute_and_start_reserves_again(clocked_daemon):
     clocked_daemon.settle()
     clocked_daemon.verb("mine", "hibernate")
     clocked_daemon.settle()
-    assert clocked_daemon.put("projects/lab", budget={"total_allocated": 1.65}).status_code == 200
+    assert clocked_daemon.put("projects/lab", budget={"total_allocated": 1.6}).status_code == 200
     for verb in ("resume", "start"):
         failed(clocked_daemon.verb("mine", verb), 403, "BUDGET_EXCEEDED")
     assert clocked_daemon.state() == "hibernated", "a refusal has no effect"
@@ -131,7 +132,7 @@ def test_removing_the_expiry_reserves_as_much_as_a_launch_without_one(clocked_da
 
 def test_expiry_across_periods_must_fit_every_cap(clocked_daemon):
     """One cap counts for all time, the other begins anew each day; an expiry must fit both."""
-    clocked_daemon.project("lab", 9.9)
+    clocked_daemon.project("lab", 9.8)
     clocked_daemon.pool("grant", 3.0, "daily")
     clocked_daemon.allocate("grant", "lab", 2.5)
     failed(clocked_daemon.launch(project="lab", ttl_hours=100), 403, "BUDGET_EXCEEDED")
@@ -176,8 +177,8 @@ def test_workspace_is_hibernated_before_the_cap_is_exceeded(clocked_daemon):
         clocked_daemon.check_caps()
     assert clocked_daemon.state() == "hibernated"
     assert clocked_daemon.reasons() == [
-        "its budget cannot pay for more time: of the $2.00 of project 'lab' $0.39 is spent and "
-        "$1.61 reserved, $1.60 of it for disks"
+        "its budget cannot pay for more time: of the $2.00 of project 'lab' $0.44 is spent and "
+        "$1.56 reserved, $1.55 of it for disks"
     ]
     compute = clocked_daemon.recount(kind="compute")
     assert 3 * RATE < compute <= 2_000_000 - DISK
@@ -365,7 +366,7 @@ def test_dry_run_shows_the_money_left_and_reserves_none(clocked_daemon):
         dry_run=True, project="lab", storage={"ebs_volume_size": 20}
     ).json()
     assert plan["budget"] == "lab"
-    assert (plan["reserves"], plan["leaves"], plan["disk_monthly"]) == (1.7, 8.3, 1.6)
+    assert (plan["reserves"], plan["leaves"], plan["disk_monthly"]) == (1.65, 8.35, 1.6)
     assert plan["lasts_until"].startswith("2026-01-05")
     assert clocked_daemon.reservations() == []
     failed(

@@ -4,7 +4,6 @@ import pytest
 
 from tests.shapes import failed
 
-MONTH = 8_000_000  # 100 GB of gp3
 VOLUMES = "/api/v1/storage/volumes"
 
 
@@ -25,13 +24,13 @@ def test_volume_counts_against_the_only_allocation(allocated_project):
     assert create(allocated_project).status_code == 201
     fault = failed(create(allocated_project, "more"), 403, "BUDGET_EXCEEDED")
     assert fault["message"].startswith("The allocation to 'lab' from 'grant'")
-    assert "what is left pays for 7.5 of its 30 days" in fault["details"]
+    assert "what is left pays for 8.7 of its 30 days" in fault["details"]
     allocated_project.settle()
     allocated_project.settle(hours=72)
     [part] = allocated_project.get("budgets/grant/allocations")["allocations"]
-    assert (part["spent"], part["reserved"], part["left"]) == (0.8, 8.0, 1.2)
+    assert (part["spent"], part["reserved"], part["left"]) == (0.77, 7.8, 1.43)
     budget = allocated_project.get("projects/lab/budget")
-    assert (budget["spent"], budget["not_limited"]) == (0.8, [])
+    assert (budget["spent"], budget["not_limited"]) == (0.77, [])
     failed(allocated_project.launch("w", project="lab", ttl_hours=99), 403, "BUDGET_EXCEEDED")
     allocated_project.check_caps()
 
@@ -65,7 +64,7 @@ def test_volume_requires_a_budget_name_if_the_project_has_several(allocated_proj
     spent = {
         budget["name"]: budget["spent"] for budget in allocated_project.get("budgets")["budgets"]
     }
-    assert spent == {"grant": 0.0, "other": 0.8}
+    assert spent == {"grant": 0.0, "other": 0.77}
     failed(create(allocated_project, "x", budget="none"), 422, "VALIDATION_FAILED")
     failed(create(allocated_project, "x", budget="grant", project=None), 422, "VALIDATION_FAILED")
 
@@ -100,6 +99,6 @@ def test_allocation_can_be_deleted_before_its_volumes(allocated_project):
     [part] = allocated_project.get("budgets/grant/allocations")["allocations"]
     assert allocated_project.http("DELETE", f"/api/v1/allocations/{part['id']}").status_code == 200
     allocated_project.settle(hours=72)
-    assert allocated_project.get("budgets/grant")["spent"] == 0.8
-    assert allocated_project.get("projects/lab/budget")["current_spend"] == 1.6
+    assert allocated_project.get("budgets/grant")["spent"] == 0.77
+    assert allocated_project.get("projects/lab/budget")["current_spend"] == 1.55
     assert allocated_project.http("GET", f"{VOLUMES}/data").json()["state"] == "available"

@@ -1,14 +1,15 @@
 """Volumes and snapshots are reserved in advance, as root disks are."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from prism.catalog import table
+from tests.months import january, january_up
 from tests.shapes import failed
 
-MONTH = 8_000_000  # 100 GB of gp3
-COPY = 5_000_000  # 100 GB of a snapshot
+MONTH = january_up(8_000_000, 0, 720)  # 30 days of 100 GB of gp3
+COPY = january_up(5_000_000, 0, 720)  # 30 days of 100 GB of a snapshot
 VOLUMES = "/api/v1/storage/volumes"
 
 
@@ -33,8 +34,9 @@ def test_volume_is_reserved_before_creation_and_refused_beyond_the_cap(capped_pr
     assert create(capped_project).status_code == 201
     assert balance_of(capped_project) == (0, MONTH)
     money = failed(create(capped_project, "more"), 403, "BUDGET_EXCEEDED")
-    assert money["data"] == {"cap": 15.0, "settled": 0.0, "reserved": 8.0, "needed": 8.0}
-    assert "what is left pays for 26.2 of its 30 days" in money["details"]
+    both = dict.fromkeys(("reserved", "needed"), MONTH / 1e6)
+    assert money["data"] == {"cap": 15.0, "settled": 0.0} | both
+    assert "what is left pays for 28.1 of its 30 days" in money["details"]
     assert capped_project.http("GET", f"{VOLUMES}/more").status_code == 404
     assert create(capped_project, "free", project=None).status_code == 201
     assert len(capped_project.reservations()) == 1
@@ -45,7 +47,7 @@ def test_volume_costs_in_the_ledger_are_not_reserved_again(capped_project):
     capped_project.settle()
     capped_project.settle(hours=72)
     settled, reserved = balance_of(capped_project)
-    assert settled == MONTH // 10
+    assert settled == january(8_000_000, 0, 72)
     assert settled + reserved <= 15_000_000
     assert reserved == pytest.approx(MONTH, abs=MONTH // 30), "renewed every day for 30 days"
     capped_project.check_caps()
@@ -77,8 +79,8 @@ def test_unpaid_volume_remains_and_is_shown_as_overrun(capped_project):
         capped_project.settle(hours=120)
     assert capped_project.http("GET", f"{VOLUMES}/data").json()["state"] == "available"
     budget = capped_project.get("projects/lab/budget")
-    assert budget["overrun"] == 3.67
-    ran_out = capped_project.clock.now() - timedelta(seconds=3.67 / 8 * 30 * 86400)
+    assert budget["overrun"] == 3.84  # two months and 11 days of March cost $18.84
+    ran_out = datetime(2026, 2, 25, 12, tzinfo=UTC)  # after 7/8 of February
     ended = datetime.fromisoformat(budget["runs_out_on"])
     assert abs(ended - ran_out) < timedelta(hours=1), "when it ran out, not now"
     failed(create(capped_project, "more", size_gb=1), 403, "BUDGET_EXCEEDED")
@@ -147,7 +149,7 @@ def test_file_system_reservation_grows_with_its_size(capped_project, disks):
     [disk] = disks.disks.values()
     disk.holds = SizedContents(40)
     capped_project.settle(minutes=5)
-    assert balance_of(capped_project)[1] == pytest.approx(40 * 300_000, rel=0.01)
+    assert balance_of(capped_project)[1] == pytest.approx(january(40 * 300_000, 0, 720), rel=0.01)
     failed(create(capped_project, "more"), 403, "BUDGET_EXCEEDED")
     assert capped_project.events("budget_overcommitted") == []
     for gigabytes in (400, 500):
@@ -157,4 +159,6 @@ def test_file_system_reservation_grows_with_its_size(capped_project, disks):
         assert (event.subject, event.data["resource"]) == ("lab", "data")
         assert event.data["settled"] + event.data["reserved"] > event.data["cap"] == 15_000_000
     assert sum(balance_of(capped_project)) > 15_000_000, "the growth exceeds the cap and is shown"
-    assert capped_project.get("projects/lab/budget")["reserved"] == pytest.approx(150, rel=0.01)
+    assert capped_project.get("projects/lab/budget")["reserved"] == pytest.approx(
+        150 * 30 / 31, rel=0.01
+    )

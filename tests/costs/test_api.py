@@ -6,6 +6,7 @@ import io
 import pytest
 
 from prism.providers.local.offer import LocalOffer
+from tests.months import january
 from tests.shapes import failed, shaped_like
 
 RATE, DISK = 83_200, 1_600_000
@@ -43,7 +44,7 @@ def test_cost_history_contains_days_totals_and_trend(two_days_of_costs):
     assert len(history["daily_costs"]) == 30
     first, second = (bar for bar in history["daily_costs"] if bar["cost"])
     assert (first["date"], first["instances"]) == ("2026-01-01", 2)
-    assert first["cost"] == round((48 * RATE + 2 * (DISK * 24 // 720)) / 1e6, 2)
+    assert first["cost"] == round((48 * RATE + 2 * january(DISK, 0, 24)) / 1e6, 2)
     assert second["hibernation_savings"] == 2.0
     assert history["total_cost"] == round(two_days_of_costs.recount() / 1e6, 2)
     assert history["cost_trends"]["trend_direction"] == "increasing"

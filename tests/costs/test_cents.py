@@ -109,7 +109,7 @@ def test_unpriced_compute_is_null_and_the_disk_is_counted(clocked_daemon, monkey
     assert budget["unpriced"] == forecast["unpriced"] == ["mine"]
     summary = clocked_daemon.get("projects/lab")["budget"]
     known = clocked_daemon.recount()
-    assert known == 1_600_000 // 30, "the cost of the disk"
+    assert known == 1_600_000 // 31, "the cost of the disk"
     assert budget["current_spend"] == summary["current_spend"] == round(known / 1e6, 2)
     assert budget["cost_breakdown"]["storage"] == budget["spent"] == forecast["spent"]
 

@@ -7,6 +7,7 @@ import pytest
 from prism.costs.model import CostKind
 from prism.providers.local.offer import LocalOffer
 from tests.money import ClockedDaemon
+from tests.months import january
 from tests.optional import not_none
 
 HOUR = 3600
@@ -37,7 +38,7 @@ def test_running_workspace_costs_compute_and_disk(clocked_daemon):
     assert compute.source.startswith("simulated: ")
     assert root.source.startswith("simulated: ")
     assert str(compute.as_of) == str(root.as_of) == "2026-11-24"
-    assert clocked_daemon.recount() == 3 * RATE + DISK * 3 // 720
+    assert clocked_daemon.recount() == 3 * RATE + january(DISK, 0, 3)
     assert clocked_daemon.get("instances/mine")["current_spend"] == 0.26
 
 
@@ -50,7 +51,7 @@ def test_stopped_or_hibernated_workspace_costs_only_its_disk(clocked_daemon, ver
     assert clocked_daemon.state() == state
     clocked_daemon.settle(hours=10)
     assert clocked_daemon.recount(kind=CostKind.COMPUTE) == RATE
-    assert clocked_daemon.recount(kind=CostKind.ROOT) == DISK * 11 // 720
+    assert clocked_daemon.recount(kind=CostKind.ROOT) == january(DISK, 0, 11)
     asleep = [segment for segment in clocked_daemon.segments() if segment.kind is CostKind.ASLEEP]
     assert len(asleep) == (verb == "hibernate")
 
@@ -192,7 +193,7 @@ def test_workspace_is_booked_on_its_project(clocked_daemon):
     clocked_daemon.running("a", project="lab")
     clocked_daemon.running("b")
     clocked_daemon.settle(hours=2)
-    assert clocked_daemon.recount(project=project["id"]) == 2 * RATE + DISK * 2 // 720
+    assert clocked_daemon.recount(project=project["id"]) == 2 * RATE + january(DISK, 0, 2)
     assert clocked_daemon.get("projects/lab")["budget"]["current_spend"] == 0.17
 
 
@@ -249,7 +250,7 @@ def test_unknown_price_is_null_and_not_zero(clocked_daemon, monkeypatch):
     workspace = clocked_daemon.get("instances/mine")
     assert (workspace["hourly_rate"], workspace["current_spend"]) == (None, None)
     assert clocked_daemon.get("costs/current")["unknown"] == ["mine"]
-    assert clocked_daemon.recount() == 1_600_000 // 720, (
+    assert clocked_daemon.recount() == january(1_600_000, 0, 1), (
         "totals contain the known cost of the disk"
     )
 

@@ -3,6 +3,7 @@
 from datetime import date
 
 from prism.costs.model import CostKind
+from tests.months import january
 
 
 def test_volume_is_charged_from_creation_until_deletion(clocked_daemon):
@@ -22,14 +23,14 @@ def test_volume_is_charged_from_creation_until_deletion(clocked_daemon):
     assert segment.source == "simulated: the price list, as it was when it was made"
     assert segment.as_of == date(2026, 1, 1)
     clocked_daemon.settle(hours=72)
-    assert clocked_daemon.get("projects/lab")["budget"]["current_spend"] == 0.8
+    assert clocked_daemon.get("projects/lab")["budget"]["current_spend"] == 0.77
     now = clocked_daemon.get("costs/current")
     assert now["cost_breakdown"]["ebs_storage"] == 0.0111
     assert now["total_monthly_projection"] == 8.0
     assert clocked_daemon.http("DELETE", "/api/v1/storage/volumes/data").status_code == 200
     clocked_daemon.settle()
     clocked_daemon.settle(hours=72)
-    assert clocked_daemon.recount() == 800_000
+    assert clocked_daemon.recount() == january(8_000_000, 0, 72)
     assert clocked_daemon.get("costs/current")["total_current_hourly"] == 0.0
 
 

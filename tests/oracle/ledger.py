@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.months import month_seconds
+
 HOUR, DAY, MONTH = 3600, 86400, 720 * 3600
 STOPPING, AHEAD = 600, 30 * DAY
 FOREVER = 2**60
@@ -32,7 +34,7 @@ class Thing:
     """A workspace or a volume: its payers and prices, and the spans of its disk and compute."""
 
     name: str
-    disk: int  # for a month of 720 hours
+    disk: int  # for a calendar month
     stops_in: int = STOPPING
     cuts: list[Cut] = field(default_factory=list)
     kept: list[Span] = field(default_factory=list)  # spans of a disk
@@ -116,7 +118,9 @@ class Account:
                     if any(getattr(cut, k) != v for k, v in of.items() if k != "thing"):
                         continue
                     until, since = min(max(end, begin), stop), min(max(start, begin), stop)
-                    total += amount * (until - begin) // per - amount * (since - begin) // per
+                    clock = month_seconds if per == MONTH else int
+                    paid, before = (clock(at) - clock(begin) for at in (until, since))
+                    total += amount * paid // per - amount * before // per
         return total
 
 
@@ -150,7 +154,8 @@ def needs(
     runs = (hours or 1) * HOUR + stops_in
     far = FOREVER if until is None else until
     compute = -(-hourly * min(runs, far - now) // HOUR)
-    return compute + -(-disk * min(AHEAD, far - now) // MONTH)
+    kept = month_seconds(now + min(AHEAD, far - now)) - month_seconds(now)
+    return compute + -(-disk * kept // MONTH)
 
 
 def usd(micros: int) -> float:

@@ -95,7 +95,7 @@ class Reservation(Struct, frozen=True, kw_only=True):
     until: int = 0
     stopping: int = 0
     running: bool = False
-    disk: Micros | None  # per month of 720 hours
+    disk: Micros | None  # a calendar month
     disk_since: int = 0
     disk_until: int = 0
     part_until: int = 0

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from prism.budgets.model import Cap, Pool, Reservation, Window
 from prism.catalog.plan import PriceBook
 from prism.costs.model import DAY, HOUR, MONTH_HOURS
+from prism.costs.months import month_time
 from prism.costs.plan import address_rate, compute_rate, disk_rate
 from prism.kit.money import Micros
 from prism.profiles.providers import traits_of
@@ -27,8 +28,11 @@ DISK_ADVANCE = 30 * DAY
 SHORTEST = 60
 ALWAYS = Window(0, None)
 STEP = {"daily": 1, "weekly": 7}
-# How long a disk counts in a later period, in seconds; of a year as in a project's own cap.
-LONGEST_PERIOD = {"daily": DAY, "weekly": 7 * DAY, "monthly": 31 * DAY, "yearly": DISK_ADVANCE}
+# How long a disk counts in a later period, in seconds. Days and weeks of a long month are
+# stretched, so that they cost as much as those of February. A month that does not begin at
+# midnight in UTC costs some hours more. In a year it counts as in a project's own cap.
+STRETCHED = {"daily": DAY * 31 // 28, "weekly": 7 * DAY * 31 // 28, "yearly": DISK_ADVANCE}
+ZONE_OF_MONTH = 3 * HOUR
 
 
 def zone(name: str) -> tzinfo:
@@ -116,7 +120,7 @@ def disk_period(cap: Cap, now: int) -> Window | None:
     """The time that must pay for a new disk beside the present period; null if that is enough.
 
     A disk outlasts the period in which it is made. So a periodic pool must be able to pay for it
-    in each later period, of which the next one stands for all (as long as the longest is), and a
+    in each later period, of which the next one stands for all (as dear as the dearest is), and a
     pool that ends within 30 days must be able to pay for 30 days.
     """
     if cap.pool is None or window(cap.pool, now) is None:
@@ -130,7 +134,9 @@ def disk_period(cap: Cap, now: int) -> Window | None:
     assert present.end is not None, "a period has an end"
     if cap.pool.period == "yearly" and present.end > now + DISK_ADVANCE:
         return None
-    return Window(present.end, present.end + LONGEST_PERIOD[cap.pool.period])
+    if cap.pool.period == "monthly":
+        return Window(present.end, _edges(cap.pool, present.end)[1] + ZONE_OF_MONTH)
+    return Window(present.end, present.end + STRETCHED[cap.pool.period])
 
 
 def disks_until(cap: Cap, within: Window, now: int) -> int:
@@ -141,7 +147,7 @@ def disks_until(cap: Cap, within: Window, now: int) -> int:
     if cap.pool is None or within.end is None:
         return 0
     if within.start > now and cap.pool.period == "yearly":
-        return min(within.end, within.start + LONGEST_PERIOD["yearly"])
+        return min(within.end, within.start + STRETCHED["yearly"])
     return within.end if within.start > now or is_beyond(cap, within) else 0
 
 
@@ -186,9 +192,10 @@ def reserved_disk(
     end = reservation.disk_until if own else reservation.part_until
     if reservation.disk is None or end <= reservation.disk_since:
         return 0
-    return _rest(
-        reservation.disk, MONTH_HOURS, (reservation.disk_since, end, reservation.kept), now, within
-    )
+    span = (month_time(reservation.disk_since), month_time(end), reservation.kept)
+    last = None if within.end is None else month_time(within.end)
+    period = Window(month_time(within.start), last)
+    return _rest(reservation.disk, MONTH_HOURS, span, month_time(now), period)
 
 
 def _rest(amount: int, hours: int, span: tuple[int, int, bool], now: int, within: Window) -> int:
@@ -233,7 +240,7 @@ class Demand(Struct, frozen=True, kw_only=True):
     allocation: str | None
     pool: str | None
     compute: Micros | None = Micros(0)  # an hour
-    disk: Micros | None  # per month of 720 hours
+    disk: Micros | None  # a calendar month
     unpriced: str = ""
     since: int = 0
     counted: int = 0

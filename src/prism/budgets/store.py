@@ -33,7 +33,8 @@ from sqlalchemy import (
 
 from prism.budgets.model import Allocation, AllocationNotFound, Cap, Pool, Reservation, Window
 from prism.costs.model import HOUR, MONTH_HOURS
-from prism.costs.store import COUNTED, EVER, batched
+from prism.costs.months import month_time
+from prism.costs.store import COUNTED, EVER, batched, parameters
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata, select_struct, structs_of
 from prism.kit.versions import once, topic
@@ -43,7 +44,9 @@ from prism.workspaces.store import workspaces
 
 BUDGETS, RESERVED = "budgets", "reservations"  # topics
 TOPICS = (RESERVED, COUNTED)
-PERIOD = ("opens", "closes", "disks_until")
+OF_DISKS = ("disk_since", "disk_until", "part_until")  # stored in month time too
+EDGES = ("opens", "closes", "disks_until")  # of a period
+PERIOD = (*EDGES, *(f"{name}_month" for name in EDGES))
 
 pools = Table(
     "pools",
@@ -113,6 +116,10 @@ reservations = Table(
     Column("part_until", BigInteger, nullable=False, server_default="0"),
     Column("kept", Boolean, nullable=False),
     Column("counted", BigInteger, nullable=False, server_default="0"),
+    *(
+        Column(f"{name}_month", BigInteger, nullable=False, server_default="0")
+        for name in OF_DISKS
+    ),
     *leased("reservations"),
     info=topic(RESERVED),
 )
@@ -128,7 +135,7 @@ def _moment(name: str) -> BindParameter[int]:
     return bindparam(name, type_=BigInteger())
 
 
-NOW, OPENS, CLOSES, DISKS_UNTIL = map(_moment, ("now", "opens", "closes", "disks_until"))
+NOW, NOW_MONTH = map(_moment, ("now", "now_month"))
 
 
 def _span(
@@ -160,26 +167,26 @@ def _rest(
 def _reserved_sums(
     *payers: Column[str],
     of: ColumnElement[bool],
-    within: Sequence[ColumnElement[int]] = (OPENS, CLOSES, DISKS_UNTIL),
+    within: Sequence[ColumnElement[int]] = tuple(map(_moment, PERIOD)),
 ) -> Select[Any]:
     """The sums of `plan.reserved_compute` and `plan.lasting_disk` as SQL, for each payer."""
     r = reservations.c
-    opens, closes, disks_until = within
+    opens, closes, disks_until, opens_month, closes_month, disks_until_month = within
     counted = case((and_(r.counted > 0, r.counted < NOW), r.counted), else_=NOW)
     lasts = and_(r.part_until > r.disk_since, r.part_until < disks_until)
-    lasting = case((lasts, disks_until), else_=r.part_until)
-    disk_end = r.disk_until if payers == (r.project,) else lasting
+    lasting = case((lasts, disks_until_month), else_=r.part_until_month)
+    disk_end = r.disk_until_month if payers == (r.project,) else lasting
     ran_until = case((r.running, counted), else_=r.since)
-    kept_until = case((r.kept, NOW), else_=r.disk_since)
+    kept_until = case((r.kept, NOW_MONTH), else_=r.disk_since_month)
     runs = _span(r.since, r.until + r.stopping, ran_until, (opens, closes))
-    keeps = _span(r.disk_since, disk_end, kept_until, (opens, closes))
+    keeps = _span(r.disk_since_month, disk_end, kept_until, (opens_month, closes_month))
     each = select(
         *payers,
         case((r.until > r.since, r.compute)).label("compute"),
         r.since,
         *(at.label(name) for at, name in zip(runs, ("runs", "ends"), strict=True)),
         r.disk,
-        r.disk_since,
+        r.disk_since_month,
         *(at.label(name) for at, name in zip(keeps, ("keeps", "keeps_until"), strict=True)),
     ).where(of)
     # With an offset, SQLite computes a column once, and not wherever it is used.
@@ -188,7 +195,7 @@ def _reserved_sums(
     return select(
         *names,
         _rest(c.compute, 1, c.since, (c.runs, c.ends)),
-        _rest(c.disk, MONTH_HOURS, c.disk_since, (c.keeps, c.keeps_until)),
+        _rest(c.disk, MONTH_HOURS, c.disk_since_month, (c.keeps, c.keeps_until)),
     ).group_by(*names)
 
 
@@ -359,16 +366,14 @@ def reserved(
 
     Every disk counts at least to `disks_until`.
     """
-    binds = {"of": cap.id, "now": now, "besides": besides, **_binds(within)}
-    if not cap.is_own:
-        binds["disks_until"] = disks_until
+    binds = {"of": cap.id, "besides": besides} | _binds(now, within, disks_until)
     sums = sql.execute(RESERVED_SUMS[cap.column], binds).first()
     return (0, 0) if sums is None else (int(sums[1]), int(sums[2]))
 
 
 def reserved_of_capped(sql: Connection, now: int) -> dict[str, tuple[int, int]]:
     """The same for each project that has a budget of its own, by id."""
-    sums = sql.execute(RESERVED_OF_CAPPED, {"now": now, **_binds(Window(0, None))})
+    sums = sql.execute(RESERVED_OF_CAPPED, _binds(now, Window(0, None), 0))
     return {project: (int(compute), int(disks)) for project, compute, disks in sums}
 
 
@@ -385,19 +390,21 @@ def reserved_of_pools(
     table = values(
         column("of", String), *(column(name, BigInteger) for name in PERIOD), name="periods"
     )
-    rows = [(id, *_binds(within).values(), until) for id, (within, until) in periods.items()]
+    binds = {id: _binds(now, within, until) for id, (within, until) in periods.items()}
+    rows = [(id, *(bind[name] for name in PERIOD)) for id, bind in binds.items()]
     period, r = table.data(rows).cte("period").c, reservations.c
     within = [period[name] for name in PERIOD]
     query = _reserved_sums(r.allocation, r.pool, of=r.pool == period.of, within=within)
-    for *payers, compute, disks in sql.execute(query, {"now": now}):
+    for *payers, compute, disks in sql.execute(query, parameters(now=now)):
         for payer in payers:
             before = sums.get(payer, (0, 0))
             sums[payer] = before[0] + int(compute), before[1] + int(disks)
     return sums
 
 
-def _binds(within: Window) -> dict[str, int]:
-    return {"opens": within.start, "closes": EVER if within.end is None else within.end}
+def _binds(now: int, within: Window, disks_until: int) -> dict[str, int]:
+    closes = EVER if within.end is None else within.end
+    return parameters(now=now, opens=within.start, closes=closes, disks_until=disks_until)
 
 
 def furthest(sql: Connection, cap: Cap) -> int | None:
@@ -419,6 +426,7 @@ def reservation(sql: Connection, workspace: str) -> Reservation | None:
 def put_reservation(tx: Tx, reservation: Reservation, due_at: datetime | None = None) -> None:
     """Add or replace a reservation, and when to look at it again (unless that stays)."""
     values = msgspec.structs.asdict(reservation) | ({"due_at": due_at} if due_at else {})
+    values |= {f"{name}_month": month_time(values[name]) for name in OF_DISKS}
     if _reservation(tx.sql, reservation.id):
         tx.sql.execute(CHANGE_RESERVATION, values | {"of": reservation.id})
     else:

@@ -17,6 +17,7 @@ from prism.budgets.model import (
 )
 from prism.budgets.runway import Runway
 from prism.costs.model import HOUR, MONTH_HOURS, PAID, RUNS, CostKind, Segment
+from prism.costs.months import elapsed
 from prism.costs.plan import cost, moment
 from prism.costs.view import called_by_id, percent
 from prism.kit.money import Micros, amount, apportioned
@@ -136,7 +137,8 @@ def projected(
     for row in segments:
         if row.is_paid and row.amount and getattr(row, cap.column) == cap.id:
             until = min(end, expiries.get(row.resource, end)) if row.kind in RUNS else end
-            total += cost(row.amount, row.hours, max(0, until - now))
+            seconds = elapsed(now, max(now, until), by_month=row.by_month)
+            total += cost(row.amount, row.hours, seconds)
     return total
 
 

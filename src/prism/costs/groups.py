@@ -7,6 +7,7 @@ from msgspec import Struct
 from sqlalchemy import BigInteger, Connection, case, column, func, select, true, values
 
 from prism.costs.model import DAY, OF_A_WORKSPACE, CostGroup, GroupBy
+from prism.costs.months import month_time
 from prism.costs.plan import bucket_end
 from prism.costs.store import PAYING, cost_by, segments, touching
 from prism.costs.view import percent
@@ -14,6 +15,7 @@ from prism.errors import ValidationFailed
 from prism.kit.money import apportioned
 
 MOST_BARS = 400  # each has a number for each group
+EDGES = ("begin", "finish", "month_begin", "month_finish")
 COLUMNS = {
     "project": segments.c.project,
     "user": segments.c.owner,
@@ -52,9 +54,10 @@ def sums(
     spans = [(begin, min(end, now)) for begin, end in pairwise(edges) if begin < now]
     if not spans:
         return []
-    table = values(column("begin", BigInteger), column("finish", BigInteger), name="bars")
-    bar = table.data(spans).cte("bars").c
-    cost = cost_by(bar.finish) - cost_by(bar.begin)
+    table = values(*(column(name, BigInteger) for name in EDGES), name="bars")
+    rows = [(begin, end, month_time(begin), month_time(end)) for begin, end in spans]
+    bar = table.data(rows).cte("bars").c
+    cost = cost_by((bar.finish, bar.month_finish)) - cost_by((bar.begin, bar.month_begin))
     paid = func.sum(case((PAYING, cost), else_=0))
     saved = func.sum(case((PAYING, 0), else_=cost))
     in_project = true() if project is None else segments.c.project == project
@@ -62,8 +65,8 @@ def sums(
     query = select(COLUMNS[by], bar.begin, paid, saved).where(
         in_project, whole, touching(bar.begin, bar.finish)
     )
-    rows = sql.execute(query.group_by(COLUMNS[by], bar.begin))
-    return [GroupSum(key, int(begin), int(p), int(s)) for key, begin, p, s in rows]
+    group_rows = sql.execute(query.group_by(COLUMNS[by], bar.begin))
+    return [GroupSum(key, int(begin), int(p), int(s)) for key, begin, p, s in group_rows]
 
 
 def workspaces(

@@ -13,10 +13,11 @@ from prism.costs.plan import (
     Charge,
     booking,
     charges,
-    cost,
     day_of,
     price_factors,
     remainder,
+    same,
+    segment_cost,
     sums_by_day,
     unix_time,
 )
@@ -35,6 +36,7 @@ class Ledger:
 
     def __init__(self, db: Database, clock: Clock, prices: PriceBook) -> None:
         self._db, self._clock, self._prices = db, clock, prices
+        self._by_months = False
 
     def changed(
         self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
@@ -114,8 +116,28 @@ class Ledger:
         if (learned := min([*counted, moment])) < now:  # sums of later days lack these costs
             rollups.forget_after(tx, learned)
 
+    def divide_months(self) -> int:
+        """Count storage by calendar months from now on; return the number of changed segments.
+
+        An older Prism counted every month as 720 hours. What it has booked stays as it is.
+        """
+        with self._db.read() as sql:
+            if not store.open_without_months(sql):
+                return 0
+        with self._db.write() as tx:
+            now = unix_time(self._clock.now())
+            rows = store.open_without_months(tx.sql)
+            for row in rows:
+                moment = max(now, row.began)
+                self._end(tx, row, moment, guessed=False)
+                store.begin(tx, *same(row), moment, counted=None, reconstructed=False)
+        return len(rows)
+
     def roll(self) -> int:
         """Sum up the days that are over and not summed up yet; return their number."""
+        if not self._by_months:
+            self.divide_months()
+            self._by_months = True
         now = unix_time(self._clock.now())
         today = day_of(now)
         with self._db.read() as sql:
@@ -151,11 +173,7 @@ class Ledger:
         self._end(tx, added, until, guessed=False)
 
     def _end(self, tx: Tx, segment: Segment, at: int, *, guessed: bool) -> None:
-        paid = (
-            0
-            if segment.amount is None
-            else cost(segment.amount, segment.hours, at - segment.began)
-        )
+        paid = 0 if segment.amount is None else segment_cost(segment, at)
         store.end(tx, segment, at, paid, reconstructed=guessed)
 
 

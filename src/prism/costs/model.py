@@ -37,8 +37,9 @@ OF_A_WORKSPACE = frozenset({CostKind.COMPUTE, CostKind.ROOT, CostKind.ADDRESS})
 class Rate(Struct, frozen=True):
     """A price: micro-dollars for a number of hours, its source, and its date.
 
-    Compute is priced by the hour and disks by the month of 720 hours; dividing a month's price
-    would lose a fraction, so the original price is stored. Null means unknown.
+    Compute is priced by the hour and storage by the calendar month, which `hours` calls 720
+    (`costs/months.py`); dividing a month's price would lose a fraction, so the original price is
+    stored. Null means unknown.
     """
 
     amount: Micros | None
@@ -65,6 +66,7 @@ class Segment(Struct, frozen=True, kw_only=True):
 
     An open segment costs money until `counted`, when a survey last saw its machine run; null means
     until now. `is_minimum` marks the rest of the least that a provider charges for a run.
+    `month_began` is `began` in month time (`costs/months.py`); null if seconds count as they are.
     """
 
     id: int
@@ -87,11 +89,17 @@ class Segment(Struct, frozen=True, kw_only=True):
     counted: int | None
     reconstructed: bool
     is_minimum: bool = False
+    month_began: int | None = None
 
     @property
     def until(self) -> int | None:
         """Until when the segment costs money; null if it does now."""
         return self.counted if self.ended is None else self.ended
+
+    @property
+    def by_month(self) -> bool:
+        """Whether each calendar month costs the same; storage before decision 058 does not."""
+        return self.month_began is not None
 
     @property
     def is_paid(self) -> bool:
@@ -109,6 +117,7 @@ class CostPeriod(Struct, frozen=True):
     hours: int
     began: int
     ended: int | None
+    by_month: bool
 
 
 class UnpricedRow(NamedTuple):

@@ -1,7 +1,8 @@
 """How money is counted: pure functions of segments, prices and times.
 
-A segment's cost up to `t` is floor(rate × seconds ÷ 3600). The cost of a part is the difference of
-two such values, so parts add up to the whole, wherever it is divided.
+A segment's cost up to `t` is floor(rate × seconds ÷ 3600), for storage in seconds of month time.
+The cost of a part is the difference of two such values, so parts add up to the whole, wherever it
+is divided.
 """
 
 import re
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.catalog.plan import PriceBook, performance_price, root_iops
 from prism.costs.model import (
@@ -26,6 +28,7 @@ from prism.costs.model import (
     Segment,
     UnpricedRow,
 )
+from prism.costs.months import elapsed
 from prism.kit.money import Micros
 from prism.profiles.providers import traits_of
 from prism.workspaces.model import Observed, Workspace
@@ -53,7 +56,15 @@ def cost_at(period: CostPeriod, at: int) -> int:
     end = at if period.ended is None else min(at, period.ended)
     if period.amount is None or end <= period.began:
         return 0
-    return cost(period.amount, period.hours, end - period.began)
+    seconds = elapsed(period.began, end, by_month=period.by_month)
+    return cost(period.amount, period.hours, seconds)
+
+
+def segment_cost(segment: Segment, until: int) -> Micros:
+    """The cost of a segment with a known price, if it ended then."""
+    assert segment.amount is not None, "the caller has asked"
+    seconds = elapsed(segment.began, until, by_month=segment.by_month)
+    return cost(segment.amount, segment.hours, seconds)
 
 
 def unix_time(at: datetime) -> int:
@@ -154,12 +165,18 @@ def price_factors(workspace: Workspace) -> tuple[object, ...]:
     return (*observation, *paying)
 
 
-def remainder(segment: Segment, least: int) -> tuple[Booking, CostKind, Charge]:
-    """The charge that follows a run that was shorter than the minimum of `least` seconds."""
+def same(segment: Segment) -> tuple[Booking, CostKind, Charge]:
+    """The charge of a segment, for one that follows it."""
     names = Booking.__struct_fields__
     of = Booking(**{name: getattr(segment, name) for name in names})
     rate = Rate(segment.amount, segment.hours, segment.source, segment.as_of)
-    return of, segment.kind, Charge(f"{segment.detail}, to {least} s for a start", rate)
+    return of, segment.kind, Charge(segment.detail, rate)
+
+
+def remainder(segment: Segment, least: int) -> tuple[Booking, CostKind, Charge]:
+    """The charge that follows a run that was shorter than the minimum of `least` seconds."""
+    of, kind, charge = same(segment)
+    return of, kind, replace(charge, detail=f"{charge.detail}, to {least} s for a start")
 
 
 def compute_rate(workspace: Workspace) -> Rate:

@@ -42,6 +42,7 @@ from prism.costs.model import (
     Segment,
     UnpricedRow,
 )
+from prism.costs.months import month_time
 from prism.costs.plan import Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
@@ -50,6 +51,7 @@ from prism.kit.versions import once, topic
 
 EVER = 2**62  # seconds since 1970: later than all segments
 Value = TypeVar("Value")
+Moment = tuple[ColumnElement[int], ColumnElement[int]]  # as a clock counts, and in month time
 LEDGER, COUNTED = "ledger", "counted"  # topics: segments, and until when running ones count
 
 segments = Table(
@@ -77,6 +79,9 @@ segments = Table(
     Column("reconstructed", Boolean, nullable=False),
     # the rest of the least charge for a run
     Column("is_minimum", Boolean, nullable=False, server_default=false()),
+    # `began` and `ended` in month time, of storage; null: seconds count as they are
+    Column("month_began", BigInteger),
+    Column("month_ended", BigInteger),
     Index("segments_of", "resource", "ended"),
     Index("segments_ended", "ended"),
     info=topic(LEDGER),
@@ -115,7 +120,7 @@ marks = Table(  # the cost of a scope by a past moment
     info=topic(LEDGER),
 )
 SELECT = select_struct(segments, Segment)
-NUMBERS = ("no", "project", "kind", "amount", "hours", "began")
+NUMBERS = ("no", "project", "kind", "amount", "hours", "began", "month_began")
 UNTIL = func.coalesce(segments.c.ended, segments.c.counted)  # null: it counts until now
 STRETCHES = select(*(segments.c[field] for field in NUMBERS), UNTIL)
 PAYING = segments.c.kind != CostKind.ASLEEP
@@ -127,6 +132,14 @@ def open_of(sql: Connection, resource: str) -> list[Segment]:
     parameters = {"of": resource}
     return once(
         sql, (LEDGER, COUNTED), resource, lambda: structs_of(sql, Segment, OPEN_OF, parameters)
+    )
+
+
+def open_without_months(sql: Connection) -> list[Segment]:
+    """The open segments of storage that still count a month as 720 hours."""
+    s = segments.c
+    return structs_of(
+        sql, Segment, SELECT.where(OPEN, s.hours == MONTH_HOURS, s.month_began.is_(None))
     )
 
 
@@ -168,13 +181,16 @@ def begin(
     row = msgspec.structs.asdict(of) | msgspec.structs.asdict(charge.rate)
     row |= {"no": no, "kind": kind, "detail": charge.detail, "began": at}
     row |= {"counted": counted, "reconstructed": reconstructed, "is_minimum": is_minimum}
+    row["month_began"] = month_time(at) if charge.rate.hours == MONTH_HOURS else None
     tx.sql.execute(BEGIN, row)
 
 
 def end(tx: Tx, segment: Segment, at: int, paid: int, *, reconstructed: bool) -> None:
     """Close a segment, and add its cost to every sum that it belongs to."""
     mark = {"reconstructed": True} if reconstructed else {}
-    if not tx.sql.execute(CLOSE, {"this": segment.id, "ended": at, **mark}).rowcount:
+    month_ended = month_time(at) if segment.by_month else None
+    closed = {"this": segment.id, "ended": at, "month_ended": month_ended, **mark}
+    if not tx.sql.execute(CLOSE, closed).rowcount:
         raise AssertionError(f"segment {segment.id} was closed before")
     _add(tx, segment, paid)
     if segment.kind is not CostKind.ASLEEP:
@@ -236,7 +252,7 @@ def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros
     for resource, paid, is_unknown in sql.execute(closed).all():
         sums[resource] = sums.get(resource, 0) + paid
         unknown |= {resource} if is_unknown else set()
-    for resource, paid in sql.execute(running, {"now": now}).all():
+    for resource, paid in sql.execute(running, parameters(now=now)).all():
         sums[resource] = sums.get(resource, 0) + int(paid or 0)
     return {
         resource: None if resource in unknown else Micros(paid) for resource, paid in sums.items()
@@ -248,17 +264,18 @@ def _spending(resources: Select[Any]) -> tuple[Select[Any], Select[Any]]:
     """Statements of each resync, built once: the settled costs, and the costs of open segments."""
     a, s = accounts.c, segments.c
     closed = select(a.resource, a.paid, a.unknown).where(a.resource.in_(resources))
-    running = select(s.resource, func.sum(cost_by(NOW))).where(OPEN, PAYING)
+    running = select(s.resource, func.sum(cost_by(AT_NOW))).where(OPEN, PAYING)
     return closed, running.where(s.resource.in_(resources)).group_by(s.resource)
 
 
 def total(sql: Connection, column: str, scope: str, now: int) -> Micros:
     """All that a project, an allocation or a pool has spent."""
+    binds = parameters(now=now) | {"of": scope}
     return once(
         sql,
         (LEDGER, COUNTED),
         (column, scope, now),
-        lambda: Micros(int(sql.execute(SPENT[column], {"of": scope, "now": now}).scalar_one())),
+        lambda: Micros(int(sql.execute(SPENT[column], binds).scalar_one())),
     )
 
 
@@ -266,7 +283,7 @@ def by_kind(sql: Connection, project: str, now: int) -> dict[CostKind, int]:
     """What a project has spent on each kind; and what was saved."""
     closed = sql.execute(CLOSED, {"of": project})
     sums = {CostKind(kind): int(micros) for kind, micros in closed}
-    for kind, micros in sql.execute(RUNNING, {"of": project, "now": now}):
+    for kind, micros in sql.execute(RUNNING, parameters(now=now) | {"of": project}):
         sums[CostKind(kind)] = sums.get(CostKind(kind), 0) + int(micros or 0)
     return sums
 
@@ -308,7 +325,7 @@ class Totals:
             known = once(self._sql, (LEDGER,), (scope, at), lambda: self._mark(scope, at))
         if known is not None:
             return Micros(known)
-        moments = {"of": scope, "then": at, "now": self.now}
+        moments = parameters(then=at, now=self.now) | {"of": scope}
         since = self._sql.execute(SINCE[column], moments).scalar() or 0
         return Micros(self.of(column, scope) - int(since))
 
@@ -319,7 +336,7 @@ class Totals:
 def open_totals(sql: Connection, now: int) -> dict[tuple[str, str], int]:
     """What each project, allocation and pool has spent on open segments, by column and id."""
     sums: dict[tuple[str, str], int] = {}
-    for *scopes, paid in sql.execute(EVERY_OPEN, {"now": now}):
+    for *scopes, paid in sql.execute(EVERY_OPEN, parameters(now=now)):
         for key in zip(SCOPES, scopes, strict=True):
             if key[1] is not None:
                 sums[key] = sums.get(key, 0) + int(paid)
@@ -466,8 +483,9 @@ def cost_periods(
     condition = true() if project is None else segments.c.project == project
     for row in sql.execute(STRETCHES.where(touching(start, end), condition)).all():
         values: tuple[Any, ...] = tuple(row)
-        no, of, kind, amount, hours, began, ended = values
-        yield CostPeriod(no, of, CostKind(kind), amount, hours, began, ended)
+        no, of, kind, amount, hours, began, month_began, ended = values
+        by_month = month_began is not None
+        yield CostPeriod(no, of, CostKind(kind), amount, hours, began, ended, by_month)
 
 
 def within(sql: Connection, start: int, end: int, project: str | None = None) -> list[Segment]:
@@ -482,11 +500,18 @@ def forget_marks(tx: Tx, at: int) -> None:
     tx.sql.execute(FORGET_MARKS, {"then": at})
 
 
-def cost_by(at: int | ColumnElement[int]) -> ColumnElement[int]:
+def cost_by(at: int | Moment) -> ColumnElement[int]:
     """The cost of a segment by `at`, in SQL: integers divide downwards on both databases."""
-    s = segments.c
-    seconds = case((s.began < at, case((at > UNTIL, UNTIL), else_=at) - s.began), else_=0)
+    s, both = segments.c, (at, month_time(at)) if isinstance(at, int) else at
+    began, until = func.coalesce(s.month_began, s.began), func.coalesce(s.month_ended, UNTIL)
+    then = case((s.month_began.is_(None), both[0]), else_=both[1])
+    seconds = case((began < then, case((then > until, until), else_=then) - began), else_=0)
     return func.coalesce(s.amount * seconds // (s.hours * HOUR), 0)
+
+
+def parameters(**moments: int) -> dict[str, int]:
+    """The parameters for moments of a statement, each also in month time."""
+    return moments | {f"{name}_month": month_time(when) for name, when in moments.items()}
 
 
 def touching(
@@ -498,7 +523,10 @@ def touching(
 
 # Statements of each launch and each verb, built once: building takes longer than executing.
 OF: BindParameter[Any] = bindparam("of")
-THEN, NOW = bindparam("then", type_=BigInteger), bindparam("now", type_=BigInteger)
+THEN, NOW, THEN_MONTH, NOW_MONTH = (
+    bindparam(name, type_=BigInteger()) for name in ("then", "now", "then_month", "now_month")
+)
+AT_THEN, AT_NOW = (THEN, THEN_MONTH), (NOW, NOW_MONTH)
 SCOPES = {name: segments.c[name] for name in ("project", "allocation", "pool")}
 OPEN_OF = SELECT.where(segments.c.resource == OF, OPEN)
 LAST_END = select(func.max(segments.c.ended)).where(
@@ -509,20 +537,22 @@ CLOSED_SUM = select(func.coalesce(func.sum(totals.c.micros), 0)).where(
     totals.c.scope == OF, totals.c.kind != CostKind.ASLEEP
 )
 SPENT = {
-    name: select(CLOSED_SUM.scalar_subquery() + func.coalesce(func.sum(cost_by(NOW)), 0)).where(
+    name: select(CLOSED_SUM.scalar_subquery() + func.coalesce(func.sum(cost_by(AT_NOW)), 0)).where(
         OPEN, PAYING, column == OF
     )
     for name, column in SCOPES.items()
 }
-EVERY_OPEN = select(*SCOPES.values(), func.sum(cost_by(NOW))).where(OPEN, PAYING)
+EVERY_OPEN = select(*SCOPES.values(), func.sum(cost_by(AT_NOW))).where(OPEN, PAYING)
 EVERY_OPEN = EVERY_OPEN.group_by(*SCOPES.values())
-RUNNING = select(segments.c.kind, func.sum(cost_by(NOW))).where(OPEN, segments.c.project == OF)
+RUNNING = select(segments.c.kind, func.sum(cost_by(AT_NOW))).where(OPEN, segments.c.project == OF)
 RUNNING = RUNNING.group_by(segments.c.kind)
 MARK = select(marks.c.micros).where(marks.c.scope == OF, marks.c.at == THEN)
-BOOKED = cost_by(func.coalesce(segments.c.ended, NOW))  # including the time until its end
+BOOKED = cost_by(  # including the time until its end
+    (func.coalesce(segments.c.ended, NOW), func.coalesce(segments.c.month_ended, NOW_MONTH))
+)
 LATER = or_(OPEN, segments.c.ended > THEN)
 SINCE = {
-    name: select(func.sum(BOOKED - cost_by(THEN))).where(LATER, PAYING, column == OF)
+    name: select(func.sum(BOOKED - cost_by(AT_THEN))).where(LATER, PAYING, column == OF)
     for name, column in SCOPES.items()
 }
 ACCOUNTS_OF = select(accounts.c.project, accounts.c.no).where(accounts.c.resource == OF)

@@ -19,7 +19,7 @@ from prism.costs.model import (
     HourlyBreakdown,
     Segment,
 )
-from prism.costs.plan import as_date, buckets, cost, moment
+from prism.costs.plan import as_date, buckets, moment, segment_cost
 from prism.kit.money import CENT, Micros, amount, apportioned, rate, shares
 
 GROUP = {
@@ -165,8 +165,7 @@ def line(segment: Segment, projects: Mapping[str, str], start: int, end: int) ->
     stop = max(begin, stop)
     micros = None
     if segment.amount is not None:
-        by = (cost(segment.amount, segment.hours, at - segment.began) for at in (stop, begin))
-        micros = next(by) - next(by)
+        micros = segment_cost(segment, stop) - segment_cost(segment, begin)
     paid, saved = (micros, 0) if segment.is_paid else (0, micros)
     return CostExportLine(
         segment=segment.id,
