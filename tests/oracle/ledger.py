@@ -154,8 +154,8 @@ def needs(
     runs = (hours or 1) * HOUR + stops_in
     far = FOREVER if until is None else until
     compute = -(-hourly * min(runs, far - now) // HOUR)
-    kept = month_seconds(now + min(AHEAD, far - now)) - month_seconds(now)
-    return compute + -(-disk * kept // MONTH)
+    seconds = month_seconds(now + min(AHEAD, far - now)) - month_seconds(now)
+    return compute + -(-disk * seconds // MONTH)
 
 
 def usd(micros: int) -> float:

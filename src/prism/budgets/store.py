@@ -33,8 +33,8 @@ from sqlalchemy import (
 
 from prism.budgets.model import Allocation, AllocationNotFound, Cap, Pool, Reservation, Window
 from prism.costs.model import HOUR, MONTH_HOURS
-from prism.costs.months import month_time
-from prism.costs.store import COUNTED, EVER, batched, parameters
+from prism.costs.months import month_time, parameters
+from prism.costs.store import COUNTED, EVER, batched
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata, select_struct, structs_of
 from prism.kit.versions import once, topic

@@ -14,6 +14,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CYCLE, CYCLE_MONTHS = 146_097, 4800  # days and months of 400 years, after which dates repeat
 
 
+@lru_cache(maxsize=4096)  # a search for a date asks for the same beginnings again and again
 def month_time(at: int) -> int:
     """Seconds of month time since 1970; like `at`, it never decreases."""
     before, start, seconds = _month(at // DAY)
@@ -23,6 +24,11 @@ def month_time(at: int) -> int:
 def elapsed(began: int, ended: int, *, by_month: bool) -> int:
     """The seconds that are charged of a time: of month time, or as a clock counts them."""
     return month_time(ended) - month_time(began) if by_month else ended - began
+
+
+def parameters(**moments: int) -> dict[str, int]:
+    """The parameters for moments of an SQL statement, each also in month time."""
+    return moments | {f"{name}_month": month_time(at) for name, at in moments.items()}
 
 
 @lru_cache(maxsize=4096)

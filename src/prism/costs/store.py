@@ -42,7 +42,7 @@ from prism.costs.model import (
     Segment,
     UnpricedRow,
 )
-from prism.costs.months import month_time
+from prism.costs.months import month_time, parameters
 from prism.costs.plan import Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
@@ -120,9 +120,10 @@ marks = Table(  # the cost of a scope by a past moment
     info=topic(LEDGER),
 )
 SELECT = select_struct(segments, Segment)
-NUMBERS = ("no", "project", "kind", "amount", "hours", "began", "month_began")
+NUMBERS = ("no", "project", "kind", "amount", "hours", "began")
 UNTIL = func.coalesce(segments.c.ended, segments.c.counted)  # null: it counts until now
-STRETCHES = select(*(segments.c[field] for field in NUMBERS), UNTIL)
+BY_MONTH = segments.c.month_began.is_not(None)
+STRETCHES = select(*(segments.c[field] for field in NUMBERS), UNTIL, BY_MONTH)
 PAYING = segments.c.kind != CostKind.ASLEEP
 MONTHLY = func.coalesce(func.sum(segments.c.amount * MONTH_HOURS // segments.c.hours), 0)
 
@@ -137,10 +138,8 @@ def open_of(sql: Connection, resource: str) -> list[Segment]:
 
 def open_without_months(sql: Connection) -> list[Segment]:
     """The open segments of storage that still count a month as 720 hours."""
-    s = segments.c
-    return structs_of(
-        sql, Segment, SELECT.where(OPEN, s.hours == MONTH_HOURS, s.month_began.is_(None))
-    )
+    stores = and_(segments.c.hours == MONTH_HOURS, segments.c.counted.is_(None))
+    return structs_of(sql, Segment, SELECT.where(OPEN, stores, ~BY_MONTH))
 
 
 def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
@@ -181,16 +180,16 @@ def begin(
     row = msgspec.structs.asdict(of) | msgspec.structs.asdict(charge.rate)
     row |= {"no": no, "kind": kind, "detail": charge.detail, "began": at}
     row |= {"counted": counted, "reconstructed": reconstructed, "is_minimum": is_minimum}
-    row["month_began"] = month_time(at) if charge.rate.hours == MONTH_HOURS else None
+    is_storage = charge.rate.hours == MONTH_HOURS and counted is None
+    row["month_began"] = month_time(at) if is_storage else None
     tx.sql.execute(BEGIN, row)
 
 
 def end(tx: Tx, segment: Segment, at: int, paid: int, *, reconstructed: bool) -> None:
     """Close a segment, and add its cost to every sum that it belongs to."""
-    mark = {"reconstructed": True} if reconstructed else {}
-    month_ended = month_time(at) if segment.by_month else None
-    closed = {"this": segment.id, "ended": at, "month_ended": month_ended, **mark}
-    if not tx.sql.execute(CLOSE, closed).rowcount:
+    closed: dict[str, Any] = {"reconstructed": True} if reconstructed else {}
+    closed |= {"month_ended": month_time(at)} if segment.by_month else {}
+    if not tx.sql.execute(CLOSE, closed | {"this": segment.id, "ended": at}).rowcount:
         raise AssertionError(f"segment {segment.id} was closed before")
     _add(tx, segment, paid)
     if segment.kind is not CostKind.ASLEEP:
@@ -482,10 +481,8 @@ def cost_periods(
     """The segments between `start` and `end`, with the fields that sums need."""
     condition = true() if project is None else segments.c.project == project
     for row in sql.execute(STRETCHES.where(touching(start, end), condition)).all():
-        values: tuple[Any, ...] = tuple(row)
-        no, of, kind, amount, hours, began, month_began, ended = values
-        by_month = month_began is not None
-        yield CostPeriod(no, of, CostKind(kind), amount, hours, began, ended, by_month)
+        no, of, kind, *rest = row
+        yield CostPeriod(no, of, CostKind(kind), *rest)
 
 
 def within(sql: Connection, start: int, end: int, project: str | None = None) -> list[Segment]:
@@ -504,14 +501,9 @@ def cost_by(at: int | Moment) -> ColumnElement[int]:
     """The cost of a segment by `at`, in SQL: integers divide downwards on both databases."""
     s, both = segments.c, (at, month_time(at)) if isinstance(at, int) else at
     began, until = func.coalesce(s.month_began, s.began), func.coalesce(s.month_ended, UNTIL)
-    then = case((s.month_began.is_(None), both[0]), else_=both[1])
+    then = case((BY_MONTH, both[1]), else_=both[0])
     seconds = case((began < then, case((then > until, until), else_=then) - began), else_=0)
     return func.coalesce(s.amount * seconds // (s.hours * HOUR), 0)
-
-
-def parameters(**moments: int) -> dict[str, int]:
-    """The parameters for moments of a statement, each also in month time."""
-    return moments | {f"{name}_month": month_time(when) for name, when in moments.items()}
 
 
 def touching(
