@@ -30,7 +30,7 @@ class ModelWorkspace:
 
     def settled(self, now: int) -> int:
         """What it has cost until `now`."""
-        ran = sum(self.rate * ((end or now) - begin) // HOUR for begin, end in self.runs)
+        ran: int = sum(self.rate * ((end or now) - begin) // HOUR for begin, end in self.runs)
         return ran + sum(month_cost(self.disk, begin, end or now) for begin, end in self.kept)
 
     def held(self, now: int) -> int:
