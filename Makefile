@@ -148,7 +148,7 @@ openapi: install  ## Write docs/openapi.json from the routes
 	mv docs/openapi.json.new docs/openapi.json
 
 docs: .tools/docs/installed  ## Build the documentation's site into dist/docs; every link is checked
-	@.tools/docs/bin/python scripts/site.py
+	@.tools/docs/bin/python -m scripts.site
 
 audit: .tools/audit/installed  ## Ask for known vulnerabilities of the lock; ADVISORIES=FOLDER asks a copy
 	@.tools/audit/bin/python scripts/audit.py requirements.lock $(ADVISORIES)

@@ -4,6 +4,7 @@ MkDocs needs all pages below one folder. So the pages are copied there with the 
 repository, and each source file that a page links to becomes a page that shows it.
 """
 
+import json
 import os
 import re
 import shutil
@@ -11,13 +12,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scripts import reference
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / ".tools" / "docs-pages"
 SITE = ROOT / "dist" / "docs"
 TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "web/README.md")
 LINK = re.compile(r"\]\(((?!https?:|#)[^)#\s]+)(#[^)\s]*)?\)")
+HISTORY = {"CHANGELOG.md", "proofs.md"}
+NOT_IN_SEARCH = "---\nsearch: {exclude: true}\n---\n"
+LATE_IN_SEARCH = "---\nsearch: {boost: 0.001}\n---\n"
 SHOWN = {".py": "python", ".sh": "sh", ".yml": "yaml", ".json": "json"}
 FENCE = re.compile(r"^ *(`{3,}|~{3,})", re.MULTILINE)
+# A browser starts no worker from a file. The theme replaces workers by a script of another site.
+SHIM = re.compile(r'<script src="https://unpkg\.com/iframe-worker/shim"></script>')
+WORKER = """if (location.protocol === "file:") {{
+  const Native = Worker;
+  const url = URL.createObjectURL(new Blob([{source}], {{ type: "text/javascript" }}));
+  window.Worker = function () {{ return new Native(url); }};
+}}
+"""
 REMOTE = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"?(?:https?:)?//[^\s\">]+")
 
 
@@ -26,6 +40,8 @@ def main() -> int:
     shutil.rmtree(PAGES, ignore_errors=True)
     for name in [*TOP, *pages_below("docs")]:
         copy(ROOT / name)
+    for name, generated in reference.PAGES.items():
+        put(Path(name), generated())
     for extra in (ROOT / "docs").rglob("*"):
         if extra.is_file() and extra.suffix != ".md":
             shutil.copy(extra, at(extra.relative_to(ROOT)))
@@ -37,11 +53,23 @@ def main() -> int:
     if build.returncode:
         sys.stderr.write(build.stderr)
         return build.returncode
+    search_without_a_server()
     pages = SITE.rglob("*.html")
     remote = [f"{page.relative_to(SITE)}: {tag}" for page in pages for tag in remote_tags(page)]
     message = "\n".join(remote) or f"The documentation is at {SITE.relative_to(ROOT)}/index.html"
     sys.stdout.write(f"{message}\n")
     return bool(remote)
+
+
+def search_without_a_server() -> None:
+    """Let a page that is opened from a file search with a worker that it holds as text."""
+    scripts = SITE / "assets" / "javascripts"
+    [worker] = scripts.glob("workers/search.*.min.js")
+    script = scripts / "worker-from-text.js"
+    script.write_text(WORKER.format(source=json.dumps(worker.read_text())))
+    for page in SITE.rglob("*.html"):
+        tag = f'<script src="{os.path.relpath(script, page.parent)}"></script>'
+        page.write_text(SHIM.sub(tag, page.read_text()))
 
 
 def pages_below(folder: str) -> list[str]:
@@ -60,14 +88,16 @@ def copy(page: Path) -> None:
         show(target)
         return f"]({link[1]}.md{link[2] or ''})"
 
-    put(page.relative_to(ROOT), LINK.sub(to_page, page.read_text()))
+    name = page.relative_to(ROOT)
+    search = LATE_IN_SEARCH if name.parent.name == "decisions" or name.name in HISTORY else ""
+    put(name, search + LINK.sub(to_page, page.read_text()))
 
 
 def show(source: Path) -> None:
     """Make a page of a source file."""
     name, text = source.relative_to(ROOT), source.read_text()
     fence = "`" * (max((len(marks) for marks in FENCE.findall(text)), default=2) + 1)
-    page = f"# {name}\n\n{fence}{SHOWN[source.suffix]}\n{text}{fence}\n"
+    page = f"{NOT_IN_SEARCH}# {name}\n\n{fence}{SHOWN[source.suffix]}\n{text}{fence}\n"
     put(name.with_name(f"{name.name}.md"), page)
 
 

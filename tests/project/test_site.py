@@ -1,10 +1,16 @@
 """The site of the documentation: each page is in it once, and its tools are locked."""
 
+import inspect
+import json
 import re
 import subprocess
 
 import pytest
+from playwright.sync_api import sync_playwright
 
+from prism.client import Client
+from scripts import reference
+from tests.connections.test_browser import CHROMIUM, FLAGS
 from tests.project.tree import ROOT, pages, short
 
 MKDOCS = (ROOT / "mkdocs.yml").read_text()
@@ -24,7 +30,32 @@ def blocks(page):
 
 
 def test_every_page_is_in_the_navigation_once():
-    assert sorted(NAVIGATION) == sorted(short(page) for page in pages())
+    written = [short(page) for page in pages()]
+    assert sorted(NAVIGATION) == sorted([*written, *reference.PAGES])
+
+
+def test_reference_has_every_route_and_every_method_of_the_client():
+    api, client = (generate() for generate in reference.PAGES.values())
+    paths = json.loads(reference.OPENAPI.read_text())["paths"]
+    for path, operations in paths.items():
+        for method in operations:
+            assert f"### `{method.upper()} {path}`\n" in api
+    nouns = {noun: value for noun, value in vars(Client()).items() if not noun.startswith("_")}
+    methods = [
+        f"client.{noun}.{name}("
+        for noun, value in nouns.items()
+        for name, method in vars(type(value)).items()
+        if inspect.isfunction(method) and not name.startswith("_")
+    ]
+    assert len(methods) > 100
+    assert [method for method in methods if f"\n{method}" not in client] == []
+
+
+def test_links_of_the_reference_lead_to_types():
+    api = reference.PAGES["docs/api.md"]()
+    targets = set(re.findall(r"\]\(#(\w+)\)", api))
+    assert len(targets) > 100
+    assert targets <= {name.lower() for name in re.findall(r"^### (\w+)$", api, re.MULTILINE)}
 
 
 def test_every_decision_is_listed():
@@ -63,3 +94,18 @@ def test_site_is_built_without_a_warning():
     build = subprocess.run(["make", "docs"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert build.returncode == 0, build.stdout + build.stderr
     assert (ROOT / "dist" / "docs" / "index.html").is_file()
+    _search_finds_the_page_of_states()
+
+
+def _search_finds_the_page_of_states():
+    """A reader opens the site from files and presses `s`; pages come before decisions."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page()
+        page.goto((ROOT / "dist" / "docs" / "index.html").as_uri())
+        page.keyboard.press("s")
+        page.keyboard.type("hibernate")
+        titles = page.locator(".md-search-result__item h1")
+        titles.first.wait_for(timeout=60_000)
+        assert titles.first.inner_text() == "States and verbs"
+        browser.close()
