@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from prism.agent.setup import InstallSlot, meaning
+from prism.agent.installation_slots import InstallSlot
+from prism.agent.setup import meaning
 from tests.optional import not_none
 
 FETCHING = "error: Failed to fetch: `https://x/simple/y/` cause: error sending request cause:"
 TAKE_SLOT = """
 import sys
 from pathlib import Path
-from prism.agent.setup import InstallSlot
+from prism.agent.installation_slots import InstallSlot
 with InstallSlot(Path(sys.argv[1])) as slot:
     print(slot.taken(), flush=True)
     sys.stdin.read()

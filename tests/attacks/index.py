@@ -96,7 +96,8 @@ class Index:
         if path in self.files:
             return self._answer(request, self.files[path])
         name = path.removeprefix("simple/")
-        files = [file for file in self.files if file.startswith((f"{name}-1.0.", f"{name}-1.0-"))]
+        versions = tuple(f"{name}-{version}{end}" for version in ("1.0", "2.0") for end in ".-")
+        files = [file for file in self.files if file.startswith(versions)]
         links = "".join(f'<a href="/{file}">{file}</a>' for file in files)
         if not files:
             request.send_error(404)
@@ -112,12 +113,13 @@ class Index:
             if request.command == "GET":
                 request.wfile.write(content)
 
-    def wheel(self, name, files, requires=()):
+    def wheel(self, name, files, requires=(), version="1.0"):
         """A wheel with these files and a correct `RECORD`, which requires others."""
-        about = f"{name}-1.0.dist-info"
+        about = f"{name}-{version}.dist-info"
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         required = "".join(f"Requires-Dist: {other}\n" for other in requires)
         files = files | {
-            f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{required}",
+            f"{about}/METADATA": f"{metadata}{required}",
             f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
         rows = [f"{path},{_digest(text)},{len(text.encode())}" for path, text in files.items()]
@@ -126,7 +128,7 @@ class Index:
             for path, text in files.items():
                 wheel.writestr(path, text)
             wheel.writestr(f"{about}/RECORD", "\n".join([*rows, f"{about}/RECORD,,"]))
-        self.files[f"{name}-1.0-py3-none-any.whl"] = packed.getvalue()
+        self.files[f"{name}-{version}-py3-none-any.whl"] = packed.getvalue()
 
     def source(self, name, places, cache):
         """A package that has to be built, and reports what it could reach."""

@@ -30,6 +30,14 @@ def test_workspace_whose_location_does_not_answer_is_not_waited_for_by_the_daemo
     assert [request.waits for request in server.asked] == [False, True, False]
 
 
+def test_older_daemon_that_refuses_to_wait_is_asked_without_it_from_then_on(wire, server):
+    refused = problem(400, "VALIDATION_FAILED", "wait: is unknown")
+    states = [workspace_in(state) for state in ("launching", "launching", "launching", "running")]
+    server.on("GET /instances/mine", states[0], refused, *states[1:])
+    assert len([*follow(wire, "mine", "running")]) == 4
+    assert [request.waits for request in server.asked] == [False, True, False, False, False]
+
+
 @pytest.mark.parametrize("state", ["stopped", "hibernated", "terminated"])
 def test_follow_raises_if_the_workspace_reaches_another_final_state(wire, server, state):
     server.on("GET /instances/mine", workspace_in("launching"), workspace_in(state))

@@ -87,7 +87,9 @@ def test_jupyter_service_is_the_same_in_all_templates(template):
 
 STARTED = """
 import importlib.util, sys
+from jupyterlab.commands import _yarn_config
 def main():
+    assert _yarn_config(None)["yarn config"] == {}, "node is not started"
     print(*sys.argv[1:])
     for name in ("in_the_home", "rfc3987_syntax"):
         try:
@@ -99,7 +101,8 @@ def main():
 
 def test_jupyter_command_ignores_modules_in_the_home_and_a_slow_grammar(tmp_path):
     packages, home = tmp_path / "packages", tmp_path / "home"
-    for module in ("packages/jupyterlab/__init__", "packages/rfc3987_syntax", "home/in_the_home"):
+    own = ("jupyterlab/__init__", "jupyterlab/commands", "rfc3987_syntax")
+    for module in (*(f"packages/{name}" for name in own), "home/in_the_home"):
         path = tmp_path / f"{module}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

@@ -5,10 +5,12 @@
     cache/drafts/             trees that are being made
     workspaces/ID/tree.json   which tree a workspace shows below its own changes (`overlay.py`)
 
-KEY is a hash of the pins and of the Python. uv chooses the versions anew for each workspace, so a
-new one never gets older packages because another has them. A tree gets its final name when it is
-complete and on the disk. Making or using one needs an installation slot (`setup.py`), and removing
-trees needs all of them, so no tree is removed before a workspace has recorded it.
+KEY is a hash of the pins and of the Python. uv chooses the versions for each workspace, or has
+chosen them within the last hour (`package_resolutions.py`). A tree without packages is an empty
+environment. A tree gets its final name when it is complete and on the disk. Making one needs an
+installation slot (`installation_slots.py`), using one that exists needs the slot that any number
+may have at once, and removing trees needs all of them, so no tree is removed before a workspace
+has recorded it.
 """
 
 import ctypes
@@ -17,11 +19,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 from prism.agent import overlay
 from prism.agent.folder import read, write
+from prism.agent.package_resolutions import Resolution, Resolutions, resolution_key
 from prism.agent.protocol import TREE_FILE, LocalMachineSpec, PackageTree
 from prism.agent.safe_paths import remove_tree
 
@@ -65,13 +69,50 @@ def are_plain(packages: list[str]) -> bool:
 class TreeBuilder:
     """Finds or makes the tree of one workspace's packages, while it has an installation slot."""
 
-    def __init__(self, spec: LocalMachineSpec, folder: Path, run: Run) -> None:
+    def __init__(
+        self,
+        spec: LocalMachineSpec,
+        folder: Path,
+        run: Run,
+        environ: Mapping[str, str],
+        settings: Sequence[str] = (),
+    ) -> None:
+        """`environ` and `settings` are the variables and files that uv reads."""
         self._spec, self._folder, self._run = spec, folder, run
+        self._environ, self._settings = environ, settings
         self._cache = Path(spec["cache"]).parent
+        self._resolutions = Resolutions(self._cache)
+
+    def finished(self, packages: list[str], *, usable: bool = True) -> PackageTree | None:
+        """A tree of these packages that needs no tool, because all is known and made.
+
+        Without `usable`, also one with versions that were chosen long ago.
+        """
+        known = self.resolution(packages)
+        if known is None or (usable and not known.is_usable):
+            return None
+        record = self._record(known.pins)
+        return record if environment_of(self._cache, record["tree"]).exists() else None
+
+    def resolution(self, packages: list[str]) -> Resolution | None:
+        """The last versions that uv chose for these packages; None if it has to choose."""
+        if not packages:
+            return Resolution("", 0.0)
+        key = self._key(packages)
+        return self._resolutions.find(key) if key else None
 
     def choose(self, packages: list[str]) -> Generator[None, None, tuple[int, PackageTree | None]]:
-        """Let uv choose the versions; returns its exit code and the tree with these versions."""
-        draft = self._draft()
+        """Choose the versions; returns uv's exit code and the tree with these versions."""
+        known = self.resolution(packages)
+        if known is not None and known.is_usable:
+            return 0, self._record(known.pins)
+        return (yield from self.choose_anew(packages))
+
+    def choose_anew(
+        self, packages: list[str]
+    ) -> Generator[None, None, tuple[int, PackageTree | None]]:
+        """Let uv choose the versions now."""
+        draft, at = self._draft(), time.time()
         try:
             requirements, pins = draft / "requirements.in", draft / "pins.txt"
             requirements.write_text("\n".join(packages) + "\n")
@@ -82,13 +123,22 @@ class TreeBuilder:
             if code := (yield from self._run(argv, self._cache)):
                 return code, None
             text = pins.read_text()
-            from hashlib import sha256  # noqa: PLC0415  cold start: it brings OpenSSL
-
-            python = [os.path.realpath(self._spec["python"]), sys.version]
-            key = sha256(json.dumps([text, *python]).encode())
-            return 0, {"tree": key.hexdigest(), "pins": text}
+            if key := self._key(packages):
+                self._resolutions.store(key, text, at)
+            return 0, self._record(text)
         finally:
             remove_tree(draft)
+
+    def _key(self, packages: list[str]) -> str | None:
+        python, uv = self._spec["python"], self._spec["uv"]
+        return resolution_key(packages, python, uv, self._environ, self._settings)
+
+    def _record(self, pins: str) -> PackageTree:
+        from hashlib import sha256  # noqa: PLC0415  cold start: it brings OpenSSL
+
+        python = [os.path.realpath(self._spec["python"]), sys.version]
+        key = sha256(json.dumps([pins, *python]).encode())
+        return {"tree": key.hexdigest(), "pins": pins}
 
     def make(self, record: PackageTree) -> Generator[None, None, int]:
         """Make a tree, unless it exists or another workspace is making it."""
@@ -115,7 +165,7 @@ class TreeBuilder:
             # Wheels are linked from the cache, which, like the tree, only our tools can write.
             install = [uv, "pip", "install", "--python", str(venv / "bin" / "python")]
             install += ["--link-mode", "hardlink", "--no-build", "--no-deps", "-r", str(pins)]
-            for argv in (create, install):
+            for argv in (create, install) if record["pins"] else (create,):
                 if code := (yield from self._run(argv, self._cache)):
                     return code
             # Without site packages (`-S`): compiling runs none of a package's code.

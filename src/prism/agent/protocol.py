@@ -34,6 +34,10 @@ OBSERVED = "seen.json"  # the report; written by the supervisor, which holds `LO
 LOCK = "lock"
 TOKEN_FILE = "token"  # the secret of its services
 TREE_FILE = "tree.json"  # its tree of packages; written by the supervisor
+RESOLUTIONS = "resolutions"
+"""The folder of the cache with chosen versions of packages (`package_resolutions.py`)."""
+SHARED_SLOT = "shared"
+"""The installation slot that any number may have at once: of those who use a finished tree."""
 MOUNTS_FILE = (
     ".mounts.json"  # beside the folder, after its name: its volumes; written by the daemon
 )

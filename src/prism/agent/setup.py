@@ -10,14 +10,12 @@ from source are built inside of the workspace, with a cache of its own, which no
 ever reads. If root can make no sandbox, uv runs as the workspace's own user from the beginning.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from prism.agent import overlay
 from prism.agent.folder import shares_blocks
@@ -25,11 +23,13 @@ from prism.agent.host_user import is_root
 from prism.agent.identity import NoIdentity, can_make_namespaces, is_privileged
 from prism.agent.install_failures import known_failure
 from prism.agent.install_progress import InstallProgress
+from prism.agent.installation_slots import InstallSlot
 from prism.agent.installer import (
     NO_PROGRAMS,
     InstallerSandbox,
     InstallerView,
     is_fetched_by_a_program,
+    named_files,
     needs_build,
     works,
 )
@@ -39,10 +39,12 @@ from prism.agent.output_logs import OutputLog, last_words
 from prism.agent.overlay_probe import works as overlay_works
 from prism.agent.package_trees import TreeBuilder, are_plain, environment_of, recorded
 from prism.agent.process_group import ProcessGroup, ProgramFailed, Work
-from prism.agent.protocol import TREE_FILE
+from prism.agent.protocol import RESOLUTIONS, TREE_FILE
 from prism.agent.safe_paths import LINK, Directory, remove_tree
 from prism.agent.sandbox import bubblewrap, has_worked
 
+NOT_FOR_TOOLS = ("trees", "slots", RESOLUTIONS)  # folders of the cache
+UNREACHABLE = "NETWORK_UNREACHABLE"
 Tell = Callable[[str, int], None]
 MOVED_SCRIPTS = Path(__file__).with_name("moved_scripts.py")
 # A login shell reads the system's profile first, which may replace PATH.
@@ -65,6 +67,8 @@ class Setup:
         self._installer: InstallerSandbox | None = None  # while it is needed
         self._as_workspace = False  # whether uv runs as the workspace's user, without a sandbox
         self._is_new = False  # whether the environment was just made and is unused
+        self._shares = False  # whether its packages shall be a tree below its own changes
+        self._is_next_due = False  # whether versions should be chosen for the next workspace
 
     def work(self) -> Work:
         """Do all steps that are not finished."""
@@ -76,11 +80,14 @@ class Setup:
             yield from self._once("packages", self._packages, self._config.packages)
             yield from self._remake_tree()
         finally:
-            if self._installer:
-                self._installer.close()
-                self._installer = None
+            self._close_installer()
         yield from self._correct_moved_scripts()
         yield from self._once("post_install", self._post_install, self._config.post_install)
+
+    def _close_installer(self) -> None:
+        if self._installer:
+            self._installer.close()
+            self._installer = None
 
     def _once(self, stage: str, work: Callable[[], Work], made_of: list[str]) -> Work:
         stamp, mark = self._stamp(stage), _fingerprint(stage, made_of)
@@ -121,12 +128,19 @@ class Setup:
     def _environment(self) -> Work:
         self._tell("environment", 1)
         self._empty_venv()
-        argv = ["venv", "--python", self._config.spec["python"], str(self._folder.venv)]
         is_apart = bool(self._config.spec.get("sandbox", True))
         self._bwrap = bubblewrap() if is_apart and (is_privileged() or not is_root()) else None
         if self._bwrap and is_root() and not has_worked(self._folder.path):
             self._bwrap = self._bwrap if can_make_namespaces() else None
         self._as_workspace = is_apart and is_root() and not self._bwrap
+        self._shares = has_worked(self._folder.path) and self._can_share()
+        if not self._shares:  # a tree has an environment of its own
+            yield from self._own_environment()
+        self._is_new = True
+
+    def _own_environment(self) -> Work:
+        """Make an environment that only this machine has, in its empty folder."""
+        argv = ["venv", "--python", self._config.spec["python"], str(self._folder.venv)]
         code = yield from self._uv(argv)
         if code and self._bwrap and not (has_worked(self._folder.path) or works(self._bwrap)):
             self._bwrap = None  # this system does not allow sandboxes
@@ -136,7 +150,6 @@ class Setup:
         if code:
             problem = "the Python environment cannot be made"
             raise meaning(problem, self._log.last, self._config.name)
-        self._is_new = True
 
     def _empty_venv(self) -> None:
         """Make an empty folder: what a workspace left in the old one could mislead uv."""
@@ -146,23 +159,66 @@ class Setup:
         self._process_group.give(self._folder.venv)
 
     def _packages(self) -> Work:
-        if not self._config.packages:
+        if not self._config.packages and (self._folder.venv / "pyvenv.cfg").exists():
             return
         self._tell("packages", 5)
+        if not self._is_new:  # an earlier try has left something in it
+            yield from self._environment()
+        if not (self._shares and self._use_finished_tree()) and self._has_something_to_install:
+            with InstallSlot(Path(self._config.spec["slots"])) as slot:
+                while not slot.taken():
+                    yield
+                yield from self._install_all()
+        made_of = self._environment_inputs()  # it may have a tree now, or none any more
+        self._stamp("environment").write_text(_fingerprint("environment", made_of))
+
+    @property
+    def _has_something_to_install(self) -> bool:
+        return self._shares or bool(self._config.packages)
+
+    def _use_finished_tree(self) -> bool:
+        """Use a tree that is complete, if its versions were chosen lately: no tool has to run."""
         with InstallSlot(Path(self._config.spec["slots"])) as slot:
-            while not slot.taken():
-                yield
-            if not self._is_new:  # an earlier try has left something in it
-                yield from self._environment()
-            self._tell("packages", 10)
-            self._progress = InstallProgress()
-            code = yield from self._install()
-            self._progress = None
-            if code:
-                problem = "the packages cannot be installed"
-                raise meaning(problem, self._log.last, self._config.name)
-            made_of = self._environment_inputs()  # it may have a tree now, or none any more
-            self._stamp("environment").write_text(_fingerprint("environment", made_of))
+            if not slot.taken_shared():
+                return False
+            trees, packages = self._trees(), self._tree_packages
+            if (record := trees.finished(packages)) is None:
+                return False
+            known = trees.resolution(packages)
+            self._is_next_due = known is not None and not known.is_up_to_date
+            trees.assign(record)
+        return True
+
+    def _install_all(self) -> Work:
+        self._tell("packages", 10)
+        self._progress = InstallProgress()
+        code = yield from self._install()
+        self._progress = None
+        if code:
+            problem = "the packages cannot be installed"
+            raise meaning(problem, self._log.last, self._config.name)
+
+    @property
+    def _tree_packages(self) -> list[str]:
+        return ["pip", *self._config.packages] if self._config.packages else []
+
+    def choose_next(self) -> Work:
+        """Choose versions for the next workspace, if those that this one got are not quite new."""
+        if not self._is_next_due:
+            return
+        self._is_next_due = False
+        try:
+            with InstallSlot(Path(self._config.spec["slots"])) as slot:
+                while not slot.taken():
+                    yield
+                trees = self._trees()
+                _, record = yield from trees.choose_anew(self._tree_packages)
+                if record is not None:
+                    yield from trees.make(record)
+        except (ProgramFailed, OSError) as error:  # the next one chooses by itself
+            self._log.write(f"no versions could be chosen for later: {error}\n".encode())
+        finally:
+            self._close_installer()
 
     def _install(self) -> Generator[None, None, int]:
         """Install the packages; in a sandbox, packages from source are built inside."""
@@ -173,9 +229,12 @@ class Setup:
             return (yield from self._install_as_workspace(argv, packages))
         if not self._bwrap:
             return (yield from self._uv([*argv, *packages]))
-        if (code := (yield from self._share(["pip", *self._config.packages]))) is not None:
+        if self._shares or self._can_share():
+            code = yield from self._share()
             if not code or not needs_build(self._log.last):
                 return code
+            if self._shares:
+                yield from self._own_environment()
         elif not any(map(is_fetched_by_a_program, self._config.packages)):
             # By default uv links to the files of its cache. Then all machines would share them,
             # and a program that writes to such a file would change it for all machines.
@@ -208,21 +267,25 @@ class Setup:
         """A cache that lasts for one installation: the common one belongs to root."""
         return {"UV_CACHE_DIR": str(self._folder.path / "tmp" / "uv")}
 
-    def _share(self, packages: list[str]) -> Generator[None, None, int | None]:
-        """Show a tree of packages that other workspaces use too; the installer's exit code.
-
-        None if that is not possible here, or not with these packages.
-        """
+    def _can_share(self) -> bool:
+        """Whether its packages can be a tree that other workspaces use too."""
         cache = Path(self._config.spec["cache"])
-        if not self._bwrap or not are_plain(packages):
-            return None
+        if not self._bwrap or not are_plain(self._config.packages):
+            return False
+        cache.mkdir(parents=True, exist_ok=True)
         with overlay.OverlayTrial(self._folder.path) as trial:
-            if not overlay_works(self._bwrap, cache, trial.path):
-                return None
-        trees = self._trees()
+            return overlay_works(self._bwrap, cache, trial.path)
+
+    def _share(self) -> Generator[None, None, int]:
+        """Show a tree of packages that other workspaces use too; the installer's exit code."""
+        trees, packages = self._trees(), self._tree_packages
         code, record = yield from trees.choose(packages)
         if record is None:
-            return code
+            record = trees.finished(packages, usable=False)
+            failure = known_failure(self._log.last)
+            if record is None or failure is None or failure.code != UNREACHABLE:
+                return code
+            self._log.write(f"{failure.reason}: these are the versions of before\n".encode())
         if code := (yield from trees.make(record)):
             return code
         self._empty_venv()
@@ -244,7 +307,9 @@ class Setup:
                 raise meaning(problem, self._log.last, self._config.name)
 
     def _trees(self) -> TreeBuilder:
-        return TreeBuilder(self._config.spec, self._folder.path, self._run_tool)
+        environ = self._config.tool_environment()
+        spec, folder = self._config.spec, self._folder.path
+        return TreeBuilder(spec, folder, self._run_tool, environ, named_files())
 
     def _uv(self, argv: list[str]) -> Generator[None, None, int]:
         """Run uv for the machine's own environment."""
@@ -268,7 +333,9 @@ class Setup:
         if not self._bwrap:
             return (yield from self._process_group.run(command, environment, self._log))
         cache = Path(spec["cache"]).parent
-        readonly = [cache / "trees", cache / "slots"] if writable == cache else []
+        readonly = [cache / name for name in NOT_FOR_TOOLS] if writable == cache else []
+        for path in readonly:  # else a tool could make it, with a content of its choice
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
         places = [writable, folder.venv] if own else [writable]
         readonly += [] if own else [folder.venv]
         home, reachable = folder.path.parents[1], spec.get("reachable", [])
@@ -338,34 +405,6 @@ def _make_usual_folders(home: Path) -> None:
 
 def _fingerprint(stage: str, made_of: list[str]) -> str:
     return hashlib.sha256(json.dumps([stage, made_of]).encode()).hexdigest()
-
-
-class InstallSlot:
-    """The right to install: one per core, for all machines of this home."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._held = folder, -1
-
-    def __enter__(self) -> "InstallSlot":
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return self
-
-    def taken(self) -> bool:
-        """Whether a slot is free, and taken by us now."""
-        for number in range(os.cpu_count() or 1):
-            slot = os.open(self._folder / str(number), os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.lockf(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):
-                os.close(slot)
-                continue
-            self._held = slot
-            return True
-        return False
-
-    def __exit__(self, *_: Any) -> None:
-        if self._held >= 0:
-            os.close(self._held)
 
 
 def meaning(problem: str, text: str, name: str) -> ProgramFailed:

@@ -33,6 +33,7 @@ from prism.agent.ssh_sessions import SshSessions
 
 ENDED_PHASES = {"off", "failed", "gone"}
 UP = {"on", "starting"}
+ENDED = object()
 BUSY_INTERVAL, IDLE_INTERVAL = 0.05, 1.0
 
 
@@ -62,6 +63,7 @@ class SupervisedMachine:
         self._event_log = EventLog(folder.logs)
         self._work: Work | None = None
         self._goal = ""  # the goal of the work
+        self._for_later: Work | None = None  # what is done while it runs, for later workspaces
         self._fresh = False  # whether the work has just begun
         self._reported = cast(ObservedMachine, {})
         self._run = int(self._before.get("run", 0))
@@ -157,6 +159,7 @@ class SupervisedMachine:
             if self._work:
                 next(self._work)
             elif self._phase == "on":
+                self._prepare_for_later()
                 self._services.tick()
                 self._watch.step(self._services)
                 if self._services.finished:
@@ -170,12 +173,16 @@ class SupervisedMachine:
             code = "DISK_FULL" if error.errno in DISK_FULL_ERRORS else "MACHINE_FAILED"
             self._fail(code, f"{error}; {again}")
 
+    def _prepare_for_later(self) -> None:
+        if self._for_later is not None and next(self._for_later, ENDED) is ENDED:
+            self._for_later = None
+
     @property
     def pause(self) -> float:
         """How many seconds to wait for events."""
         if self._fresh:
             return 0
-        unsettled = self._watch.asking or not self._services.settled
+        unsettled = self._watch.asking or self._for_later or not self._services.settled
         waiting = self._phase == "on" and (unsettled or self._pause.is_on)
         return BUSY_INTERVAL if self._work or waiting else IDLE_INTERVAL
 
@@ -207,8 +214,9 @@ class SupervisedMachine:
         return resting and self.folder.spec() != self._config.spec
 
     def _begin(self, goal: str) -> None:
-        if self._work:
-            self._work.close()
+        for work in filter(None, (self._work, self._for_later)):
+            work.close()
+        self._for_later = None
         intent = self.folder.intent()
         self._run = max(self._run, int(intent.get("run", 0)))
         at = intent.get("expires_at")
@@ -233,7 +241,8 @@ class SupervisedMachine:
         self._phase, self._failure, self._progress = "starting", self._memory_loss(), 0
         self._services = self._fresh_services(self._services.report())
         yield
-        yield from Setup(self._config, self.process_group, self._set_stage).work()
+        setup = Setup(self._config, self.process_group, self._set_stage)
+        yield from setup.work()
         self._set_stage("services", 85)
         for _ in self._services.bring_up():
             done = 14 * self._services.answered // len(self._config.services)
@@ -242,7 +251,7 @@ class SupervisedMachine:
         self.process_group.open_sandbox()
         self._exec_socket.listen()
         self._set_stage("ready", 100)
-        self._phase = "on"
+        self._phase, self._for_later = "on", setup.choose_next()
 
     def _go_down(self) -> Work:
         if self._phase in ENDED_PHASES:

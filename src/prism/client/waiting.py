@@ -7,7 +7,7 @@ import time
 from prism.annotations import Any, Iterator
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire, quoted
-from prism.errors import Conflict, NotFound
+from prism.errors import Conflict, NotFound, ValidationFailed
 from prism.lifecycle import COMES_UP, UNDER_WAY, VERBS
 
 GOALS = {"launch": "running"} | {name: verb.goal for name, verb in VERBS.items()}
@@ -46,7 +46,7 @@ def follow(
                 details=f"waited {seconds:g} s; the work continues",
                 remediation=f"Look again: `prism show {name}`",
             )
-        began, waits = time.monotonic(), workspace["state"] in UNDER_WAY
+        began, waits = time.monotonic(), wire.holds and workspace["state"] in UNDER_WAY
         if not waits:
             time.sleep(pause)
         workspace = _fetch(wire, name, goal, until, ANSWER_WITHIN if waits else 0)
@@ -80,6 +80,11 @@ def look(wire: Wire, name: str, goal: str, wait: int = 0) -> dict[str, Any]:
     """
     try:
         workspace: dict[str, Any] = wire.ask("GET", f"/instances/{quoted(name)}", wait=wait)
+    except ValidationFailed:  # an older daemon has no `?wait=` there
+        if not wait:
+            raise
+        wire.holds = False
+        return look(wire, name, goal)
     except NotFound:
         if goal == "terminated":
             return {"name": name, "state": "terminated"}

@@ -53,6 +53,8 @@ class Wire:
 
     def __init__(self, address: DaemonAddress, timeout: float = ANSWER_TIMEOUT) -> None:
         self.address, self.timeout = address, timeout
+        self.holds = True
+        """Whether the daemon is known to answer reads late on request; an older one refuses."""
         self._endpoint, self._host, self._prefix, self._secure = _parts(address.url)
 
     def ask(self, method: str, path: str, body: object = None, *, wait: float = 0) -> Any:

@@ -213,8 +213,62 @@ def test_tree_stays_readable_when_the_cache_changes_its_owner(world, disk_withou
         other.close()
     for id in (first, world.launched(PACKAGES, key="ws_3")):
         assert run(world, id, *read) == (0, "")
+    world.launched(Template(name="u", packages={"pip": ("good",)}), key="ws_4")  # uv runs
     owners = {path.lstat().st_uid for path in (cache, *cache.rglob("*"))}
     assert owners == {os.geteuid()}, "all of it is the daemon's again"
+
+
+def resolved_ago(world, seconds):
+    """Make all chosen versions older."""
+    for path in (world.cache / "resolutions").glob("*.json"):
+        stored = json.loads(path.read_bytes())
+        path.write_text(json.dumps({**stored, "at": stored["at"] - seconds}))
+
+
+def version_of_good(world, id):
+    return run(world, id, "python", "-c", "import good; print(good.good)")[1].strip()
+
+
+def test_second_launch_runs_no_tool(world):
+    """Neither one with packages, nor one without."""
+    world.launched(PACKAGES)
+    world.launched(Template(name="t"), key="ws_2")
+    first = world.launched(PACKAGES, key="ws_3")
+    second = world.launched(Template(name="t"), key="ws_4")
+    third = world.launched(Template(name="t"), key="ws_5")
+    assert recorded(world.root / first) is not None
+    assert recorded(world.root / third) == recorded(world.root / second)
+    for id in (first, third):
+        assert not (world.root / id / "install-etc").exists(), "the installer's sandbox was made"
+    assert run(world, first, "python", "-c", "import good") == (0, "")
+    assert run(world, third, "python", "-c", "import sys; print(sys.prefix)") == (
+        *(0, f"{world.root / third / 'venv'}\n"),
+    )
+
+
+def test_new_versions_are_chosen_behind_a_launch_and_used_by_the_next(world, package_index):
+    world.launched(PACKAGES)
+    package_index.wheel("good", {"good.py": "good = 2\n"}, version="2.0")
+    resolved_ago(world, 120)
+    second = world.launched(PACKAGES, key="ws_2")
+    assert version_of_good(world, second) == "1", "versions of two minutes ago are used"
+    eventually(lambda: len(trees(world)) == 2, 120)
+    assert version_of_good(world, world.launched(PACKAGES, key="ws_3")) == "2"
+    assert version_of_good(world, second) == "1", "a workspace keeps its packages"
+
+
+def test_versions_are_chosen_anew_after_an_hour_and_without_an_index_used_again(
+    world, package_index
+):
+    world.launched(PACKAGES)
+    package_index.wheel("good", {"good.py": "good = 2\n"}, version="2.0")
+    resolved_ago(world, 4000)
+    assert version_of_good(world, world.launched(PACKAGES, key="ws_2")) == "2"
+    resolved_ago(world, 4000)
+    package_index.close()
+    offline = world.launched(PACKAGES, key="ws_3")
+    assert version_of_good(world, offline) == "2"
+    assert "the versions of before" in world.log(offline, "setup")
 
 
 def test_concurrent_launches_install_one_shared_tree(world):

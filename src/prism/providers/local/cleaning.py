@@ -17,6 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from prism.agent.protocol import RESOLUTIONS, SHARED_SLOT
 from prism.agent.protocol import TREE_FILE as TREE_RECORD
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
@@ -33,6 +34,8 @@ ASIDE = re.compile(r"\..+\.cleaned-[0-9a-f]{8}")
 FINISHED = 600.0  # seconds after which a draft is abandoned
 TREE_NAME = re.compile(r"[0-9a-f]{64}")
 TREE_DRAFT = re.compile(r"[0-9a-f]{16}|\.[0-9a-f]{16}\.cleaned-[0-9a-f]{8}")
+SLOT = re.compile(rf"[0-9]+|{SHARED_SLOT}")
+RESOLUTION = re.compile(r"[0-9a-f]{64}\.json")
 TREE_LOCK = re.compile(r"[0-9a-f]{64}\.lock")
 KEPT_LOG_BYTES = 2**20  # bytes of the daemon's own log
 ENDED_PHASES = {"off", "failed"}
@@ -92,8 +95,9 @@ class Cleaner:
             drafts = cache / "drafts"
             left = [*_matching(cache / "trees", ASIDE), *_matching(drafts, TREE_DRAFT)]
             removed = _remove_trees(kind, [*unused, *left], dry_run=dry_run)
-            for lock in () if dry_run else _matching(drafts, TREE_LOCK):
-                lock.unlink()
+            resolutions = _matching(cache / RESOLUTIONS, RESOLUTION)
+            for path in () if dry_run else [*_matching(drafts, TREE_LOCK), *resolutions]:
+                path.unlink()
         used = [path for path in trees if path.name in users]
         size = sum(_disk_usage(path) or 0 for path in used) >> 20
         why = f"{len(used)} with {size} MiB are used; workspaces that use them: {users.total()}"
@@ -224,9 +228,9 @@ def _all_slots(folder: Path) -> Iterator[bool]:
     with ExitStack() as stack:
         has_all = True
         if folder.is_dir():  # also slots that were never used, and could be locked meanwhile
-            for number in range(os.cpu_count() or 1):
-                (folder / str(number)).touch(mode=0o600)
-        for slot in _matching(folder, re.compile(r"[0-9]+")):
+            for name in (SHARED_SLOT, *map(str, range(os.cpu_count() or 1))):
+                (folder / name).touch(mode=0o600)
+        for slot in _matching(folder, SLOT):
             file = stack.enter_context(slot.open("r+b"))
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
