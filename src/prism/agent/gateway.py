@@ -6,7 +6,6 @@ of the namespace, with which the daemon connects to ports of the workspace. On p
 this computer it accepts the same user and root, and forwards their connections.
 """
 
-import ctypes
 import fcntl
 import gc
 import os
@@ -23,6 +22,7 @@ from typing import NamedTuple, NoReturn
 from prism.agent import packet_filter, syscalls
 from prism.agent.foreign_requests import REFUSAL, head_of, is_foreign
 from prism.agent.kernel_limits import limit_this_namespace
+from prism.agent.process_title import set_title
 from prism.agent.processes import PR_SET_PDEATHSIG, prctl
 from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET, socket_address
 from prism.agent.sockets import NETLINK_SOCK_DIAG, owner_of
@@ -34,8 +34,6 @@ PR_SET_DUMPABLE = 4
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 LOOPBACK_ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 TITLE = "prism-network"
-# The fields of `/proc/self/stat`, after the name, with the start and end of the command line.
-ARGUMENTS = slice(45, 47)
 
 
 class Gateway:
@@ -220,7 +218,7 @@ def _main(ends: _Sockets, network: _Network, admitted: set[int], title: str) -> 
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         ends.close_others()
-        _set_title(title.encode())
+        set_title(title.encode())
         try:
             _make_namespaces(network.user)
             limit_this_namespace(network.counters)
@@ -262,16 +260,6 @@ def _raise_loopback() -> None:
     with socket.socket() as probe:
         ifreq = struct.pack("16sH14x", b"lo", IFF_UP | IFF_RUNNING)
         fcntl.ioctl(probe, SIOCSIFFLAGS, ifreq)
-
-
-def _set_title(title: bytes) -> None:
-    """Change the command line that `ps` shows, which is that of the supervisor."""
-    with open("/proc/self/stat", "rb") as file:
-        line = file.read()
-    start, end = map(int, line[line.rindex(b")") + 2 :].split()[ARGUMENTS])
-    if 0 < start < end:
-        room = end - start
-        ctypes.memmove(start, title[: room - 1].ljust(room, b"\0"), room)
 
 
 def _serve(ends: _Sockets, relays: _Relays) -> None:

@@ -12,7 +12,7 @@ the daemon, and ends when the machine is off.
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -26,8 +26,11 @@ from prism.agent.supervised_machine import SupervisedMachine
 READY = b"1"
 
 
-def main(argv: list[str]) -> int:
-    """Become a folder's supervisor in the background, at a lower priority than the daemon."""
+def main(argv: list[str], not_inherited: Sequence[int] = ()) -> int:
+    """Become a folder's supervisor in the background, at a lower priority than the daemon.
+
+    The supervisor closes the descriptors `not_inherited`.
+    """
     os.nice(5)
     raise_file_limit()
     folder = Path(argv[1]).resolve()
@@ -36,7 +39,8 @@ def main(argv: list[str]) -> int:
     if os.fork():
         os.close(tell)
         return 0 if os.read(ready, 1) == READY else 1
-    os.close(ready)
+    for descriptor in (ready, *not_inherited):
+        os.close(descriptor)
     os.setsid()
     os.chdir("/")
     os.umask(0o077)

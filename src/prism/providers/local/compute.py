@@ -54,6 +54,7 @@ from prism.providers.local.mounted_folders import workspace_folder
 from prism.providers.local.offer import machine_id
 from prism.providers.local.report_listener import ReportListener
 from prism.providers.local.ssh.gate import SshGate
+from prism.providers.local.supervisor_server import SupervisorServer
 from prism.recovery.model import FoundMachine
 from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import HibernationNotSupported, Observed, WorkspaceFailure
@@ -138,6 +139,7 @@ class LocalCompute:
         self._surveyed = False
         self._writing = threading.Lock()
         self._reports = ReportListener(self._root.parent, self._has_news)
+        self._server: SupervisorServer | None = None
         self._published: dict[tuple[str, int], PublishedPort] = {}  # by machine and its port
         self.peers = WorkspacePeers(self._sandboxed, self._supervisors, self._networked)
         """Tells which connections to the daemon come from a workspace."""
@@ -169,7 +171,10 @@ class LocalCompute:
             else:
                 machines[name] = machine
         supervision.revive(
-            [self._root / name for name in lost], REVIVAL.total_seconds(), self.environ
+            [self._root / name for name in lost],
+            REVIVAL.total_seconds(),
+            self.environ,
+            self._server,
         )
         for name in lost:
             if machine := self._look(name) or self._without_supervisor(name):
@@ -177,7 +182,8 @@ class LocalCompute:
         return machines
 
     def listen(self) -> None:
-        """Hear of changes at once, from now on until `close`."""
+        """Hear of changes at once, and start supervisors fast, from now on until `close`."""
+        self._server = SupervisorServer(self._root, len(machine_id("")))
         self._reports.start()
 
     def _has_news(self, names: Collection[str]) -> None:
@@ -203,7 +209,7 @@ class LocalCompute:
             self.disk.require()  # from now on it is known that the disk holds something
             self.on_launch()
         if self._look(id) is None:
-            supervision.ensure(self._root / id, self.environ)
+            supervision.ensure(self._root / id, self.environ, self._server)
         starting = Machine(id=id, key=spec.key, observed=Observed.STARTING, progress=0)
         return structs.replace(self._look(id) or starting, has_rule=is_new)
 
@@ -249,6 +255,8 @@ class LocalCompute:
     def close(self) -> None:
         """Stop copies, and hear nothing more; machines keep running."""
         self._reports.stop()
+        if self._server:
+            self._server.close()
         self._replacements.close()
 
     def expire(self, id: str, at: datetime | None, action: SleepAction) -> None:
@@ -392,7 +400,7 @@ class LocalCompute:
             if intent := _next_intent(state, current, report):
                 folders.write_intent(folder, intent)
         if intent or self._look(id) is None:
-            supervision.ensure(folder, self.environ)
+            supervision.ensure(folder, self.environ, self._server)
             self._look(id)
 
     def _folder(self, id: str) -> Path | None:

@@ -11,21 +11,29 @@ from pathlib import Path
 
 from prism.errors import Unavailable
 from prism.providers.local.folder import supervisor_pid
+from prism.providers.local.supervisor_server import (
+    SUPERVISOR_PROGRAM,
+    ForkedStart,
+    SupervisorServer,
+)
 
 log = logging.getLogger(__name__)
-SUPERVISOR_PROGRAM = Path(__file__).parents[2] / "agent" / "supervisor.py"
 START_TIMEOUT = 30
 MAX_STARTS_AT_ONCE = 4
 NO_VARIABLES: Mapping[str, str] = {}
 
 
-def ensure(folder: Path, environ: Mapping[str, str] = NO_VARIABLES) -> None:
+def ensure(
+    folder: Path,
+    environ: Mapping[str, str] = NO_VARIABLES,
+    server: SupervisorServer | None = None,
+) -> None:
     """Make sure that a supervisor reads the current intent; starts one if there is none.
 
-    `environ` has the settings that a supervisor needs.
+    `environ` has the settings that a supervisor needs; `server` forks it, if it can.
     """
     if not poke(folder):
-        _wait_until_started(folder, _start(folder, environ))
+        _wait_until_started(folder, _start(folder, environ, server))
 
 
 def poke(folder: Path) -> bool:
@@ -50,7 +58,10 @@ def poke(folder: Path) -> bool:
 
 
 def revive(
-    folders: Sequence[Path], seconds: float, environ: Mapping[str, str] = NO_VARIABLES
+    folders: Sequence[Path],
+    seconds: float,
+    environ: Mapping[str, str] = NO_VARIABLES,
+    server: SupervisorServer | None = None,
 ) -> None:
     """Start supervisors for these, as many as time allows; the next call continues."""
     until = time.monotonic() + seconds
@@ -58,7 +69,7 @@ def revive(
         if time.monotonic() > until:
             return
         started = [
-            (path, _start(path, environ))
+            (path, _start(path, environ, server))
             for path in folders[first : first + MAX_STARTS_AT_ONCE]
             if path.is_dir()
         ]
@@ -69,16 +80,19 @@ def revive(
                 log.warning("%s", why.message)
 
 
-def _start(folder: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(
+    folder: Path, environ: Mapping[str, str], server: SupervisorServer | None
+) -> subprocess.Popen[bytes] | ForkedStart:
     known = {name: value for name, value in os.environ.items() if not name.startswith("PRISM_")}
+    known |= environ
+    if server and (forked := server.start(folder, known)):
+        return forked
     quiet = subprocess.DEVNULL
     argv = [sys.executable, "-I", "-S", str(SUPERVISOR_PROGRAM), str(folder)]
-    return subprocess.Popen(
-        argv, env=known | dict(environ), cwd="/", stdin=quiet, stdout=quiet, stderr=quiet
-    )
+    return subprocess.Popen(argv, env=known, cwd="/", stdin=quiet, stdout=quiet, stderr=quiet)
 
 
-def _wait_until_started(folder: Path, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_started(folder: Path, process: subprocess.Popen[bytes] | ForkedStart) -> None:
     try:
         code = process.wait(START_TIMEOUT)
     except subprocess.TimeoutExpired:
