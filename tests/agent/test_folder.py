@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prism.agent.folder import Folder, read, write
-from prism.providers.local.folder import supervisor_pid
+from prism.agent.protocol import supervisor_pid
 from tests.disks import mounted
 from tests.optional import not_none
 

@@ -1,6 +1,7 @@
 """The idle verdict: unknown time never counts as idle, and more activity never makes it idler."""
 
 from collections.abc import Iterable, Mapping
+from math import inf
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from prism.agent.idle import (
     UNKNOWN_STATE,
     Sample,
     Verdict,
+    due_in,
     is_due,
     judge,
     verdict,
@@ -124,6 +126,17 @@ def test_time_without_samples_does_not_count_as_idle_time():
     assert slow.since == 7500
     backwards = verdict_of([*quiet_samples(0, 300), sample(300, 200)], LIMITS)
     assert backwards.since == 200
+
+
+def test_next_look_is_when_the_idle_period_ends_or_the_grant_of_time_does():
+    idle = Verdict(IDLE_STATE, 0, 590, ("nothing is going on",))
+    assert due_in(idle, RULE, 590) == 10
+    awake = IdleSettings(**RULE, awake_until=700)
+    assert due_in(idle, awake, 590) == 110
+    for known, rule in ((None, RULE), (idle._replace(state=ACTIVE), RULE)):
+        assert due_in(known, rule, 590) == inf, "only another sample can change that"
+    assert due_in(idle, IdleSettings(**RULE, enabled=False), 590) == inf
+    assert due_in(idle, RULE, 600) == inf, "it is due now"
 
 
 def test_idle_action_is_due_after_the_idle_period_of_an_enabled_profile():

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from prism.agent import package_resolutions
 from prism.agent.package_resolutions import Resolutions, resolution_key
 from tests.optional import not_none
 
@@ -26,8 +25,8 @@ def key(uv, packages=PACKAGES, environ=None, settings=()):
 
 def test_resolution_is_used_for_an_hour_and_up_to_date_for_a_minute(tmp_path, monkeypatch):
     resolutions = Resolutions(tmp_path)
-    monkeypatch.setattr(package_resolutions.time, "time", lambda: 1000.0 + elapsed)
-    elapsed = 0.0
+    clock = {"now": 1000.0}
+    monkeypatch.setattr("prism.agent.package_resolutions.time.time", lambda: clock["now"])
     assert resolutions.find("a") is None
     resolutions.store("a", "good==1", 1000.0)
     expected = {
@@ -39,6 +38,7 @@ def test_resolution_is_used_for_an_hour_and_up_to_date_for_a_minute(tmp_path, mo
         -1.0: (False, False),  # the clock was set back
     }
     for elapsed, (usable, up_to_date) in expected.items():
+        clock["now"] = 1000.0 + elapsed
         known = not_none(resolutions.find("a"))
         assert (known.is_usable, known.is_up_to_date) == (usable, up_to_date), elapsed
         assert known.pins == "good==1"

@@ -8,6 +8,7 @@ count.
 
 from collections.abc import Iterable, Mapping
 from functools import reduce
+from math import inf
 from typing import Final, NamedTuple
 
 from prism.agent.protocol import IdleSettings, IdleState
@@ -81,6 +82,14 @@ def is_due(known: Verdict | None, rule: IdleSettings, now: float) -> bool:
     if now - known.until > GAP or (awake_until is not None and now < awake_until):
         return False
     return now - known.since >= rule["seconds"]
+
+
+def due_in(known: Verdict | None, rule: IdleSettings, now: float) -> float:
+    """Seconds until the machine may have been idle for long enough, by what is known now."""
+    if known is None or known.state != IDLE_STATE or not rule.get("enabled", True):
+        return inf
+    at = max(known.since + rule["seconds"], rule.get("awake_until") or 0.0)
+    return at - now if at > now else inf  # else it is due, or needs another sample first
 
 
 def _unknown_since(before: Verdict | None, sample: Sample) -> float:

@@ -9,12 +9,13 @@ import os
 import socket
 import time
 from collections.abc import Callable, Generator, Iterable
+from math import inf
 from pathlib import Path
 from typing import Protocol, cast
 
 from prism.agent import gpus, jupyter, ports
 from prism.agent.folder import Folder, read
-from prism.agent.idle import Sample, Verdict, is_due, judge
+from prism.agent.idle import Sample, Verdict, due_in, is_due, judge
 from prism.agent.machine_config import MachineConfig
 from prism.agent.network import WorkspaceNetwork
 from prism.agent.protocol import (
@@ -109,6 +110,13 @@ class IdleWatch:
                 next(self._looking)
             except StopIteration:
                 self._looking = None
+
+    def until_next(self, phase: str) -> float:
+        """Seconds until the next step has something to do."""
+        if phase != ON or self._rule is None:
+            return inf
+        sample = self._next - time.monotonic()
+        return min(sample, due_in(self._known, self._rule, time.time()))
 
     def goal(self) -> str:
         """The state that the machine should reach because it is idle; empty for no change."""

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
+from math import inf
 from pathlib import Path
 
 from prism.agent import syscalls
@@ -229,6 +230,10 @@ class WorkspaceNetwork:
             return False
         self._start_pasta()
         return True
+
+    def until_restart(self) -> float:
+        """Seconds until `pasta` is to be started again."""
+        return inf if self._pasta else self._ended_at + RESTART_DELAY - time.monotonic()
 
     def close(self) -> None:
         """End the network's processes; the namespace ends with the last of them."""

@@ -7,12 +7,15 @@ died.
 """
 
 import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from prism.agent.freezer import CannotFreeze, Freezer
+from prism.agent.processes import send
+from prism.agent.protocol import supervisor_pid
 
 REQUEST_FILE, ANSWER_FILE = "pause", "paused"
 BOUND = 5.0  # seconds that programs are frozen for a copy
@@ -70,6 +73,7 @@ class PausedTree:
         with suppress(OSError):
             for folder in self._folders:
                 (folder / REQUEST_FILE).write_text(self._token)
+                _wake(folder)
             until = time.monotonic() + PAUSE_TIMEOUT
             while time.monotonic() < until:
                 if all(_read(folder / ANSWER_FILE) == self._token for folder in self._folders):
@@ -81,6 +85,12 @@ class PausedTree:
         for folder in self._folders:
             if _read(folder / REQUEST_FILE) == self._token:
                 (folder / REQUEST_FILE).unlink(missing_ok=True)
+
+
+def _wake(folder: Path) -> None:
+    """Let the machine's supervisor look for the request now."""
+    if pid := supervisor_pid(str(folder)):
+        send(signal.SIGUSR1, [pid])
 
 
 def _read(path: Path) -> str:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,10 @@ class ProcessGroup:
             )
         if network.restart_ended() and self._sandbox:
             self.selector.listen(network.output_pipe, self._sandbox.log)
+
+    def until_network_restart(self) -> float:
+        """Seconds until an ended process of the network is due to be restarted."""
+        return self.network.until_restart() if self.network else inf
 
     @property
     def kinds(self) -> IsolationKinds:

@@ -4,6 +4,8 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
+from math import inf
 from pathlib import Path
 from typing import cast
 
@@ -34,7 +36,10 @@ from prism.agent.ssh_sessions import SshSessions
 ENDED_PHASES = {"off", "failed", "gone"}
 UP = {"on", "starting"}
 ENDED = object()
-BUSY_INTERVAL, IDLE_INTERVAL = 0.05, 1.0
+BUSY_INTERVAL = 0.05
+# Requests come with a signal. So this is for what tells nobody: that this computer has another
+# name server or name, that somebody removed the folder, and signals that were lost.
+IDLE_INTERVAL = 5.0
 
 
 class SupervisedMachine:
@@ -184,7 +189,16 @@ class SupervisedMachine:
             return 0
         unsettled = self._watch.asking or self._for_later or not self._services.settled
         waiting = self._phase == "on" and (unsettled or self._pause.is_on)
-        return BUSY_INTERVAL if self._work or waiting else IDLE_INTERVAL
+        if self._work or waiting:
+            return BUSY_INTERVAL
+        due = (IDLE_INTERVAL, self._until_expiry(), self.process_group.until_network_restart())
+        return max(BUSY_INTERVAL, min(*due, self._watch.until_next(self._phase)))
+
+    def _until_expiry(self) -> float:
+        at = self.folder.intent().get("expires_at")
+        if self._phase != "on" or at is None or at == self._expired:
+            return inf
+        return at - time.time()
 
     @property
     def is_over(self) -> bool:
@@ -355,6 +369,7 @@ def _machine_died(how: str, message: str, before: str) -> MachineFailure:
     return died
 
 
+@cache
 def boot() -> str:
     """An id of the present boot of this computer."""
     if sys.platform == "linux":

@@ -20,12 +20,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from prism.agent.protocol import supervisor_pid
 from prism.daemon.answer import print_answer
 from prism.daemon.backups import exclusive
 from prism.errors import Conflict, Invalid, NotFound, Unavailable
 from prism.home import check_owner
 from prism.kit.clock import WallClock
-from prism.providers.local.folder import supervisor_pid
 from prism.providers.local.location import RECORD, read_record
 from prism.settings import Settings
 

@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
+from prism.agent.protocol import supervisor_pid
 from prism.providers.local.compute import LocalCompute
-from prism.providers.local.folder import supervisor_pid
 from prism.providers.local.mounted_folders import DISK_MARKER
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed

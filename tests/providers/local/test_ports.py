@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
+from prism.agent.protocol import supervisor_pid
 from prism.providers.local import ports
-from prism.providers.local.folder import supervisor_pid
 from prism.workspaces.model import Observed
 from tests.optional import not_none
 from tests.providers.local.test_life import LENT, python_for_all, surroundings

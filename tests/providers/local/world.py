@@ -8,8 +8,8 @@ import psutil
 from msgspec.structs import replace
 
 from prism.agent.package_trees import lower_of
+from prism.agent.protocol import supervisor_pid
 from prism.providers.local.compute import LocalCompute
-from prism.providers.local.folder import supervisor_pid
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import Machine, MachineSpec

@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from prism.agent.protocol import RESOLUTIONS, SHARED_SLOT
+from prism.agent.protocol import RESOLUTIONS, SHARED_SLOT, supervisor_pid
 from prism.agent.protocol import TREE_FILE as TREE_RECORD
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
@@ -199,7 +199,7 @@ def _shorten(path: Path) -> None:
 
 def _is_unfinished(machine: Path) -> bool:
     """Whether its packages were never complete; such an environment is made anew anyway."""
-    is_down = _phase(machine) in ENDED_PHASES and not folders.supervisor_pid(str(machine))
+    is_down = _phase(machine) in ENDED_PHASES and not supervisor_pid(str(machine))
     return is_down and (machine / "venv").is_dir() and not (machine / "packages.done").exists()
 
 

@@ -31,6 +31,7 @@ from prism.agent.protocol import (
     Stamp,
     State,
     stamp,
+    supervisor_pid,
 )
 from prism.connections.ports import Address
 from prism.errors import Unavailable
@@ -153,7 +154,7 @@ class LocalCompute:
         for name, machine in machines.items():
             # A supervisor could still write its last report into the folder.
             path = self._root / name
-            if machine.observed is Observed.GONE and not folders.supervisor_pid(str(path)):
+            if machine.observed is Observed.GONE and not supervisor_pid(str(path)):
                 remove_old(path, self._remembered)
         retained = {name: self._cached[name] for name in machines if name in self._cached}
         forgotten, self._cached = len(retained) < len(self._cached), retained
@@ -350,7 +351,7 @@ class LocalCompute:
 
     def _supervisors(self) -> set[int]:
         names = filter(MACHINE_ID.fullmatch, os.listdir(self._root))
-        return {folders.supervisor_pid(f"{self._root}/{name}") for name in names} - {0}
+        return {supervisor_pid(f"{self._root}/{name}") for name in names} - {0}
 
     def _running(self) -> dict[str, str]:
         """The names of the machines that were on at the last survey, by id."""
@@ -432,7 +433,7 @@ class LocalCompute:
             self._cached[name] = cached
             self.ssh.look()
         if cached.supervised:
-            if not (process := folders.supervisor_pid(path)):
+            if not (process := supervisor_pid(path)):
                 if stamps == _stamps(path):
                     return None
                 return self._look(name)  # it ended normally between the two reads

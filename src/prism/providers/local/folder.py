@@ -1,8 +1,6 @@
 """A local machine's folder: the daemon writes specs and intents, and reads reports."""
 
-import fcntl
 import os
-import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +11,6 @@ import msgspec
 from prism.agent.protocol import (
     IDLE_RULE,
     INTENT,
-    LOCK,
     OBSERVED,
     SPEC,
     TOKEN_FILE,
@@ -29,8 +26,6 @@ from prism.workspaces.idleness import IdleRule
 
 Kind = TypeVar("Kind")
 LINUX = sys.platform == "linux"
-# struct flock: type, whence, start, length, pid; and in another order on a Mac.
-FLOCK = "hhqqi" if LINUX else "qqihh"
 
 
 def read_intent(folder: Path) -> MachineIntent | None:
@@ -85,29 +80,6 @@ def sync(folder: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def supervisor_pid(folder: str) -> int:
-    """The pid of its supervisor, which holds the lock of the folder, or 0.
-
-    A record lock ends with its process, so no other process passes for a supervisor that died.
-    The query takes no lock, so it disturbs no process.
-    """
-    try:
-        lock = os.open(f"{folder}/{LOCK}", os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return 0
-    try:
-        answer = fcntl.fcntl(lock, fcntl.F_GETLK, _QUERY)
-    finally:
-        os.close(lock)
-    fields = struct.unpack(FLOCK, answer)
-    kind, pid = (fields[0], fields[4]) if LINUX else (fields[3], fields[2])
-    return 0 if kind == fcntl.F_UNLCK else int(pid)
-
-
-_FIELDS = (fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0) if LINUX else (0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
-_QUERY = struct.pack(FLOCK, *_FIELDS)
 
 
 def _read(path: Path, kind: type[Kind]) -> Kind | None:

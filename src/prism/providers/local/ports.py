@@ -12,11 +12,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from prism.agent.protocol import NETWORK_SOCKET
+from prism.agent.protocol import NETWORK_SOCKET, supervisor_pid
 from prism.connections.ports import Address
 from prism.kit.workspace_network import listeners
 from prism.kit.workspace_peers import descendants
-from prism.providers.local.folder import read_report, supervisor_pid
+from prism.providers.local.folder import read_report
 
 V4, V6 = "127.0.0.1", "::1"
 # Local addresses as the kernel writes them, by the address that reaches them.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from prism.providers.local import folder as folders
+from prism.agent.protocol import supervisor_pid
 
 SHOWN = 5
 ITS_OWN = ("cwd", "root", "exe")
@@ -13,7 +13,7 @@ ITS_OWN = ("cwd", "root", "exe")
 
 def why_still_mounted(folder: Path, path: str) -> str | None:
     """Why a volume is still mounted in a running machine; None if it is being detached."""
-    if not (supervisor := folders.supervisor_pid(str(folder))):
+    if not (supervisor := supervisor_pid(str(folder))):
         return None
     stop = "or stop the workspace"
     if os.geteuid() != 0:  # only root may unmount in a sandbox

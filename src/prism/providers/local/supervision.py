@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from prism.agent.protocol import supervisor_pid
 from prism.errors import Unavailable
-from prism.providers.local.folder import supervisor_pid
 from prism.providers.local.supervisor_server import (
     SUPERVISOR_PROGRAM,
     ForkedStart,

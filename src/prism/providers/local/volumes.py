@@ -22,7 +22,13 @@ import msgspec
 from msgspec.structs import replace
 
 from prism.agent.mounts import linked_volumes
-from prism.agent.protocol import DISK_FULL_ERRORS, MOUNTS_FILE, MachineMounts, Mount
+from prism.agent.protocol import (
+    DISK_FULL_ERRORS,
+    MOUNTS_FILE,
+    MachineMounts,
+    Mount,
+    supervisor_pid,
+)
 from prism.errors import Unavailable
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
@@ -380,7 +386,7 @@ class LocalVolumes:
         Its programs can change the links, so they only ever protect a volume.
         """
         folder = self._machines / machine
-        report, pid = folders.read_report(folder), folders.supervisor_pid(str(folder))
+        report, pid = folders.read_report(folder), supervisor_pid(str(folder))
         let_in = report.get("let_in", ()) if pid and report else ()
         return {Path(path).parent.name for path in let_in} | linked_volumes(folder / "home")
 
@@ -397,7 +403,7 @@ class LocalVolumes:
     def _can_reach(self, machine: str, mount: Mount) -> bool:
         """Whether programs of a running machine can still reach a volume."""
         folder = self._machines / machine
-        report, pid = folders.read_report(folder), folders.supervisor_pid(str(folder))
+        report, pid = folders.read_report(folder), supervisor_pid(str(folder))
         return bool(pid and report and mount["path"] in report.get("let_in", ()))
 
     def _mounts(self, machine: str, unreadable: dict[str, str]) -> MachineMounts:
