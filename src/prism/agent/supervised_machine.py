@@ -35,7 +35,7 @@ from prism.agent.ssh_sessions import SshSessions
 
 ENDED_PHASES = {"off", "failed", "gone"}
 UP = {"on", "starting"}
-ENDED = object()
+NOTHING_LEFT = object()
 BUSY_INTERVAL = 0.05
 # Requests come with a signal. So this is for what tells nobody: that this computer has another
 # name server or name, that somebody removed the folder, and signals that were lost.
@@ -179,7 +179,7 @@ class SupervisedMachine:
             self._fail(code, f"{error}; {again}")
 
     def _prepare_for_later(self) -> None:
-        if self._for_later is not None and next(self._for_later, ENDED) is ENDED:
+        if self._for_later is not None and next(self._for_later, NOTHING_LEFT) is NOTHING_LEFT:
             self._for_later = None
 
     @property
