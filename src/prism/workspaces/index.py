@@ -84,7 +84,9 @@ def entry(workspace: Workspace, state: WorkspaceState, full_name: str | None = N
     templates = (workspace.template, workspace.resolved_template.slug)
     projects = (workspace.project, workspace.project_name)
     groups = _groups(state.value, workspace.owner, templates, projects)
-    return IndexEntry(workspace.id, frozenset(filter(None, (workspace.name, full_name, *ids))), groups)
+    return IndexEntry(
+        workspace.id, frozenset(filter(None, (workspace.name, full_name, *ids))), groups
+    )
 
 
 @lru_cache(maxsize=4096)
