@@ -241,5 +241,5 @@ debian:
 	@scripts/debian.sh initdb postgresql ssh openssh-client bwrap bubblewrap pasta passt ip iproute2 rsync rsync \
 		'chromium-headless-shell|chromium' 'chromium-headless-shell|chromium' \
 		cloud-init cloud-init /usr/sbin/debootstrap debootstrap /usr/sbin/sshd openssh-server \
-		/usr/sbin/mkfs.ext4 e2fsprogs /usr/sbin/mkfs.xfs xfsprogs btrfs btrfs-progs tmux tmux /usr/sbin/setquota quota gcc build-essential crontab cron || \
+		/usr/sbin/mkfs.ext4 e2fsprogs /usr/sbin/mkfs.xfs xfsprogs btrfs btrfs-progs tmux tmux /usr/sbin/setquota quota caddy caddy /usr/sbin/nginx nginx gcc build-essential crontab cron || \
 		{ [ "$$(id -u)" != 0 ] && echo "Tests that need them are skipped; a table at the end counts them."; }

@@ -16,6 +16,7 @@ import pytest
 # By program, the Debian package that has it.
 PACKAGES = {
     "bwrap": "bubblewrap",
+    "caddy": "caddy",
     "chromium": "chromium",
     "chromium-headless-shell": "chromium",
     "cloud-init": "cloud-init",
@@ -24,6 +25,7 @@ PACKAGES = {
     "mkfs.btrfs": "btrfs-progs",
     "mkfs.ext4": "e2fsprogs",
     "mkfs.xfs": "xfsprogs",
+    "nginx": "nginx",
     "pasta": "passt",
     "restic": "restic",
     "rsync": "rsync",

@@ -31,6 +31,11 @@ def test_every_field_is_read_from_its_variable():
         "profile": "grant",
         "url": "http://localhost:1234",
         "public_url": "https://prism.example.org",
+        "tls_cert": "/etc/prism/cert.pem",
+        "tls_key": "/etc/prism/key.pem",
+        "tls_port": 8443,
+        "trusted_proxies": "127.0.0.1, 10.0.0.0/24",
+        "apps_domain": "apps.example.org",
         "auth": "tokens",
         "oidc_issuer": "https://id.example.org/realms/lab",
         "oidc_client_id": "prism",
@@ -288,6 +293,40 @@ def test_identity_provider_with_which_nobody_could_log_in_is_refused(name, value
     assert Settings.read(OIDC).login_problem == ""
     with pytest.raises(SettingInvalid) as raised:
         Settings.read(OIDC | {name: value})
+    assert problem in raised.value.details
+
+
+PUBLIC = {
+    "PRISM_AUTH": "tokens",
+    "PRISM_PUBLIC_URL": "https://prism.example.org",
+    "PRISM_TLS_CERT": "/etc/prism/cert.pem",
+    "PRISM_TLS_KEY": "/etc/prism/key.pem",
+    "PRISM_TRUSTED_PROXIES": "127.0.0.1,::1",
+    "PRISM_APPS_DOMAIN": "apps.example.org",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("PRISM_AUTH", "local", "PRISM_AUTH must be tokens"),
+        ("PRISM_PUBLIC_URL", "http://prism.example.org", "PRISM_PUBLIC_URL must begin with"),
+        ("PRISM_PUBLIC_URL", "https://apps.example.org", "must not be in that domain"),
+        ("PRISM_PUBLIC_URL", "https://a.apps.example.org:8443", "must not be in that domain"),
+        ("PRISM_TLS_KEY", "", "PRISM_TLS_KEY must be the file"),
+        ("PRISM_TLS_CERT", "", "PRISM_TLS_CERT must be the file"),
+        ("PRISM_TRUSTED_PROXIES", "0.0.0.0/0", "PRISM_TRUSTED_PROXIES must be"),
+        ("PRISM_TRUSTED_PROXIES", "10.0.0.0/99", "PRISM_TRUSTED_PROXIES must be"),
+        ("PRISM_TRUSTED_PROXIES", "10.0.0.0/8;evil", "PRISM_TRUSTED_PROXIES must be"),
+        ("PRISM_APPS_DOMAIN", "localhost", "PRISM_APPS_DOMAIN must be"),
+        ("PRISM_APPS_DOMAIN", "apps.example.org:8443", "PRISM_APPS_DOMAIN must be"),
+    ],
+)
+def test_public_address_that_cannot_work_is_refused(name, value, problem):
+    settings = Settings.read(PUBLIC)
+    assert (settings.public_tls_port, len(settings.proxy_networks)) == (443, 2)
+    with pytest.raises(SettingInvalid) as raised:
+        Settings.read(PUBLIC | {name: value})
     assert problem in raised.value.details
 
 

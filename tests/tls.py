@@ -5,7 +5,7 @@ import datetime
 import http.server
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -49,25 +49,33 @@ class Authority:
             return self._contexts[host]
 
     def _context(self, host: str) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.files(host))
+        return context
+
+    def files(self, *hosts: str, name: str = "") -> tuple[Path, Path]:
+        """New files of a certificate for these hosts, and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._signed(_named(host), key.public_key(), host=host)
-        pem = self._folder / f"{host}.pem"
+        certificate = self._signed(_named(hosts[0]), key.public_key(), hosts=hosts)
+        pem = self._folder / f"{name or hosts[0]}.pem"
+        key_file = pem.with_suffix(".key")
         secret = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        pem.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pem)
-        return context
+        pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        key_file.unlink(missing_ok=True)
+        key_file.touch(0o600)
+        key_file.write_bytes(secret)
+        return pem, key_file
 
     def _signed(
         self,
         subject: x509.Name,
         key: ec.EllipticCurvePublicKey,
         *,
-        host: str = "",
+        hosts: Sequence[str] = (),
         ca: bool = False,
     ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
@@ -90,8 +98,8 @@ class Authority:
         )
         if ca:
             builder = builder.add_extension(SIGNS, critical=True)
-        if host:
-            names = x509.SubjectAlternativeName([x509.DNSName(host)])
+        if hosts:
+            names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
             builder = builder.add_extension(names, critical=False)
         return builder.sign(self._key, hashes.SHA256())
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from getpass import getuser
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from socket import gethostname
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -71,6 +71,22 @@ Domains = Annotated[
     Meta(
         pattern=r"^[A-Za-z0-9.-]+([, ]+[A-Za-z0-9.-]+)*$(?!\n)",
         description="domains, as `example.org,lab.example.org`",
+    ),
+]
+Proxies = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9a-fA-F.:/]+([, ]+[0-9a-fA-F.:/]+)*$(?!\n)",
+        description="addresses or ranges of addresses that are not everybody, as "
+        "`127.0.0.1,10.0.0.0/24`",
+    ),
+]
+Domain = Annotated[
+    str,
+    Meta(
+        pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$(?!\n)",
+        max_length=180,
+        description="a domain in lower case, as `apps.example.org`",
     ),
 ]
 Sender = Annotated[
@@ -155,6 +171,26 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     public_url: Web = ""
     """The address at which people reach the daemon from other computers."""
+
+    tls_cert: str = ""
+    """The file of the certificate, with those of its issuers, in PEM. With it the daemon speaks
+    TLS at `PRISM_HOST`, and without TLS to this computer only. New files are used within
+    seconds."""
+
+    tls_key: str = ""
+    """The file of the certificate's key, in PEM; only its owner and group may read it."""
+
+    tls_port: Port = 0
+    """The port for TLS. 0 means the port of `PRISM_PUBLIC_URL`."""
+
+    trusted_proxies: Proxies = ""
+    """The reverse proxies that may say who their clients are (`X-Forwarded-For`, `Forwarded`),
+    and whether they came by TLS. What others say is ignored."""
+
+    apps_domain: Domain = ""
+    """The domain below which each workspace has a web address of its own, as
+    `https://NAME--OWNER.apps.example.org`. It needs a DNS entry and a certificate for all names
+    below it. Empty means that browsers do not reach services of workspaces on a shared daemon."""
 
     auth: Literal["local", "tokens"] = "local"
     """Who may use the daemon: `local` is the user who runs it, `tokens` is everybody with a
@@ -274,6 +310,7 @@ class Settings(Struct, frozen=True, kw_only=True):
                 settings.host,
                 "an address of this machine, or come with PRISM_AUTH=tokens and PRISM_PUBLIC_URL",
             )
+        settings.check_public_address()
         if settings.oidc_issuer and (problem := settings.login_problem):
             raise SettingInvalid(
                 f"{variable('oidc_issuer')} is set, and nobody could log in",
@@ -281,6 +318,54 @@ class Settings(Struct, frozen=True, kw_only=True):
                 remediation=f"Set it, or unset {variable('oidc_issuer')}",
             )
         return settings
+
+    def check_public_address(self) -> None:
+        """Raise if TLS, proxies or the domain of apps cannot work as they are set."""
+        if any(network.prefixlen == 0 for network in self.proxy_networks):
+            raise SettingInvalid.of(
+                variable("trusted_proxies"), self.trusted_proxies, _allowed(Proxies)
+            )
+        for name in ("tls_cert", "tls_key", "trusted_proxies", "apps_domain"):
+            if getattr(self, name) and (problem := self._public_problem(name)):
+                raise SettingInvalid(
+                    f"{variable(name)} is set, and cannot work",
+                    details=problem,
+                    remediation=f"Set it, or unset {variable(name)}",
+                )
+
+    def _public_problem(self, name: str) -> str:
+        """What a setting about the public address lacks; empty if nothing."""
+        public = urlsplit(self.public_url)
+        host = (public.hostname or "").lower()
+        if self.auth != "tokens":
+            return f"{variable('auth')} must be tokens"
+        if public.scheme != "https":
+            return f"{variable('public_url')} must begin with https://"
+        if name == "tls_cert" and not self.tls_key:
+            return f"{variable('tls_key')} must be the file of its key"
+        if name == "tls_key" and not self.tls_cert:
+            return f"{variable('tls_cert')} must be the file of its certificate"
+        if name == "apps_domain" and f".{host}".endswith(f".{self.apps_domain}"):
+            return f"{variable('public_url')} must not be in that domain, which is for apps alone"
+        return ""
+
+    @property
+    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of `trusted_proxies`; raises `SettingInvalid`."""
+        words = re.findall(r"[^,\s]+", self.trusted_proxies)
+        try:
+            return tuple(ip_network(word, strict=False) for word in words)
+        except ValueError as error:
+            raise SettingInvalid.of(
+                variable("trusted_proxies"), self.trusted_proxies, _allowed(Proxies)
+            ) from error
+
+    @property
+    def public_tls_port(self) -> int:
+        """The port on which the daemon itself speaks TLS; 0 if it does not."""
+        if not self.tls_cert:
+            return 0
+        return self.tls_port or urlsplit(self.public_url).port or 443
 
     @property
     def login_problem(self) -> str:

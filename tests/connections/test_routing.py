@@ -26,11 +26,11 @@ def test_workspace_is_the_newest_although_another_thread_read_an_older_one():
     def relaunch():
         """Meanwhile, the workspace is launched here, and another thread finds it."""
         read_model.pages = Pages("here")
-        assert router.named("mine") == "mine"
+        assert router.name_in_host("mine") == "mine"
 
     read_model: Any = SimpleNamespace(pages=Pages("elsewhere", on_search=relaunch))
     computes: Any = {"here": SimpleNamespace()}
     router = PortRouter(read_model, computes, 8947)
     with pytest.raises(WorkspaceNotFound):
-        router.named("mine")
-    assert router.named("mine") == "mine"
+        router.name_in_host("mine")
+    assert router.name_in_host("mine") == "mine"

@@ -132,6 +132,7 @@ def send_request(
     at=None,
     server=("127.0.0.1", 8947),
     extensions=None,
+    scheme="http",
 ):
     lines = [
         (name.encode(), value if isinstance(value, bytes) else value.encode())
@@ -139,6 +140,7 @@ def send_request(
         for value in (values if isinstance(values, list) else [values])
     ]
     scope = {"type": kind, "method": method, "headers": lines, "server": server, "path": path}
+    scope["scheme"] = scheme
     sent = []
 
     async def send(message):
@@ -306,3 +308,61 @@ def test_gate_passes_a_lifespan_scope():
 
     asyncio.run(gate(app)({"type": "lifespan"}, None, None))
     assert seen == ["lifespan"]
+
+
+APPS = ".apps.example.org"
+APP = {"host": f"mine--bob{APPS}"}
+PUBLIC_HOST = {"host": "prism.example.org"}
+
+
+def shared_gate(**more):
+    """A gate of a shared daemon with a public address and apps; it says what answered."""
+    return gate(
+        answering((b"x-answers", b"daemon"), (b"content-type", b"text/html")),
+        hosts=["prism.example.org"],
+        origins=["https://prism.example.org"],
+        team=True,
+        apps=answering((b"x-answers", b"app"), (b"content-type", b"text/html")),
+        apps_suffix=APPS,
+        **more,
+    )
+
+
+def test_app_has_an_origin_of_its_own_that_only_it_may_frame():
+    at = shared_gate()
+    answer = send_request(APP | {"origin": f"https://mine--bob{APPS}"}, method="POST", at=at)
+    headers = dict(answer[0]["headers"])
+    assert headers[b"x-answers"] == b"app"
+    assert headers[b"content-security-policy"] == b"frame-ancestors 'self'"
+    assert dict(send_request(PUBLIC_HOST, at=at)[0]["headers"])[b"x-answers"] == b"daemon"
+    for label in ("a.b", "", "-a", "a-", "a_b", "é"):
+        assert send_request({"host": f"{label}{APPS}"}, at=at)[0]["status"] == 421, label
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"origin": f"https://other--eve{APPS}", "sec-fetch-site": "same-site"},
+        {"origin": "https://prism.example.org", "sec-fetch-site": "same-site"},
+        {"origin": f"http://mine--bob{APPS}", "sec-fetch-site": "cross-site"},
+        {"origin": "null", "sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "script"},
+        {"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"},
+    ],
+)
+def test_page_of_another_origin_reaches_neither_app_nor_daemon(page):
+    at = shared_gate()
+    assert send_request(APP | page, at=at)[0]["status"] == 403
+    foreign = page | {"origin": f"https://mine--bob{APPS}"} if "origin" in page else page
+    assert send_request(PUBLIC_HOST | foreign, at=at)[0]["status"] == 403
+
+
+def test_public_hosts_are_answered_by_tls_only_if_the_scheme_is_known():
+    for host in (APP, PUBLIC_HOST):
+        assert send_request(host, at=shared_gate())[0]["status"] == 200
+        at = shared_gate(https_only=True)
+        assert send_request(host, at=at)[0]["status"] == 403
+        assert send_request(host, at=at, scheme="https")[0]["status"] == 200
+        visit = host | {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+        led = dict(send_request(visit, at=at)[0]["headers"])
+        assert led[b"location"].startswith(f"https://{host['host']}/".encode())

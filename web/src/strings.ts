@@ -390,7 +390,8 @@ export const t = {
   },
   workspace: {
     tunnel: (name: string) =>
-      `A browser does not reach the services of a workspace on a shared daemon yet. The terminal and the files are on this page; on the daemon's computer, \`prism tunnel ${name}\` opens them.`,
+      `This daemon has no domain for apps, so a browser does not reach the services of a workspace. The terminal and the files are on this page; \`prism tunnel ${name}\` on your computer opens the services there.`,
+    sshFrom: (name: string) => `A shell from your computer: \`prism ssh ${name}\``,
     managedBy: (owner: string) => `Managed by ${owner} and the admins of its project`,
     tabs: 'Parts of this workspace',
     tab: {

@@ -224,7 +224,8 @@ def tunnel_only(name: str) -> TunnelNeeded:
     """The problem if you open a workspace of a shared daemon in a browser."""
     argument = name if WORKSPACE_NAME.fullmatch(name) else "NAME"
     return TunnelNeeded(
-        details="It knows people by tokens, which a browser does not send; your own programs can. "
+        details="Their addresses for browsers are below the daemon's domain for apps, if it has "
+        "one (`PRISM_APPS_DOMAIN`). "
         f"On your computer, `prism tunnel {argument}` gives the pages of the workspace an address "
         f"for a browser, and `prism ssh {argument}` opens a shell.",
         remediation=f"Run `prism tunnel {argument}`, and open the address that it prints",

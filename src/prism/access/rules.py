@@ -200,6 +200,7 @@ TABLE: Mapping[str, RouteRule] = {
     "POST {}/logout": ANY,
     "POST {}/login/provider": ANY,
     "GET /auth/callback": ANY,
+    "GET /auth/app": ANY,
     "POST /auth/backchannel-logout": ANY,
     "POST {}/login-links": SERVE,
     "GET {}/sessions": USE,

@@ -11,7 +11,7 @@ from prism.annotations import Any, ArgumentParser, Mapping, Namespace
 from prism.cli.connection import daemon
 from prism.cli.parser import workspace_argument
 from prism.cli.terminal import clean, say, show_json
-from prism.client.connection import connection, ports
+from prism.client.connection import apps_domain, connection, ports
 from prism.client.wire import Wire, quoted
 from prism.errors import NotFound, Unavailable
 
@@ -121,10 +121,10 @@ def _open(args: Namespace) -> None:
             details=f"services that answer: {known}",
             remediation=f"See why: `prism logs {args.name}`; a template without services has none",
         )
-    if wire.address.token:
+    if wire.address.token and apps_domain(wire) is None:
         raise NoBrowser(
             f"{service} of {args.name} cannot be opened from here",
-            details="the daemon is shared, and a browser sends no token",
+            details="the daemon is shared, and has no domain for apps",
             remediation=f"Run `prism tunnel {args.name}`, and open the address that it prints",
         )
     urls = {answer["service"]: answer["url"] for answer in ports(wire, args.name)}

@@ -67,6 +67,12 @@ def ports(wire: Wire, name: str, port: int | None = None) -> list[Any]:
     return list(answer)
 
 
+def apps_domain(wire: Wire) -> str | None:
+    """The domain of the addresses of apps; None on a daemon that has none."""
+    domain: str | None = wire.ask("GET", "/me").get("apps_domain")
+    return domain
+
+
 def named(name: object) -> str:
     """A workspace's name, checked for use in an OpenSSH configuration."""
     with _refuse_malformed("the list of workspaces"):

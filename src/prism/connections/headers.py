@@ -44,6 +44,8 @@ class Route(Struct, frozen=True, kw_only=True):
     client: bytes = b""
     prefix: bytes = b""
     query: bytes = b""
+    is_secure: bool = False
+    """Whether the client uses `https`."""
 
     @property
     def service(self) -> bytes:
@@ -119,7 +121,8 @@ def _without_our_cookies(value: bytes) -> bytes:
 
 def _referer(value: bytes, route: Route) -> bytes:
     """The `Referer` for the service: our origin is replaced by its own."""
-    own_origin = b"http://" + route.host + route.prefix
+    scheme = b"https://" if route.is_secure else b"http://"
+    own_origin = scheme + route.host + route.prefix
     rest = value.removeprefix(own_origin)
     return route.service + rest if rest != value and rest[:1] in b"/" else value
 

@@ -43,6 +43,30 @@ class AwsCredentialsMissing(Unavailable, code="AWS_CREDENTIALS_MISSING"):
     """The daemon has no AWS credentials."""
 
 
+class AppNotFound(NotFound, code="APP_NOT_FOUND"):
+    """There is no app at that address."""
+
+
+class AppsUnavailable(NotFound, code="APPS_UNAVAILABLE"):
+    """Browsers do not reach the services of workspaces on this daemon."""
+
+
+class AppsDomain(Struct, frozen=True):
+    """The domain of apps, with the port that browsers use, and the address of the daemon."""
+
+    name: str
+    port: str
+    daemon: str
+
+    def host(self, label: str) -> str:
+        """The `Host` of an app."""
+        return f"{label}.{self.name}{self.port}"
+
+    def label_of(self, host: str) -> str:
+        """The label of a `Host` below the domain."""
+        return host.removesuffix(f".{self.name}{self.port}")
+
+
 class PortRequest(Struct, frozen=True):
     """A port of a workspace, by default its first service's, else 8888; `tls` if it speaks TLS."""
 

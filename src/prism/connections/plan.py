@@ -3,10 +3,14 @@
 import re
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from prism.connections.model import InvalidPort, PortRequest
 
 PORT_NUMBER = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 SECURE = "tls-"
+MAX_LABEL = 63  # characters, in DNS
+ENTRANCE = "enter"  # no app has this label
 
 
 def port_of(text: str) -> int:
@@ -37,6 +41,12 @@ def label(request: PortRequest) -> str:
     if request.port is None:
         return request.name
     return f"{SECURE if request.tls else ''}{request.port}--{request.name}"
+
+
+def app_label(request: PortRequest, id: str) -> str:
+    """The label of an app for a full name; a long name with a port gives way to the id."""
+    text = label(request)
+    return text if len(text) <= MAX_LABEL else label(replace(request, name=id))
 
 
 def port_suffix(host: str, default: str) -> str:

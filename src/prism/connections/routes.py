@@ -12,7 +12,9 @@ from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from prism.access.model import current
 from prism.access.request_lifetime import LASTS
+from prism.connections.app_origins import AppOrigins, login_page
 from prism.connections.byte_stream import join
 from prism.connections.model import AwsServiceNotFound, ConsoleLinks, ServiceUrl, UpgradeRequired
 from prism.connections.plan import only_port, port_of
@@ -26,6 +28,7 @@ from prism.kit.clock import Clock
 from prism.kit.http import PARAMETERS, PASSED_ON_KEY, RAW, check_parameters, refuse
 from prism.kit.limits import PATIENT
 from prism.kit.routes import Routes
+from prism.sessions.api import redirecting
 
 DCV = 8443
 REST = [
@@ -167,6 +170,18 @@ async def stream(
         await refuse(socket.scope, socket.send, problem, clock.now())
 
 
+@get("/auth/app", tags=["connections"], sync_to_thread=True)
+def enter_app(
+    app: Annotated[str, QueryParameter(description="The first label of the app's host.")],
+    browser: Annotated[str, QueryParameter(description="A hash of a secret of the browser.")],
+    app_origins: NamedDependency[AppOrigins],
+) -> ASGIApp:
+    """Lead a browser that is logged in to an app, and any other to the login first."""
+    if current().session is None:
+        return redirecting(login_page(app, browser))
+    return redirecting(app_origins.ask(app, browser))
+
+
 @get("/api/v1/instances/{name:str}/ports", tags=["connections"], sync_to_thread=True)
 def ports(
     name: FromPath[str],
@@ -213,6 +228,6 @@ router = Routes(
     handlers=[
         # The other methods first: Litestar adds OPTIONS of its own to a path that has none yet.
         *(*_other_methods("web-proxy"), web, *_other_methods("dcv-proxy", DCV), desktop),
-        *(no_terminal, terminal, no_stream, stream, ports, aws_console),
+        *(no_terminal, terminal, no_stream, stream, ports, aws_console, enter_app),
     ],
 )

@@ -10,8 +10,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from prism.access.names import SEPARATOR
-from prism.connections.model import PortRequest, PortSilent, ServiceUrl, SshUnreachable
-from prism.connections.plan import origin, port_request, port_suffix
+from prism.connections.model import (
+    AppsDomain,
+    PortRequest,
+    PortSilent,
+    ServiceUrl,
+    SshUnreachable,
+)
+from prism.connections.plan import app_label, origin, port_request, port_suffix
 from prism.connections.ports import Address, PortFinder, PublishesPorts, ServesSsh
 from prism.kit.tcp_pair import tcp_pair
 from prism.kit.workspace_network import connect
@@ -51,8 +57,15 @@ class CachedRoute(Struct, frozen=True):
 class PortRouter:
     """Finds the ports of running workspaces, and no other port."""
 
-    def __init__(self, read_model: ReadModel, computes: Mapping[str, Compute], port: int) -> None:
-        """`port` is the daemon's own, for URLs."""
+    def __init__(
+        self,
+        read_model: ReadModel,
+        computes: Mapping[str, Compute],
+        port: int,
+        apps: AppsDomain | None = None,
+    ) -> None:
+        """`port` is the daemon's own, for URLs; on a shared daemon, `apps` has those of apps."""
+        self.apps = apps
         self.connection_reader = ConnectionReader(read_model, computes)
         self.suffix = "" if port == 80 else f":{port}"
         self._read_model, self._computes = read_model, computes
@@ -75,9 +88,27 @@ class PortRouter:
             return known.lookup.result()
         return await asyncio.shield(known.lookup)
 
-    def named(self, name: str) -> str:
-        """The name of a running workspace for a host name, by its name, full name or id."""
-        return _host_name(name, self._running(name).workspace)
+    def name_in_host(self, name: str) -> str:
+        """The name of a running workspace in host names, by its name, full name or id."""
+        cached = self._running(name)
+        if self.apps is not None and cached.full_name:
+            return cached.full_name
+        return _host_name(name, cached.workspace)
+
+    def workspace(self, name: str) -> CachedWorkspace:
+        """The workspace of that name, full name or id, in whatever state."""
+        return self._read_model.pages.named(name)
+
+    def address(self, request: PortRequest, suffix: str) -> str:
+        """The origin of a running workspace's port, for a browser.
+
+        `suffix` is the port of the daemon in the addresses of this computer.
+        """
+        named = replace(request, name=self.name_in_host(request.name))
+        if self.apps is None:
+            return origin(named, suffix)
+        id = machine_name(self._running(request.name).workspace)
+        return f"https://{self.apps.host(app_label(named, id))}"
 
     async def connect(self, name: str, port: int | None) -> socket.socket:
         """A connection to a port of a running workspace; without a port, to its SSH."""
@@ -112,23 +143,23 @@ class PortRouter:
         `host` is the `Host` of the client, whose port the addresses have.
         """
         workspace = self._running(name).workspace
-        workspace = replace(workspace, name=_host_name(name, workspace))
         access, suffix = self.connection_reader.access(name), port_suffix(host, self.suffix)
         if port is not None:
-            return [self._service_url(workspace, access, port, suffix)]
+            return [self._service_url(name, workspace, access, port, suffix)]
         urls = []
         for service in workspace.resolved_template.services.values():
             with contextlib.suppress(PortSilent):
-                urls.append(self._service_url(workspace, access, service.port, suffix))
+                urls.append(self._service_url(name, workspace, access, service.port, suffix))
         return urls
 
     def _service_url(
-        self, workspace: Workspace, access: Access, port: int, suffix: str
+        self, name: str, workspace: Workspace, access: Access, port: int, suffix: str
     ) -> ServiceUrl:
         service, address, _ = self._service_address(workspace, access, port)
         is_first = service is not None and service == _service(workspace, None)
-        is_short = is_first and port_request(workspace.name) == PortRequest(workspace.name)
-        url = origin(PortRequest(workspace.name, None if is_short else port), suffix)
+        in_host = self.name_in_host(name)
+        is_short = is_first and port_request(in_host) == PortRequest(in_host)
+        url = self.address(PortRequest(name, None if is_short else port), suffix)
         host, target = self._published(workspace, address)
         return ServiceUrl(service=service, port=port, url=url, host=host, target=target)
 
@@ -172,6 +203,11 @@ class PortRouter:
             no_service = "" if service or port else "its template has no service, and "
             raise _no_answer(workspace, no_service + why)
         return service, address, tls
+
+
+def machine_name(workspace: Workspace) -> str:
+    """The id of its machine, which is one of its names."""
+    return workspace.machine_id or workspace.expected_id or ""
 
 
 def _host_name(name: str, workspace: Workspace) -> str:

@@ -13,7 +13,7 @@ from prism.access.model import tunnel_only
 from prism.connections import websockets
 from prism.connections.headers import Route, without_port
 from prism.connections.model import PortRequest
-from prism.connections.plan import only_port, origin, port_request, port_suffix
+from prism.connections.plan import only_port, port_request, port_suffix
 from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.relay import Relay
 from prism.connections.routing import PortRouter, PortTarget
@@ -59,13 +59,23 @@ class WorkspaceProxy:
             link = self._gui_page(request.name, host)
             if self._team:
                 raise tunnel_only(request.name)
-            target = await self._finder.target(request)
-            route = _route(scope, target, host)
-            await self._forward(
-                ProxiedRequest(scope, receive, send, target, route, _target(scope))
-            )
+            await self.at_origin(scope, receive, send, request)
         except Problem as problem:
             await refuse(scope, send, problem, self._clock.now(), link)
+
+    async def at_origin(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request: PortRequest,
+        *,
+        is_secure: bool = False,
+    ) -> None:
+        """Pass on a request to a workspace's own origin; raises a `Problem` before the answer."""
+        target = await self._finder.target(request)
+        route = _route(scope, target, header(scope, b"host").lower(), is_secure=is_secure)
+        await self._forward(ProxiedRequest(scope, receive, send, target, route, _target(scope)))
 
     async def on_path(
         self, scope: Scope, receive: Receive, send: Send, name: str, *, tls: int = 0
@@ -80,7 +90,7 @@ class WorkspaceProxy:
             request = PortRequest(name, port or tls or None, tls=bool(tls))
             prefix, rest = _split(scope)
             path = rest + (b"?" + _escaped(query, b"") if query else b"")
-            if _is_browser(scope) and self._team:
+            if _is_browser(scope) and self._team and self._finder.apps is None:
                 raise tunnel_only(request.name)
             if _is_browser(scope):
                 host = header(scope, b"host").decode("latin-1")
@@ -108,8 +118,8 @@ class WorkspaceProxy:
 
     async def _redirect(self, send: Send, request: PortRequest, path: bytes, host: str) -> None:
         """Redirect to the workspace's own origin, at the port that the browser uses."""
-        own = PortRequest(self._finder.named(request.name), request.port, request.tls)
-        location = origin(own, port_suffix(host, self._finder.suffix)).encode() + path
+        suffix = port_suffix(host, self._finder.suffix)
+        location = self._finder.address(request, suffix).encode() + path
         lines = [
             (b"location", location),
             (b"cache-control", b"no-store"),
@@ -121,7 +131,13 @@ class WorkspaceProxy:
 
 
 def _route(
-    scope: Scope, target: PortTarget, host: bytes, prefix: bytes = b"", query: bytes = b""
+    scope: Scope,
+    target: PortTarget,
+    host: bytes,
+    prefix: bytes = b"",
+    query: bytes = b"",
+    *,
+    is_secure: bool = False,
 ) -> Route:
     client = scope.get("client") or ("",)
     return Route(
@@ -131,6 +147,7 @@ def _route(
         client=str(client[0]).encode(),
         prefix=prefix,
         query=query,
+        is_secure=is_secure,
     )
 
 

@@ -44,6 +44,7 @@ from prism.kit.idempotency import Idempotency
 from prism.kit.migrate import upgrade
 from prism.kit.reconcile import Loop, errors_logged
 from prism.kit.routes import Routes
+from prism.kit.trusted_proxies import TrustedProxies
 from prism.logs import routes as logs
 from prism.profiles import api as profiles
 from prism.profiles.aws_config import config_file, sections
@@ -108,7 +109,16 @@ ROUTES = [
     aws.router,
 ]
 HANDLER_PARTS = (
-    *("audit", "aws_access", "budgets", "cleaning", "clock", "connection_reader", "control"),
+    *(
+        "app_origins",
+        "audit",
+        "aws_access",
+        "budgets",
+        "cleaning",
+        "clock",
+        "connection_reader",
+        "control",
+    ),
     *("copies", "costs", "db", "doctor", "event_ids", "files", "gui_settings", "idleness"),
     *("invitations", "login", "logs", "members", "port_router", "profiles", "projects"),
     *("read_model", "recovery", "remote_copies", "rollbacks", "sessions"),
@@ -211,7 +221,7 @@ def build(
             lambda _: _running(application),
             lambda _: application.workspace_proxy.open(application.db.bus),
             lambda _: application.shells.open(),
-            *([lambda _: application.long_requests.open()] if application.team else []),
+            *_of_a_shared_daemon(application),
             *application.gates,
         ],
         logging_config=None,
@@ -222,6 +232,16 @@ def build(
     )
     application.app = _gate(cast("AsgiApp", api), application, gui_label)
     return application
+
+
+def _of_a_shared_daemon(application: App) -> list[Callable[[Any], Any]]:
+    """What runs while a daemon serves several people."""
+    parts: list[Callable[[Any], Any]] = []
+    if application.team:
+        parts.append(lambda _: application.long_requests.open())
+    if (certificate := application.server_certificate) is not None:
+        parts.append(lambda _: certificate.watched())
+    return parts
 
 
 def public(settings: Settings) -> bool:
@@ -254,22 +274,30 @@ def _middleware(wiring: Wiring) -> list[Any]:
     ]
 
 
-def _gate(app: AsgiApp, wiring: Wiring, gui_label: str) -> Gate:
+def _gate(app: AsgiApp, wiring: Wiring, gui_label: str) -> AsgiApp:
     settings, read_model = wiring.settings, wiring.read_model
-    content = FirstSurveyWait(
-        wiring.workspace_proxy, wiring.first_surveys, read_model, every_path=True
+    surveyed = partial(
+        FirstSurveyWait,
+        first_surveys=wiring.first_surveys,
+        read_model=read_model,
+        every_path=True,
     )
+    apps = wiring.port_router.apps
     address = settings.public_url.rstrip("/") if public(settings) else ""
-    return Gate(
+    gate = Gate(
         Website(app, wiring.clock),
         settings.port,
         wiring.clock,
-        content=content,
+        content=surveyed(wiring.workspace_proxy),
         hosts=[address.partition("://")[2]] if address else [],
         origins=[address] if address else [],
         team=wiring.team,
         gui=gui_label,
+        apps=surveyed(wiring.app_origins) if apps else None,
+        apps_suffix=apps.host("") if apps else "",
+        https_only=bool(settings.tls_cert or settings.trusted_proxies),
     )
+    return TrustedProxies(gate, networks) if (networks := settings.proxy_networks) else gate
 
 
 def _resource_lookups(wiring: Wiring) -> dict[str, ResourceLookup]:

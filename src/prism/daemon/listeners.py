@@ -11,7 +11,7 @@ import socket
 import stat
 import sys
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prism.errors import Conflict, Invalid
@@ -43,16 +43,22 @@ class Listeners:
     sockets: list[socket.socket]
     port: int
     unix: Path
+    tls: list[socket.socket] = field(default_factory=list)
 
     def close(self) -> None:
         """Remove the Unix socket's file and close all sockets."""
         self.unix.unlink(missing_ok=True)
-        for listener in self.sockets:
+        for listener in (*self.sockets, *self.tls):
             listener.close()
 
 
-def open_listeners(host: str, port: int, unix: Path, *, beyond: bool = False) -> Listeners:
-    """Listen; port 0 takes a free one. `beyond` allows addresses beyond this machine."""
+def open_listeners(
+    host: str, port: int, unix: Path, *, beyond: bool = False, tls_port: int = 0
+) -> Listeners:
+    """Listen; port 0 takes a free one. `beyond` allows addresses beyond this machine.
+
+    With a `tls_port`, the daemon speaks TLS at `host` there, and without TLS to this machine only.
+    """
     if not (beyond or is_loopback(host)):
         raise AddressInvalid(
             f"Prism does not listen on {host}, which other computers can reach",
@@ -60,12 +66,15 @@ def open_listeners(host: str, port: int, unix: Path, *, beyond: bool = False) ->
             remediation="That needs both PRISM_AUTH=tokens and PRISM_PUBLIC_URL",
         )
     with ExitStack() as undo:
-        sockets = _tcp(addresses(host), port)
+        sockets = _tcp(LOOPBACK_HOSTS if tls_port else addresses(host), port)
         for listener in sockets:
+            undo.callback(listener.close)
+        tls = _tcp(addresses(host), tls_port) if tls_port else []
+        for listener in tls:
             undo.callback(listener.close)
         sockets.append(_unix(unix))
         undo.pop_all()
-    return Listeners(sockets, sockets[0].getsockname()[1], unix)
+    return Listeners(sockets, sockets[0].getsockname()[1], unix, tls)
 
 
 def open_default(host: str, port: int, unix: Path) -> Listeners:

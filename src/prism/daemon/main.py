@@ -49,6 +49,7 @@ from prism.workspaces.ports import Compute
 
 log = logging.getLogger(__name__)
 MESSAGE = 1024 * 1024  # bytes of a message that a WebSocket client may send
+HANDSHAKE_SECONDS = 10  # seconds for a handshake of TLS
 KEEP_ALIVE_SECONDS = 30  # seconds after which a connection without requests is closed
 
 
@@ -81,8 +82,11 @@ def _date_header(second: datetime) -> list[tuple[bytes, bytes]]:
 class Server(uvicorn.Server):
     """A server that also ends its event streams, which would keep it open for ever."""
 
-    def __init__(self, config: uvicorn.Config, application: App) -> None:
-        self._application = application
+    def __init__(
+        self, config: uvicorn.Config, application: App, tls: Sequence[socket.socket] = ()
+    ) -> None:
+        """`tls` are the listeners on which it speaks TLS."""
+        self._application, self._tls = application, tls
         self._leave: Callable[[], object] = lambda: None  # set when the loop runs
         super().__init__(config)
         self.server_state = _ServerState(WallClock())
@@ -91,7 +95,30 @@ class Server(uvicorn.Server):
         """Start the threads of handlers, then serve."""
         asyncio.get_running_loop().set_default_executor(HandlerThreads())
         await super().startup(sockets)
+        await self._listen_with_tls()
         log.info("ready")
+
+    async def _listen_with_tls(self) -> None:
+        """Serve the same on the listeners for TLS."""
+        certificate = self._application.server_certificate
+        if certificate is None:
+            return
+        protocol = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        make_protocol = partial(
+            protocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        for listener in self._tls:
+            server = await asyncio.get_running_loop().create_server(
+                make_protocol,
+                sock=listener,
+                ssl=certificate.context,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            )
+            self.servers.append(server)
 
     async def main_loop(self) -> None:
         """Wait for the shutdown; uvicorn's own loop wakes ten times a second."""
@@ -171,7 +198,7 @@ def run(
         settings = replace(settings, port=listeners.port)
         gui_label = new_gui_label()
         _write_owner(lock, settings.port, gui_label)
-        _serve(settings, computes, listeners.sockets, gui_label)
+        _serve(settings, computes, listeners, gui_label)
     log.info("stopped; workspaces keep running")
     return 0
 
@@ -180,7 +207,11 @@ def _listen(settings: Settings, *, has_port: bool) -> Listeners:
     """Open the sockets; the port stays what was chosen, or what people reach from outside."""
     if has_port or public(settings):
         return open_listeners(
-            settings.host, settings.port, settings.socket, beyond=public(settings)
+            settings.host,
+            settings.port,
+            settings.socket,
+            beyond=public(settings),
+            tls_port=settings.public_tls_port,
         )
     usual, file = int(default_port(str(settings.folder))), Path(port_file(str(settings.folder)))
     listeners = open_default(settings.host, usual, settings.socket)
@@ -199,7 +230,7 @@ def _listen(settings: Settings, *, has_port: bool) -> Listeners:
 def _serve(
     settings: Settings,
     computes: Mapping[str, Compute] | None,
-    listeners: list[socket.socket],
+    listeners: Listeners,
     gui_label: str,
 ) -> None:
     def stop() -> None:
@@ -218,13 +249,14 @@ def _serve(
         limits = RequestLimits(
             connections=settings.connections, per_peer=settings.connections_per_peer
         )
-        server = Server(_config(application, peers, limits, diagnosis), application)
+        config = _config(application, peers, limits, diagnosis)
+        server = Server(config, application, listeners.tls)
         gc.freeze()  # exempts these objects from collections, which would take 40 ms
         gc.enable()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)  # uvicorn raises the signals again at its end
         log.info("pid %s listens at http://localhost:%s", os.getpid(), settings.port)
-        server.run(listeners)
+        server.run(listeners.sockets)
 
 
 @contextmanager

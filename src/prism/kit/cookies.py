@@ -8,6 +8,12 @@ from collections.abc import Iterable
 from typing import Any
 
 SESSION_COOKIE = "__Host-prism"
+APP_COOKIE = "__Host-prism-app"  # at the origin of one app
+OPENING_COOKIE = "__Host-prism-opening-"  # of an app that is being opened; the end is its state
+ENTER_COOKIE = (
+    "__Secure-prism-enter-"  # of all apps, for `ENTER_PATH` only; the end is a code's id
+)
+ENTER_PATH = "/.prism/enter"
 LOGIN_COOKIE = "__Host-prism-login"  # of a login that is under way at an identity provider
 ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax"
 

@@ -70,6 +70,10 @@ class OriginRejected(Denied, code="ORIGIN_REJECTED"):
     """Requests from another site are refused."""
 
 
+class HttpsRequired(Denied, code="HTTPS_REQUIRED"):
+    """Prism answers at that address by `https://` only."""
+
+
 class PeerRejected(Denied, code="PEER_REJECTED"):
     """Requests from another user of this computer, or from a workspace, are refused."""
 

@@ -22,12 +22,14 @@ from prism.kit.envelope import (
     EndpointNotFound,
     HostInvalid,
     HostRejected,
+    HttpsRequired,
     OriginRejected,
     ProxyRejected,
 )
 from prism.kit.http import refuse
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.localhost")
 NEVER_BY_LINK = {"api", "aws-proxy"}  # a link may lead to pages only
 PROXY_HEADERS = frozenset(
@@ -35,6 +37,7 @@ PROXY_HEADERS = frozenset(
 )  # and every x-forwarded-…
 TAKE = "prism_take"  # in the scope of a WebSocket: the function that hands over its connection
 NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'none'")
+FRAMED_BY_ITSELF = (b"content-security-policy", b"frame-ancestors 'self'")
 Headers = Iterable[tuple[bytes, bytes]]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -50,6 +53,7 @@ class HostKind(StrEnum):
     GUI = "gui"
     FORMER_GUI = "former gui"  # of an earlier start of the daemon
     CONTENT = "content"  # a workspace
+    APP = "app"  # a workspace of a shared daemon, at its own public origin
 
 
 class Gate:
@@ -66,13 +70,19 @@ class Gate:
         origins: Collection[str] = (),
         team: bool = False,
         gui: str = "",
+        https_only: bool = False,
+        apps: AsgiApp | None = None,
+        apps_suffix: str = "",
     ) -> None:
         """`content` answers to `LABEL.localhost`; `hosts`, `origins` come with a public URL.
 
         In team mode (`team`), requests may come through a proxy: each of them needs a token or a
         session. `gui` is the label of the only origin from which browsers of this computer may use
-        the API.
+        the API. `https_only`: the scheme of a request is known, so that the public address is
+        answered only by TLS. `apps` answers to hosts with a label before `apps_suffix`.
         """
+        self._apps, self._apps_suffix = apps or self._no_workspace, apps_suffix
+        self._https_only = https_only
         self._app, self._clock = app, clock
         self._content = content or self._no_workspace
         self._suffixes = (f":{port}", "") if port == 80 else (f":{port}",)
@@ -89,18 +99,28 @@ class Gate:
         over_socket = _is_unix_socket(scope)
         site = self._site(hosts[0] if hosts else "", over_socket)
         if problem := self._judge(scope, hosts, site, over_socket):
+            if isinstance(problem, HttpsRequired) and is_navigation(scope):
+                return await gui_origin.send_redirect(send, _secure_address(scope, hosts[0]))
             return await refuse(scope, send, problem, self._clock.now())
-        is_script = gui_origin.is_worker_script(scope)
-        if site is HostKind.CONTENT:
-            answer = _restrict_headers(send, pages=False)
-            if is_script:
-                answer = gui_origin.unregister_unless_served(answer)
-            return await self._content(scope, receive, answer)
-        if is_script:
-            return await gui_origin.send_unregister(send)
         if site in {HostKind.API, HostKind.FORMER_GUI} and self._leads(scope, over_socket):
             return await self._lead_to_gui(scope, send, hosts[0] if hosts else "")
-        return await self._app(scope, receive, _restrict_headers(send, pages=True))
+        return await self._serve(scope, receive, send, site)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, site: HostKind | None
+    ) -> None:
+        """Call what answers at this host."""
+        is_script = gui_origin.is_worker_script(scope)
+        if site in {HostKind.CONTENT, HostKind.APP}:
+            answer = _restrict_headers(send, FRAMED_BY_ITSELF if site is HostKind.APP else None)
+            if is_script:
+                answer = gui_origin.unregister_unless_served(answer)
+            return await (self._apps if site is HostKind.APP else self._content)(
+                scope, receive, answer
+            )
+        if is_script:
+            return await gui_origin.send_unregister(send)
+        return await self._app(scope, receive, _restrict_headers(send, NO_FRAMES))
 
     def _leads(self, scope: Scope, over_socket: bool) -> bool:
         """Whether it comes from a browser at an address that other programs share.
@@ -112,7 +132,9 @@ class Gate:
 
     async def _lead_to_gui(self, scope: Scope, send: Send, host: str) -> None:
         """Answer a browser that is not at the GUI's origin."""
-        if _is_navigation(scope):
+        if gui_origin.is_worker_script(scope):
+            return await gui_origin.send_unregister(send)
+        if is_navigation(scope):
             location = gui_origin.address(scope, self._gui, host)
             return await gui_origin.send_redirect(send, location)
         problem = OriginRejected(
@@ -129,10 +151,8 @@ class Gate:
         in team mode: a request without a token is the operator's, and a proxy would make
         operators of all people.
         """
-        if not over_socket and host in self._public:
-            return HostKind.PUBLIC
-        if not over_socket and host in self._hosts:
-            return HostKind.API
+        if not over_socket and (site := self._configured(host)):
+            return site
         name, colon, port = gui_origin.host_parts(host)
         if not over_socket and f"{colon}{port}" not in self._suffixes:
             return None
@@ -144,6 +164,15 @@ class Gate:
         is_local = name in LOOPBACK_NAMES or not (self._team or set(".:") & set(host))
         return HostKind.API if over_socket and (not name or is_local) else None
 
+    def _configured(self, host: str) -> HostKind | None:
+        """What a host name stands for that is known from the settings."""
+        if host in self._public:
+            return HostKind.PUBLIC
+        if self._apps_suffix and host.endswith(self._apps_suffix):
+            is_app = DNS_LABEL.fullmatch(host.removesuffix(self._apps_suffix))
+            return HostKind.APP if is_app else None
+        return HostKind.API if host in self._hosts else None
+
     def _judge(
         self, scope: Scope, hosts: list[str], site: HostKind | None, over_socket: bool
     ) -> Problem | None:
@@ -154,8 +183,15 @@ class Gate:
             return problem
         if site is None or (over_socket and self._team and site is not HostKind.API):
             return _host_rejected(hosts[0], over_socket)
+        is_public = site in {HostKind.PUBLIC, HostKind.APP}
+        if is_public and self._https_only and not is_secure(scope):
+            return HttpsRequired(
+                details=f"the request to {hosts[0]} came without TLS",
+                remediation="Use `https://`; a proxy must be in PRISM_TRUSTED_PROXIES and send "
+                "X-Forwarded-Proto",
+            )
         if site is HostKind.FORMER_GUI and not (
-            _is_navigation(scope) or gui_origin.is_worker_script(scope)
+            is_navigation(scope) or gui_origin.is_worker_script(scope)
         ):
             return _host_rejected(hosts[0], over_socket)
         return self._judge_page(scope, hosts[0] if hosts else "", site)
@@ -166,13 +202,15 @@ class Gate:
         own = {f"http://{host}", *(() if site is HostKind.CONTENT else self._origins)}
         if site is HostKind.PUBLIC:  # not the page that a network put in place of `https://`
             own = self._origins
+        elif site is HostKind.APP:
+            own = {f"https://{host}"}
         if not own.issuperset(origins):
             return OriginRejected(details=f"Origin: {', '.join(origins)}")
         sites = _values(scope["headers"], b"sec-fetch-site")
         if all(value in {"same-origin", "none"} for value in sites):
             return None
-        may_link = site is HostKind.CONTENT or _is_page(scope["path"])
-        if not origins and _is_navigation(scope) and may_link:
+        may_link = site in {HostKind.CONTENT, HostKind.APP} or _is_page(scope["path"])
+        if not origins and is_navigation(scope) and may_link:
             return None
         return OriginRejected(details=f"Sec-Fetch-Site: {', '.join(sites)}")
 
@@ -200,7 +238,7 @@ def _host_rejected(host: str, over_socket: bool) -> HostRejected:
     )
 
 
-def _is_navigation(scope: Scope) -> bool:
+def is_navigation(scope: Scope) -> bool:
     """Whether a browser opens a page, not a frame within another page."""
     mode = _values(scope["headers"], b"sec-fetch-mode")
     target = _values(scope["headers"], b"sec-fetch-dest")
@@ -221,8 +259,8 @@ def proxy_headers(headers: Headers) -> list[str]:
     return sorted(name.decode("latin-1") for name in added)
 
 
-def _restrict_headers(send: Send, pages: bool) -> Send:
-    """Remove headers that allow other origins, and forbid other pages to frame ours."""
+def _restrict_headers(send: Send, framing: tuple[bytes, bytes] | None) -> Send:
+    """Remove headers that allow other origins, and say which pages may frame ours."""
 
     async def send_restricted(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -231,12 +269,24 @@ def _restrict_headers(send: Send, pages: bool) -> Send:
                 for k, v in message["headers"]
                 if not k.lower().startswith(b"access-control-")
             ]
-            if pages and any(k.lower() == b"content-type" and b"html" in v for k, v in headers):
-                headers.append(NO_FRAMES)
+            if framing and any(k.lower() == b"content-type" and b"html" in v for k, v in headers):
+                headers.append(framing)
             message = {**message, "headers": headers}
         await send(message)
 
     return send_restricted
+
+
+def is_secure(scope: Scope) -> bool:
+    """Whether the request came by TLS, to this daemon or to a trusted proxy."""
+    return scope.get("scheme") in {"https", "wss"}
+
+
+def _secure_address(scope: Scope, host: str) -> bytes:
+    """The requested address with TLS."""
+    query = b"?" + scope["query_string"] if scope.get("query_string") else b""
+    path: bytes = scope.get("raw_path") or scope["path"].encode("ascii", "ignore")
+    return f"https://{host}".encode() + path + query
 
 
 def _is_unix_socket(scope: Scope) -> bool:

@@ -300,6 +300,19 @@ async def refuse(
     await send({"type": f"{kind}.response.body", "body": body, "more_body": False})
 
 
+async def redirect(send: Any, location: str, *cookies: str) -> None:
+    """Lead a browser on with GET, and set cookies; nothing of the address is sent along."""
+    headers = [
+        (b"location", location.encode("ascii", "ignore")),
+        (b"content-length", b"0"),
+        (b"cache-control", b"no-store"),
+        (b"referrer-policy", b"no-referrer"),
+        *((b"set-cookie", cookie.encode()) for cookie in cookies),
+    ]
+    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
 def _encoded(
     scope: Any, problem: errors.Problem, at: datetime, link: str | None = None
 ) -> tuple[bytes, dict[str, str]]:

@@ -98,6 +98,8 @@ class RawResponseProtocol(HttpToolsProtocol):
         # Chunks have no place for it, and with a next request waiting, `cycle` is that one's.
         if cycle.chunked_encoding or self.pipeline:
             return None
+        if self.transport.get_extra_info("sslcontext") is not None:  # what goes out is encrypted
+            return None
         cast("DelayedHeadTransport", cycle.transport).flush()
         self.transport.set_write_buffer_limits(high=0)  # so that drained means empty
         try:

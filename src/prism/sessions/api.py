@@ -13,7 +13,7 @@ from litestar.types import ASGIApp
 
 from prism.access.model import current
 from prism.kit.cookies import LOGIN_COOKIE, SESSION_COOKIE, cookie_of, set_cookie
-from prism.kit.http import PASSED_ON_KEY, RAW, WITHOUT_KEY, header
+from prism.kit.http import PASSED_ON_KEY, RAW, WITHOUT_KEY, header, redirect
 from prism.kit.routes import Routes
 from prism.sessions.model import (
     CreatedLoginLink,
@@ -50,6 +50,7 @@ class LoginSettings:
 
     shared: bool
     public_url: str
+    apps_domain: str
     project_creation: str
     provider: ProviderLogin | None
 
@@ -70,6 +71,7 @@ def show_myself(login: Login) -> Myself:
         token_project=caller.token_project,
         session=caller.session,
         roles=caller.roles,
+        apps_domain=login.apps_domain or None,
         may_create_projects=caller.operator or (may_create and caller.token_project is None),
     )
 
@@ -122,7 +124,7 @@ def finish_provider_login(request: Request[Any, Any, Any], login: Login) -> ASGI
     attempt = LoginAttempt.read(cookie_of(scope, LOGIN_COOKIE))
     browser, earlier = client_of(scope), cookie_of(scope, SESSION_COOKIE)
     new = provider_of(login).finish(attempt, dict(query), browser, earlier)
-    return _redirect(
+    return redirecting(
         local_path(attempt.to if attempt else "/"),
         set_cookie(SESSION_COOKIE, new.cookie, new.seconds),
         set_cookie(LOGIN_COOKIE, "", 0),
@@ -193,19 +195,11 @@ def check_login(scope: Any, login: LoginSettings) -> None:
         )
 
 
-def _redirect(location: str, *cookies: str) -> ASGIApp:
+def redirecting(location: str, *cookies: str) -> ASGIApp:
     """An answer that leads to a page and sets cookies."""
-    headers = [
-        (b"location", location.encode("ascii", "ignore")),
-        (b"content-length", b"0"),
-        (b"cache-control", b"no-store"),
-        (b"referrer-policy", b"no-referrer"),
-        *((b"set-cookie", cookie.encode()) for cookie in cookies),
-    ]
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 303, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+        await redirect(send, location, *cookies)
 
     return answer
 

@@ -123,6 +123,32 @@ class LoginCode(Struct, frozen=True, kw_only=True):
     """The token or session in which it was made."""
 
 
+class AppStage(StrEnum):
+    """How far a browser is on its way to an app."""
+
+    ASKED = "asked"
+    """The daemon has given it a code, in an address that no app sees."""
+    GUIDED = "guided"
+    """It has a cookie for the entrance, which no page can read."""
+    ENTERED = "entered"
+    """It has the app's own cookie."""
+
+
+class AppSession(Struct, frozen=True, kw_only=True):
+    """The session of a browser at the origin of one app, or a code for it, as it is stored."""
+
+    id: str
+    session: str
+    workspace: str
+    """Its id."""
+    host: str
+    hash: str
+    stage: AppStage
+    state: str
+    """A hash of the secret of the browser that asked for it."""
+    expires_at: datetime
+
+
 class Identity(Struct, frozen=True, kw_only=True):
     """An account at an identity provider, and the person it belongs to."""
 
@@ -206,4 +232,6 @@ class Myself(Struct, frozen=True, kw_only=True):
     session: str | None
     roles: Mapping[str, Role]
     """By the id of the project."""
+    apps_domain: str | None
+    """The domain of the addresses of apps; null if browsers reach none on this shared daemon."""
     may_create_projects: bool

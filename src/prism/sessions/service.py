@@ -76,27 +76,38 @@ class SessionService:
 
         `is_use` is whether the request counts for the limit of a session that is not used.
         """
-        now = self._clock.now()
         with self._db.read() as sql:
             session = self._session(sql, cookie)
             caller = self._caller(sql, session) if session else None
         if session is None or caller is None:
             return None
-        if is_use and now - session.last_used >= LAST_USED_INTERVAL:
+        if is_use:
+            self.used(session)
+        return caller
+
+    def used(self, session: BrowserSession) -> None:
+        """Record that it was used now."""
+        now = self._clock.now()
+        if now - session.last_used >= LAST_USED_INTERVAL:
             # A database that cannot be written may still answer this request.
             with suppress(DatabaseUnavailable), self._db.write() as tx:
                 store.used(tx, session.id, whole(now))
-        return caller
+
+    def by_id(self, sql: Connection, id: str) -> tuple[BrowserSession, Caller] | None:
+        """A session that has not ended, and its caller."""
+        session = store.by_id(sql, id)
+        if session is None or session.ends_at <= self._clock.now():
+            return None
+        caller = self._caller(sql, session)
+        return None if caller is None else (session, caller)
 
     def with_current_rights(self, caller: Caller) -> Caller | None:
         """The same caller with the present rights; None if token or session have ended."""
         if caller.session is None:
             return self._tokens.with_current_rights(caller)
         with self._db.read() as sql:
-            session = store.by_id(sql, caller.session)
-            if session is None or session.ends_at <= self._clock.now():
-                return None
-            return self._caller(sql, session)
+            living = self.by_id(sql, caller.session)
+        return living[1] if living else None
 
     def create_link(self, request: NewLoginLink) -> CreatedLoginLink:
         """Make a one-time link for a person; only this answer contains its secret."""

@@ -7,7 +7,14 @@ from sqlalchemy import Column, Connection, String, Table, delete, or_, select, u
 
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, metadata, select_struct, structs_of
-from prism.sessions.model import IDLE_LIMIT, BrowserSession, Identity, LoginCode
+from prism.sessions.model import (
+    IDLE_LIMIT,
+    AppSession,
+    AppStage,
+    BrowserSession,
+    Identity,
+    LoginCode,
+)
 
 sessions = Table(
     "sessions",
@@ -49,11 +56,24 @@ identities = Table(
     Column("first_login", Utc, nullable=False),
     Column("last_login", Utc, nullable=False),
 )
+apps = Table(
+    "app_sessions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("session", String, nullable=False, index=True),
+    Column("workspace", String, nullable=False),
+    Column("host", String, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("stage", String, nullable=False),
+    Column("state", String(64), nullable=False),
+    Column("expires_at", Utc, nullable=False),
+)
 SELECT_SESSIONS = select_struct(sessions, BrowserSession).order_by(
     sessions.c.last_used.desc(), sessions.c.id
 )
 CODES = select_struct(codes, LoginCode)
 IDENTITIES = select_struct(identities, Identity)
+APPS = select_struct(apps, AppSession)
 
 
 def by_id(sql: Connection, id: str) -> BrowserSession | None:
@@ -78,8 +98,9 @@ def add(tx: Tx, session: BrowserSession) -> None:
 
 
 def remove(tx: Tx, id: str) -> None:
-    """Delete a session."""
+    """Delete a session, also at the origins of apps."""
     tx.sql.execute(delete(sessions).where(sessions.c.id == id))
+    tx.sql.execute(delete(apps).where(apps.c.session == id))
 
 
 def used(tx: Tx, id: str, at: datetime) -> None:
@@ -100,6 +121,27 @@ def code_by_id(sql: Connection, id: str) -> LoginCode | None:
 def remove_code(tx: Tx, id: str) -> None:
     """Delete a one-time code: nobody can use it again."""
     tx.sql.execute(delete(codes).where(codes.c.id == id))
+
+
+def app_by_id(sql: Connection, id: str) -> AppSession | None:
+    """The session at an app, or the code for it, with that id."""
+    return next(iter(structs_of(sql, AppSession, APPS.where(apps.c.id == id))), None)
+
+
+def add_app(tx: Tx, app: AppSession) -> None:
+    """Add a session at an app, or a code for it."""
+    tx.sql.execute(apps.insert().values(**msgspec.structs.asdict(app)))
+
+
+def remove_app(tx: Tx, id: str) -> bool:
+    """Delete a session at an app, or a code; False if somebody else has done so."""
+    return bool(tx.sql.execute(delete(apps).where(apps.c.id == id)).rowcount)
+
+
+def remove_apps(tx: Tx, session: str, host: str) -> None:
+    """Delete what a session has at one app."""
+    is_it = (apps.c.session == session, apps.c.host == host, apps.c.stage == AppStage.ENTERED)
+    tx.sql.execute(delete(apps).where(*is_it))
 
 
 def has_login(sql: Connection, login: str) -> bool:
@@ -139,3 +181,5 @@ def prune(tx: Tx, now: datetime) -> None:
     over = or_(sessions.c.expires_at <= now, sessions.c.last_used <= now - IDLE_LIMIT)
     tx.sql.execute(delete(sessions).where(over))
     tx.sql.execute(delete(codes).where(codes.c.expires_at <= now))
+    is_over = or_(apps.c.expires_at <= now, apps.c.session.not_in(select(sessions.c.id)))
+    tx.sql.execute(delete(apps).where(is_over))

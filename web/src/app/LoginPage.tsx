@@ -20,13 +20,20 @@ import { t } from '../strings';
 /** The secret of a one-time link, which is never sent with the address; it leaves the history. */
 function takeSecret(): string {
   const secret = location.hash.slice(1);
-  if (secret !== '') history.replaceState(null, '', location.pathname);
+  if (secret !== '') history.replaceState(null, '', location.pathname + location.search);
   return secret;
+}
+
+/** The path to go on with; another page can only name the way to an app, which asks the daemon. */
+function goal(): string {
+  if (location.pathname !== '/login') return location.pathname + location.search;
+  const to = new URLSearchParams(location.search).get('to') ?? '/';
+  return to.startsWith('/auth/app?') ? to : '/';
 }
 
 /** Go on where the login was asked for; everything is read anew, as the person who came in. */
 function goOn(): void {
-  if (location.pathname === '/login') location.replace('/');
+  if (location.pathname === '/login') location.replace(goal());
   else location.reload();
 }
 
@@ -100,8 +107,7 @@ function Ways({ ways, secret }: { readonly ways: Schemas['LoginWays']; readonly 
   };
   const goToProvider = async () => {
     try {
-      const to = location.pathname === '/login' ? '/' : location.pathname + location.search;
-      const { url } = await actions.beginProviderLogin(to);
+      const { url } = await actions.beginProviderLogin(goal());
       location.assign(url);
     } catch (problem) {
       setError(problem as Error);

@@ -18,6 +18,11 @@ export function useOperator(): boolean {
   return useMe()?.operator ?? false;
 }
 
+/** Whether a browser reaches the services of workspaces; on a shared daemon, by its apps domain. */
+export function reachesServices(me: Me | undefined): boolean {
+  return me?.shared !== true || me.apps_domain !== null;
+}
+
 /** Whether somebody may change a workspace: their own, or any in a project that they manage. */
 export function mayManage(
   me: Me | undefined,

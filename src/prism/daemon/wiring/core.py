@@ -22,6 +22,8 @@ from prism.access.visibility import event_filters, ids_of_caller
 from prism.audit.model import AuditedWorkspace
 from prism.audit.service import AuditService
 from prism.catalog.plan import machine_type
+from prism.connections.app_origins import AppOrigins
+from prism.connections.model import AppsDomain
 from prism.connections.routing import PortRouter
 from prism.connections.terminal_sessions import ShellSessions
 from prism.connections.workspace_proxy import WorkspaceProxy
@@ -33,6 +35,7 @@ from prism.daemon.database_probe import DatabaseProbe
 from prism.daemon.disk_reserve import HomeDisk
 from prism.daemon.doctor import Doctor
 from prism.daemon.gui_settings import GuiSettingsFile
+from prism.daemon.server_certificate import ServerCertificate
 from prism.daemon.wiring.providers import ByLocation, ProviderWiring
 from prism.files.homes import HomeFiles
 from prism.idle.activity import ActivityRecorder
@@ -47,6 +50,7 @@ from prism.kit.db import Database
 from prism.kit.disk_reserve import Reserve
 from prism.kit.event_ids import IdsOfCaller
 from prism.kit.events import Bus
+from prism.kit.gui_origin import host_parts
 from prism.kit.reconcile import Loop
 from prism.kit.stream import EventFilters
 from prism.logs.reader import LogReader
@@ -60,6 +64,7 @@ from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
 from prism.sessions.api import LoginSettings
+from prism.sessions.app_sessions import AppSessions
 from prism.sessions.oidc import OidcClient, OidcSettings, http_client
 from prism.sessions.provider_login import ProviderLogin
 from prism.sessions.service import SessionService
@@ -319,6 +324,14 @@ class Wiring(ProviderWiring):
         address = self.settings.public_url.rstrip("/") or usual
         return SessionService(self.db, self.clock, self.tokens, address)
 
+    @cached_property
+    def server_certificate(self) -> ServerCertificate | None:
+        """The certificate with which the daemon itself speaks TLS, if it does."""
+        settings = self.settings
+        if not settings.tls_cert:
+            return None
+        return ServerCertificate(Path(settings.tls_cert), Path(settings.tls_key))
+
     @property
     def authenticator(self) -> Authenticator:
         """Knows people by their tokens and sessions."""
@@ -329,7 +342,11 @@ class Wiring(ProviderWiring):
         """What logging in depends on."""
         settings = self.settings
         return LoginSettings(
-            self.team, settings.public_url, settings.project_creation, self.provider_login
+            self.team,
+            settings.public_url,
+            settings.apps_domain,
+            settings.project_creation,
+            self.provider_login,
         )
 
     @cached_property
@@ -400,7 +417,24 @@ class Wiring(ProviderWiring):
     @cached_property
     def port_router(self) -> PortRouter:
         """Finds the port of a workspace that a request is for."""
-        return PortRouter(self.read_model, self.computes, self.settings.port)
+        return PortRouter(self.read_model, self.computes, self.settings.port, self._apps_domain)
+
+    @property
+    def _apps_domain(self) -> AppsDomain | None:
+        settings = self.settings
+        if not settings.apps_domain:
+            return None
+        address = settings.public_url.rstrip("/")
+        _, colon, port = host_parts(address.partition("://")[2])
+        return AppsDomain(settings.apps_domain, f"{colon}{port}", address)
+
+    @cached_property
+    def app_origins(self) -> AppOrigins:
+        """Serves workspaces at origins of their own."""
+        sessions = AppSessions(self.db, self.clock, self.sessions)
+        return AppOrigins(
+            self.port_router, self.workspace_proxy, sessions, self.long_requests, self.clock
+        )
 
     @property
     def connection_reader(self) -> ConnectionReader:
@@ -435,6 +469,7 @@ class Wiring(ProviderWiring):
                 *self._unreadable(),
                 *self.home_disk.reasons(),
                 *self._failed_copies,
+                *(self.server_certificate.troubles() if self.server_certificate else []),
             ],
             stop=self._stop,
         )

@@ -6,14 +6,17 @@ import Header from '@cloudscape-design/components/header';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 
 import type { Instance } from '../../api/client';
+import { useMe } from '../../lib/me';
 import { useAccess } from '../../lib/services';
 import { t } from '../../strings';
 import { Loaded } from '../../ui/Loaded';
+import { Remediation } from '../../ui/Remediation';
 
 /** The ways into a workspace: its services, SSH, an editor. */
 export function ConnectPanel({ instance }: { readonly instance: Instance }) {
   const { name, state } = instance;
   const access = useAccess(instance);
+  const shared = useMe()?.shared === true; // then SSH needs the address and a token of the daemon
   return (
     <Container header={<Header variant="h2">{t.workspace.connect}</Header>}>
       {state !== 'running' ? (
@@ -36,7 +39,7 @@ export function ConnectPanel({ instance }: { readonly instance: Instance }) {
                     {it.service}
                   </Button>
                 ))}
-                {ssh.command !== null && (
+                {ssh.command !== null && !shared && (
                   <Button href={`vscode://vscode-remote/ssh-remote+${name}.prism/`} iconName="edit">
                     {t.workspace.vscode}
                   </Button>
@@ -56,7 +59,8 @@ export function ConnectPanel({ instance }: { readonly instance: Instance }) {
                   </div>
                 ),
               )}
-              {ssh.command !== null && (
+              {shared && <Remediation text={t.workspace.sshFrom(name)} />}
+              {ssh.command !== null && !shared && (
                 <div>
                   <Box variant="awsui-key-label">{t.workspace.ssh}</Box>
                   <Copied text={ssh.command} />

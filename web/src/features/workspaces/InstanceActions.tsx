@@ -8,7 +8,7 @@ import type { Instance } from '../../api/client';
 import { isLocal } from '../../lib/providers';
 import { allows } from '../../lib/states';
 import { useVerbs } from '../../lib/useVerbs';
-import { useMe } from '../../lib/me';
+import { reachesServices, useMe } from '../../lib/me';
 import { t } from '../../strings';
 import { OpenButton } from './OpenButton';
 
@@ -60,7 +60,7 @@ export function InstanceActions({ instance }: { readonly instance: Instance }) {
       >
         {t.workspaces.actions}
       </ButtonDropdown>
-      {me?.shared !== true && <OpenButton instance={instance} />}
+      {reachesServices(me) && <OpenButton instance={instance} />}
       {dialog === 'expiry' && (
         <Suspense>
           <ExpiryDialog instances={[instance]} close={close} />

@@ -6,7 +6,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 
 import type { Instance } from '../../api/client';
 import { hourly, moment, money } from '../../lib/format';
-import { useMe } from '../../lib/me';
+import { reachesServices, useMe } from '../../lib/me';
 import { t } from '../../strings';
 import { ConnectPanel } from './ConnectPanel';
 import { Remediation } from '../../ui/Remediation';
@@ -21,12 +21,12 @@ export function InstanceOverview({
   readonly instance: Instance;
   readonly manages: boolean;
 }) {
-  const shared = useMe()?.shared === true;
+  const reaches = reachesServices(useMe());
   const volumes = [...(it.attached_ebs_volumes ?? []), ...(it.attached_volumes ?? [])];
   return (
     <SpaceBetween size="l">
-      {manages && !shared && <ConnectPanel instance={it} />}
-      {manages && shared && (
+      {manages && reaches && <ConnectPanel instance={it} />}
+      {manages && !reaches && (
         <Container header={<Header variant="h2">{t.workspace.tab.terminal}</Header>}>
           <Remediation text={t.workspace.tunnel(it.name)} />
         </Container>

@@ -4,7 +4,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import type { Instance } from '../../api/client';
 import { queries } from '../../api/queries';
 import { openings } from '../../lib/services';
-import { useMe } from '../../lib/me';
+import { mayManage, reachesServices, useMe } from '../../lib/me';
 import { t } from '../../strings';
 import { useNotify } from '../../ui/Notifications';
 
@@ -14,8 +14,10 @@ export function OpenInline({ instance }: { readonly instance: Instance }) {
   const { notify, failed } = useNotify();
   const { data: templates } = useQuery(queries.templates);
   const { name, template } = instance;
-  const shared = useMe()?.shared === true;
-  if (shared || instance.state !== 'running' || templates === undefined) return null;
+  const me = useMe();
+  const { data: projects = [] } = useQuery(queries.projects);
+  if (!reachesServices(me) || !mayManage(me, instance, projects)) return null;
+  if (instance.state !== 'running' || templates === undefined) return null;
   if (templates.some((it) => it.name === template && it.services.length === 0)) return null;
   const open = async () => {
     const tab = window.open('about:blank'); // at once: a later one would be a blocked popup
