@@ -23,7 +23,7 @@ from tests.waiting import eventually
 
 MINUTE = 2.0  # seconds that count as a minute, so that the machine is soon idle
 # The disk is missing because it cannot be measured for an ordinary user's sandbox.
-LIMITS = {"cpu": 20.0, "network": 512.0, "gpu": 5.0}
+LIMITS = {"cpu": 20.0, "network": 512.0, "disk": 4096.0, "gpu": 5.0}
 COUNT = "sh -c 'n=0; while :; do n=$((n+1)); echo $n > count; sleep 0.02; done'\r"
 
 

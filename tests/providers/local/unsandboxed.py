@@ -143,7 +143,7 @@ def files_of(world, id):
 def goes_idle(world, id):
     """Whether it is busy while a program works, and hibernates by itself once none does."""
     busy = "import time\nend = time.monotonic() + 2\nwhile time.monotonic() < end: pass"
-    limits = {"cpu": 30.0, "network": 100.0}
+    limits = {"cpu": 30.0, "network": 100.0, "disk": 1024.0}
     rule = IdleRule(profile="short", minutes=3, action="hibernate", limits=limits)
     world.compute.watch(id, rule)
     run(world, id, "python", "-c", busy)
@@ -153,7 +153,7 @@ def goes_idle(world, id):
     world.compute.watch(id, None)
     world.compute.start(id)
     world.becomes(id, Observed.ON)
-    return woke and {"cpu", "network"} <= measured
+    return woke and {"cpu", "network", "disk"} <= measured
 
 
 def restarted(world, id):
