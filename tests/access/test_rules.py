@@ -19,7 +19,8 @@ PAGE = (ROOT / "docs" / "people.md").read_text()
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 PROXIES = ("/web-proxy", "/dcv-proxy")  # elsewhere OPTIONS is the framework's own answer
 LOGIN = {"/api/v1/login", "/api/v1/logout", "/api/v1/login/provider", "/auth/callback"}
-LOGIN |= {"/auth/backchannel-logout", "/auth/app"}
+LOGIN |= {"/auth/backchannel-logout", "/auth/app", "/api/v1/login/terminal/session"}
+LOGIN |= {"/api/v1/login/device", "/api/v1/login/device/session"}
 STREAMS = {"GET /api/v1/events"}
 BODIES = {
     "POST /api/v1/instances/launch": {

@@ -129,7 +129,7 @@ SAME = {
 # Commands without a single route: they act on this computer, or send several requests.
 OWN = {
     *("workspace open", "workspace tunnel", "workspace ssh", "workspace exec", "workspace cp"),
-    *("template new", "quickstart", "gui", "ssh-config", "init"),
+    *("template new", "quickstart", "gui", "ssh-config", "init", "login", "logout"),
     *("daemon start", "daemon install", "daemon uninstall", "daemon logs"),
     *("backup", "restore", "orphans", "uninstall", "doctor", "completion", "version"),
     *("new-identity", "move-home"),  # no daemon runs then

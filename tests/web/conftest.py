@@ -90,10 +90,43 @@ def seed_idle_history(home: Home, name: str, workspace: str = "past") -> None:
         )
 
 
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+RUN_AXE = """
+async () => {
+  const rules = {region: {enabled: true}};
+  const found = await axe.run(document, {resultTypes: ["violations"], rules});
+  return found.violations.map(it => [it.id, it.nodes.map(node => node.html.slice(0, 200))]);
+}
+"""
+CUT_OFF_CELLS = """
+() => [...document.querySelectorAll("tbody td, tbody td *, tbody th, tbody th *")]
+  .filter(it => getComputedStyle(it).textOverflow === "ellipsis"
+    && it.scrollWidth > it.clientWidth + 1)
+  .map(it => it.innerText)
+"""
+
+
+def page_problems(page: Page, width: int) -> list[Any]:
+    """What axe, whose script was run, reports on a page, and what does not fit the window."""
+    problems: list[Any] = page.evaluate(RUN_AXE)
+    if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
+        problems.append(f"scrolls sideways: {wide} px")
+    if cut := page.evaluate(CUT_OFF_CELLS):
+        problems.append(f"cut off: {cut}")
+    return problems
+
+
 USUAL: dict[str, Any] = {
     "viewport": {"width": 1280, "height": 900},
     "reduced_motion": "reduce",
 }
+
+
+def save_shot(page: Page, name: str) -> None:
+    """Saves a screenshot, if a folder for them is set."""
+    if SHOTS:
+        Path(SHOTS).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
 
 
 class Browser:
@@ -161,9 +194,7 @@ class Browser:
 
     def shot(self, name: str) -> None:
         """Saves a screenshot, if a folder for them is set."""
-        if SHOTS:
-            Path(SHOTS).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
+        save_shot(self.page, name)
 
     def foreign(self) -> list[str]:
         """The requests to other hosts than the daemon."""

@@ -1,17 +1,23 @@
 """People log in to a shared daemon with a browser."""
 
+import email
 import http.server
+import json
 import re
 import threading
 import time
+from email.policy import default
 from typing import ClassVar
 
 import pytest
 from playwright.sync_api import expect
 
 from prism.kit.cookies import SESSION_COOKIE
+from tests.conftest import free_port
+from tests.optional import not_none
 from tests.project.home import Home
-from tests.web.conftest import seed_idle_history
+from tests.waiting import eventually
+from tests.web.conftest import AXE, page_problems, save_shot, seed_idle_history
 
 MEMBER = "bob@example.org"
 PAGES: tuple[str, ...] = (
@@ -283,3 +289,157 @@ def test_other_programs_of_this_computer_get_no_session_and_set_none(browsing, t
     }
     assert values == {before["value"]}
     browser.open("/settings")
+
+
+@pytest.fixture
+def terminal(team_home, tmp_path):
+    """The home of the person's computer, and the file with the address that a browser gets."""
+    laptop, opened = Home(tmp_path / "laptop"), tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}.new; mv {opened}.new {opened}\n')
+    browser.chmod(0o700)
+    ssh = {"SSH_CONNECTION", "SSH_TTY"}
+    laptop.environ = {k: v for k, v in laptop.environ.items() if k not in ssh}
+    laptop.environ |= {"BROWSER": str(browser)}
+    yield laptop, opened
+    laptop.clear()
+
+
+def test_command_line_logs_in_with_the_browser_of_its_computer(chromium, team_home, terminal):
+    """The person is logged in nowhere before: the login leads back to the question."""
+    laptop, opened = terminal
+    port = json.loads((team_home.folder / "daemon.lock").read_text())["port"]
+    url = f"http://localhost:{port}"
+    token = team_home.client.tokens.create("login", user=MEMBER, scope="admin").token
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    with laptop.run_command("login", url) as command:
+        eventually(opened.exists, 60)
+        page.goto(opened.read_text().strip())
+        page.get_by_label("Token", exact=True).fill(token)
+        page.get_by_role("button", name="Log in with the token").click()
+        expect(page.get_by_text(f"all that you may do as {MEMBER}")).to_be_visible()
+        expect(page.get_by_text("Only go on if you have just started")).to_be_visible()
+        save_shot(page, "login-terminal")
+        page.get_by_role("button", name="Log it in").click()
+        expect(page.get_by_role("heading", name="Back to the terminal")).to_be_visible()
+        output, complaint = command.communicate(timeout=120)
+    assert command.returncode == 0, complaint
+    assert f"logged in to {url} as {MEMBER}" in output
+    assert laptop.cli_json("whoami")["user"] == MEMBER
+    assert laptop.cli("logout").returncode == 0
+    context.close()
+
+
+def test_code_of_another_computer_is_typed_and_denied_or_allowed(chromium, team_home, terminal):
+    laptop, _ = terminal
+    base = json.loads((team_home.folder / "daemon.lock").read_text())["gui"]
+    url = f"http://localhost:{base.rpartition(':')[2]}"
+    secret = team_home.client.sessions.create_link(MEMBER).url.partition("#")[2]
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(f"{base}/login#{secret}")
+    page.get_by_role("button", name="Log in with this link").click()
+    menu(page, MEMBER)
+    for button, code in (("Do not", 1), ("Log it in", 0)):
+        with laptop.run_command("login", url, "--device") as command:
+            typed = code_in(not_none(command.stderr).readline())
+            page.goto(f"{base}/login/device")
+            page.get_by_label("Code", exact=True).fill("BCDF-GHJK")
+            page.get_by_role("button", name="Continue").click()
+            expect(page.get_by_text("No command line waits with that code")).to_be_visible()
+            page.get_by_label("Code", exact=True).fill(typed.lower())
+            page.get_by_role("button", name="Continue").click()
+            expect(page.get_by_text("asks to log in")).to_be_visible()
+            save_shot(page, "login-device")
+            page.get_by_role("button", name=button).click()
+            expect(page.get_by_text("The command line on")).to_be_visible()
+            command.communicate(timeout=120)
+        assert command.returncode == code
+    page.goto(f"{base}/settings")
+    expect(page.get_by_role("row").filter(has_text="prism on")).to_contain_text("prism login")
+    page.get_by_role("button", name=re.compile("End the session of .* with prism on")).click()
+    eventually(lambda: laptop.cli("whoami").returncode == 1, 60)
+    context.close()
+
+
+def code_in(line):
+    """The code that a command shows for a person to type."""
+    return not_none(re.search(r"enter this code: (\S+)", line))[1]
+
+
+def checked(page, width):
+    """The problems of a page that was just loaded."""
+    page.evaluate(AXE.read_text())
+    return page_problems(page, width)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_axe_reports_no_violation_on_the_pages_of_logins(chromium, team_home, theme, width):
+    base = json.loads((team_home.folder / "daemon.lock").read_text())["gui"]
+    query = f"port=40000&challenge={'c' * 43}&state={'s' * 43}&computer=laptop"
+    secret = team_home.client.sessions.create_link(MEMBER).url.partition("#")[2]
+    context = chromium.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme=theme,
+        reduced_motion="reduce",
+        bypass_csp=True,
+    )
+    page = context.new_page()
+    problems_by_page = {}
+    for path in ("/login", f"/login#{secret}", "/login/device", f"/login/terminal?{query}"):
+        page.goto("about:blank")
+        page.goto(f"{base}{path}")
+        page.get_by_role("heading", level=1).wait_for()
+        name = path.split("?")[0].replace("/", "-").partition("#")[0]
+        problems_by_page[f"out{name}"] = checked(page, width)
+        save_shot(page, f"out{name}-{width}-{theme}")
+    page.goto("about:blank")
+    page.goto(f"{base}/login#{secret}")
+    page.get_by_role("button", name="Log in with this link").click()
+    menu(page, MEMBER) if width > 688 else page.wait_for_url(f"{base}/")
+    for path in ("/login/device", f"/login/terminal?{query}", "/logout"):
+        page.goto(f"{base}{path}")
+        page.get_by_role("heading", level=1).wait_for()
+        name = path.split("?")[0].replace("/", "-")
+        problems_by_page[f"in{name}"] = checked(page, width)
+        save_shot(page, f"in{name}-{width}-{theme}")
+    assert {name: problems for name, problems in problems_by_page.items() if problems} == {}
+    context.close()
+
+
+def test_mail_of_an_invitation_leads_to_a_running_workspace_without_a_terminal(chromium, tmp_path):
+    """Log in by the link, accept, launch; before, the person is told that there is no project."""
+    home, port = Home(tmp_path / "home"), free_port()
+    base = f"http://prism.localhost:{port}"
+    settings = {"PRISM_AUTH": "tokens", "PRISM_PORT": str(port), "PRISM_PUBLIC_URL": base}
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    try:
+        with home.run_daemon(**settings, PRISM_LOGIN_LINKS="mail"):
+            home.client.projects.create("reef")
+            home.client.invitations.send("reef", "new@example.org", message="Come and see")
+            [file] = eventually(lambda: [*(home.folder / "outbox").glob("*.eml")], 60)
+            mail = email.message_from_bytes(file.read_bytes(), policy=default)
+            text = not_none(mail.get_body(["plain"])).get_content()
+            page.goto(not_none(re.search(rf"{base}/invitations/\S+", text))[0])
+            page.get_by_role("button", name="Log in with this link").click()
+            expect(page.get_by_text("invites you to reef as")).to_be_visible()
+            assert "#" not in page.url
+            save_shot(page, "invitation")
+            other = context.new_page()
+            other.goto(f"{base}/")
+            expect(other.get_by_text("You are in no project yet")).to_be_visible()
+            save_shot(other, "no-project")
+            page.get_by_role("button", name="Accept").click()
+            expect(page.get_by_text("You are in the project reef")).to_be_visible()
+            page.get_by_role("link", name="Launch a first workspace").click()
+            page.goto(f"{base}/launch?template=plain-shell&name=first&project=reef")
+            page.get_by_role("button", name="Launch first").click()
+            expect(page.get_by_role("tab", name="Terminal")).to_be_visible()
+            [member] = [m for m in home.client.members.list("reef") if m.email[:3] == "new"]
+            assert member.role == "member"
+    finally:
+        context.close()
+        home.clear()

@@ -8,12 +8,10 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.project.home import Home
-from tests.project.tree import ROOT
 from tests.proofs import record
 from tests.waiting import eventually
-from tests.web.conftest import seed_activity
+from tests.web.conftest import AXE, page_problems, seed_activity
 
-AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 NOUNS = ("workspaces", "projects", "costs", "storage", "idle", "events", "settings")
 EMPTY = {"first": "/"} | {f"{noun}-empty": f"/{noun}" for noun in NOUNS}
 DATA = "a-volume-with-quite-a-long-name-for-raw-data"
@@ -56,13 +54,6 @@ THEMES = ("light", "dark")
 WIDTHS = (360, 768, 1280)
 DARK = "document.body.classList.contains('awsui-dark-mode')"
 LOADING = re.compile("^Loading")
-RUN_AXE = """
-async () => {
-  const rules = {region: {enabled: true}};
-  const found = await axe.run(document, {resultTypes: ["violations"], rules});
-  return found.violations.map(it => [it.id, it.nodes.map(node => node.html.slice(0, 200))]);
-}
-"""
 # As a link in the GUI does it; to load each page would take most of the time.
 GO = """
 async path => {
@@ -70,12 +61,6 @@ async path => {
   dispatchEvent(new PopStateEvent("popstate", {state: history.state}));
   await new Promise(requestAnimationFrame);
 }
-"""
-CUT_OFF_CELLS = """
-() => [...document.querySelectorAll("tbody td, tbody td *, tbody th, tbody th *")]
-  .filter(it => getComputedStyle(it).textOverflow === "ellipsis"
-    && it.scrollWidth > it.clientWidth + 1)
-  .map(it => it.innerText)
 """
 
 
@@ -140,12 +125,7 @@ def inspect(browser, pages, theme, width):
         page.get_by_role("heading", level=1).first.wait_for()
         expect(page.get_by_text(LOADING)).to_have_count(0)
         assert page.evaluate(DARK) == (theme == "dark")
-        violations = page.evaluate(RUN_AXE)
-        if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
-            violations.append(f"scrolls sideways: {wide} px")
-        if cut := page.evaluate(CUT_OFF_CELLS):
-            violations.append(f"cut off: {cut}")
-        if violations:
+        if violations := page_problems(page, width):
             violations_by_page[f"{name}, {theme}, {width} px"] = violations
         browser.shot(f"{name}-{theme}-{width}")
     return violations_by_page

@@ -11,4 +11,5 @@ export const SECTIONS = [
   'settings',
   'login',
   'logout',
+  'invitations',
 ] as const;

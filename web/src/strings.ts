@@ -255,15 +255,36 @@ export const t = {
     impossible: 'A browser cannot log in at this address',
   },
 
+  commandLine: {
+    title: 'Log in a command line',
+    what: (computer: string, user: string) =>
+      `The command line on this computer (${computer}) asks to log in. It then may do all that you may do as ${user}.`,
+    deviceWhat: (computer: string, address: string, user: string) =>
+      `A command line on ${computer}, at the address ${address}, asks to log in. It then may do all that you may do as ${user}.`,
+    onlyYours:
+      'Only go on if you have just started `prism login` yourself. If somebody sent you here or gave you a code, close this page: they would get your rights.',
+    code: 'Code',
+    codeWhat: 'As `prism login` shows it, such as BCDF-GHJK.',
+    next: 'Continue',
+    allow: 'Log it in',
+    deny: 'Do not',
+    notAllowed: 'The command line gets no access. You can close this page.',
+  },
+
   sessions: {
     title: 'Sessions',
-    what: 'Browsers that are logged in. A session that is ended stops working at once, and so does every token that was made in it.',
-    none: 'Nobody is logged in with a browser.',
-    browser: 'Browser',
+    what: 'Browsers and command lines that are logged in. A session that is ended stops working at once, and so does everything that was made in it: tokens, and the command lines that it logged in.',
+    none: 'Nobody is logged in.',
+    browser: 'Browser or computer',
     thisOne: (browser: string) => `${browser} (this one)`,
     address: 'Address',
     method: 'Logged in with',
-    methods: { link: 'a link', token: 'a token', provider: 'single sign-on' },
+    methods: {
+      link: 'a link',
+      token: 'a token',
+      provider: 'single sign-on',
+      terminal: '`prism login`',
+    },
     since: 'Since',
     end: 'End',
     endOf: (browser: string, user: string) => `End the session of ${user} with ${browser}`,
@@ -333,6 +354,15 @@ export const t = {
     workspace: (name: string) => `There is no workspace ${name}.`,
     workspaces: 'All workspaces',
     projects: 'All projects',
+  },
+
+  noProject: {
+    title: 'You are in no project yet',
+    what: (user: string) =>
+      `What you launch here is paid by a project. Ask an owner of one to invite ${user}, or the operator of this daemon: \`prism member add PROJECT ${user}\``,
+    viewer: 'You may look, and not launch',
+    viewerWhat: (user: string) =>
+      `You are a viewer of your projects. An owner of one can make you a member: \`prism member role PROJECT ${user} member\``,
   },
 
   home: {
@@ -798,7 +828,13 @@ export const t = {
     accept: 'Accept',
     decline: 'Decline',
     declineOf: (project: string) => `Decline the invitation to ${project}`,
-    noToken: 'The token of this invitation is only in its mail. Use the command from the mail.',
+    title: 'Invitation',
+    notYours: (user: string) =>
+      `You are logged in as ${user}. This invitation is for another address, or was taken back. Log out, and log in with the address to which it was sent.`,
+    ended: (status: string) => `This invitation is not open any more: ${status}.`,
+    joined: (project: string) => `You are in the project ${project}.`,
+    launch: 'Launch a first workspace',
+    toProject: 'See the project',
     email: 'Mail address',
     message: 'Message',
     invite: 'Invite',

@@ -71,6 +71,7 @@ DENIED_ACTIONS = {
     AccessVerb.LAUNCH: "launch in this project",
 }
 CLAIMS = ("created_by", "invited_by", "allocated_by")
+TERMINAL_TOKEN = b" prism_ses_"  # how the token of a command line begins
 STRANGER = Caller(name="anonymous", known=False)
 BOTH = (ScopeType.HTTP, ScopeType.WEBSOCKET)
 
@@ -217,7 +218,14 @@ def _unauthenticated(scope: Scope) -> Problem:
             details="Your session has ended",
             remediation="Log in again: open /login in the browser",
         )
-    if any(name == b"authorization" for name, _ in scope["headers"]):
+    credentials = [value for name, value in scope["headers"] if name == b"authorization"]
+    if any(TERMINAL_TOKEN in value for value in credentials):
+        return Unauthenticated(
+            "Your login has ended",
+            details="it was ended in Settings, or was not used for too long",
+            remediation="Log in again: `prism login URL`; `prism login` shows the addresses",
+        )
+    if credentials:
         return Unauthenticated(
             "The token is not valid",
             details="it was revoked, has expired, or is of another daemon",
@@ -225,7 +233,7 @@ def _unauthenticated(scope: Scope) -> Problem:
         )
     return Unauthenticated(
         details="Show a token (`Authorization: Bearer …`), or log in with a browser: open /login",
-        remediation=f"Set PRISM_TOKEN to yours. {NEW_TOKEN}",
+        remediation="Log in: `prism login URL`; in scripts, set PRISM_TOKEN to a token of yours",
     )
 
 

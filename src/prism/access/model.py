@@ -138,8 +138,10 @@ class Caller(Actor, frozen=True, kw_only=True):
     """The only project for which the token is valid; null for all."""
     token_expires_at: datetime | None = None
     session: str | None = None
-    """The id of the browser's session; null for programs."""
+    """The id of the session of a browser or a command line; null with a token."""
     session_ends_at: datetime | None = None
+    is_terminal: bool = False
+    """Whether the session is that of a command line, which allows no other login."""
 
 
 # Only the operator can make a token for somebody who has none, on the daemon's computer.

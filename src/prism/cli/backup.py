@@ -43,7 +43,7 @@ def _restored(args: Namespace, answer: Any) -> None:
 
 def run_daemon_program(program: str, *words: str) -> dict[str, Any]:
     """Run a program of the daemon's package that needs no running daemon; its answer."""
-    address = DaemonAddress.read()
+    address = DaemonAddress.of_variables()
     if address.url:
         raise Conflict(
             f"The state of {address} is not on this machine",

@@ -26,7 +26,7 @@ STOP_POLL_INTERVAL = 0.05
 
 
 def _start(args: Namespace) -> None:
-    address = DaemonAddress.read()
+    address = DaemonAddress.of_variables()  # of this computer, wherever you are logged in
     if not is_listening(address):
         if address.url:
             raise DaemonUnreachable(
@@ -35,11 +35,11 @@ def _start(args: Namespace) -> None:
                 remediation="Unset PRISM_URL, or start it on its own computer",
             )
         start_daemon(address)
-    _status(args)
+    _show_status(args, address)
 
 
 def _stop(args: Namespace) -> None:
-    address = DaemonAddress.read()
+    address = DaemonAddress.of_variables()
     if not is_listening(address):
         return show_json({"message": "No daemon runs"}) if args.json else say("No daemon runs")
     answer = stop_daemon(address, wait=not args.no_wait)
@@ -99,7 +99,10 @@ def _is_alive(address: DaemonAddress) -> bool:
 
 
 def _status(args: Namespace) -> None:
-    address = DaemonAddress.read()
+    _show_status(args, DaemonAddress.read())
+
+
+def _show_status(args: Namespace, address: DaemonAddress) -> None:
     answer = Wire(address).call(Daemon.status)
     if args.json:
         return show_json(answer)
@@ -197,7 +200,7 @@ def remove_boot_services(home: str, *, dry_run: bool = False) -> list[str]:
 
 
 def _local_address(failure: str) -> DaemonAddress:
-    address = DaemonAddress.read()
+    address = DaemonAddress.of_variables()
     if address.url:
         raise Invalid(
             failure,
@@ -208,7 +211,7 @@ def _local_address(failure: str) -> DaemonAddress:
 
 
 def _logs(args: Namespace) -> None:
-    path = DaemonAddress.read().log
+    path = DaemonAddress.of_variables().log
     if not os.path.exists(path):
         raise NotFound(
             f"There is no {path}",

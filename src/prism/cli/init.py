@@ -10,7 +10,7 @@ import os
 import sys
 
 from prism.annotations import ArgumentParser, Namespace
-from prism.cli.connection import daemon
+from prism.cli.connection import StartingWire
 from prism.cli.daemon_start import is_listening, start_daemon
 from prism.cli.terminal import coloured, say, show_json, suggest
 from prism.client.address import DaemonAddress
@@ -77,10 +77,10 @@ def _init(args: Namespace) -> None:
     wizard = Wizard(asks=asks and not any(flag is not None for flag in flags))
     _report_problems()
     changes = _settings(args, wizard)
-    address = DaemonAddress.read()
+    address = DaemonAddress.of_variables()  # of this computer, wherever you are logged in
     if changes and not address.url and is_listening(address):
         _restart(address)
-    wire = daemon()
+    wire = StartingWire(address)
     profile = _profile(args, wizard, wire)
     launched = _launch(args, wizard, wire)
     if args.json:
@@ -159,7 +159,7 @@ def _restart(address: DaemonAddress) -> None:
 
     say("Restarting the daemon; workspaces keep running")
     stop_daemon(address)
-    start_daemon(DaemonAddress.read())
+    start_daemon(DaemonAddress.of_variables())
 
 
 def _profile(args: Namespace, wizard: Wizard, wire: Wire) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from prism.annotations import Any, ArgumentParser, Namespace
+from prism.annotations import Any, ArgumentParser, Callable, Namespace
 from prism.cli.answers import show_message
 from prism.cli.bulk_verbs import SomeFailed
 from prism.cli.connection import asking, daemon
@@ -16,6 +16,7 @@ from prism.client.address import DaemonAddress
 from prism.client.models import invitations
 from prism.client.people import Invitations
 
+LOGIN_TOKEN = "prism_ses_"  # how the token of `prism login` begins
 INVITATION_STATES = ("pending", "accepted", "declined", "revoked", "expired")
 
 
@@ -77,6 +78,13 @@ def _show(args: Namespace, invitation: Any) -> None:
 
 def _declined(args: Namespace, answer: Any) -> None:
     print("The invitation was declined")
+
+
+def _answer(method: Callable[..., object], id: str, *rest: str) -> Any:
+    """Answer an invitation; a person who has logged in (`prism login`) needs no token."""
+    wire = daemon()
+    is_logged_in = wire.address.token.startswith(LOGIN_TOKEN)
+    return wire.call(method, id, None if is_logged_in else _token(), *rest)
 
 
 def _token() -> str:
@@ -189,12 +197,12 @@ VERBS = {
     "show": (_id_argument, asking(Invitations.show, "id"), _show),
     "accept": (
         _id_argument,
-        lambda args: daemon().call(Invitations.accept, args.id, _token()),
+        lambda args: _answer(Invitations.accept, args.id),
         show_message,
     ),
     "decline": (
         _decline_arguments,
-        lambda args: daemon().call(Invitations.decline, args.id, _token(), args.reason),
+        lambda args: _answer(Invitations.decline, args.id, args.reason),
         _declined,
     ),
     "resend": (_id_argument, asking(Invitations.resend, "id"), show_message),

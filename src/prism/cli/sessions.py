@@ -23,7 +23,7 @@ def _list(args: Namespace, sessions: Any) -> None:
         ("LAST USED", lambda session: local_time(session["last_used"])),
         ("ENDS", lambda session: local_time(session["expires_at"])),
         flexible="BROWSER",
-        none="No sessions: nobody is logged in with a browser",
+        none="No sessions: nobody is logged in",
     )
 
 
@@ -62,14 +62,19 @@ def _show_link(args: Namespace, link: Any) -> None:
     print(link["url"])
 
 
+def _myself(args: Namespace) -> Any:
+    wire = daemon()
+    return {**wire.call(Sessions.me), "daemon": str(wire.address)}
+
+
 def _show_myself(args: Namespace, me: Any) -> None:
     rights = "the operator of this daemon" if me["operator"] else f"access: {me['scope']}"
-    print(f"{me['user']} ({rights})")
+    print(f"{me['user']} ({rights}) at {me['daemon']}")
 
 
 VERBS = {
     "list": (no_arguments, asking(Sessions.list), _list),
     "revoke": (_revoke_arguments, _revoke, show_message),
     "login-link": (_link_arguments, asking(Sessions.create_link, "user", "minutes"), _show_link),
-    "whoami": (no_arguments, asking(Sessions.me), _show_myself),
+    "whoami": (no_arguments, _myself, _show_myself),
 }

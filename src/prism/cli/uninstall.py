@@ -13,7 +13,7 @@ from glob import glob
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.aws import leftover_line
 from prism.cli.clean import readable_size as size_shown
-from prism.cli.connection import daemon
+from prism.cli.connection import StartingWire
 from prism.cli.daemon import remove_boot_services, stop_daemon
 from prism.cli.daemon_start import is_listening
 from prism.cli.locations import LOCAL_PROVIDER, is_local, is_local_place
@@ -43,6 +43,7 @@ HOME_FILES = (  # the files of Prism in its home; any other belongs to somebody 
     *("start-at-boot", "start-at-boot.new"),
     *("prism.sock", "reports.sock"),
     *("env", "env.new", "port", "port.new", "home.json", "gui.json", "gui.new"),
+    *("logins.json", "logins.json.new"),
     *("storage-used", "volumes-used", "snapshots-used", "workspaces-used"),
 )
 ORDER_FILES = "local-*/order.json"
@@ -146,7 +147,7 @@ def _names(workspaces: list[dict[str, Any]], states: set[str]) -> list[str]:
 
 
 def _uninstall(args: Namespace) -> None:
-    address = DaemonAddress.read()
+    address = DaemonAddress.of_variables()
     if address.url:
         raise Invalid(
             "Nothing was removed",
@@ -155,7 +156,7 @@ def _uninstall(args: Namespace) -> None:
         )
     installed = Installation(address)
     _refuse_unsafe(installed)
-    wire = daemon()
+    wire = StartingWire(address)
     unasked = args.dry_run and installed.exists and not is_listening(address)
     if unasked:
         installed.look()

@@ -35,9 +35,9 @@ class Client:
     """The client of a daemon, with an attribute per noun; threads can share it.
 
     The defaults for the daemon's address and the token are in `PRISM_HOME`, `PRISM_URL` and
-    `PRISM_TOKEN`. A refusal is raised as the `Problem` that the daemon raised (`prism.errors` and
-    each package's `model`), and a daemon that does not answer as
-    `prism.client.errors.DaemonUnreachable`.
+    `PRISM_TOKEN`, else they are those of `prism login`. A refusal is raised as the `Problem` that
+    the daemon raised (`prism.errors` and each package's `model`), and a daemon that does not
+    answer as `prism.client.errors.DaemonUnreachable`.
     """
 
     def __init__(
@@ -48,7 +48,9 @@ class Client:
         token: str | None = None,
         timeout: float = ANSWER_TIMEOUT,
     ) -> None:
-        usual = DaemonAddress.read()
+        # A login is for its own URL: no other daemon gets its token.
+        read = DaemonAddress.read if home is None and url is None else DaemonAddress.of_variables
+        usual = read()
         address = DaemonAddress(
             usual.home if home is None else fspath(home),
             (usual.url if home is None else "") if url is None else url,

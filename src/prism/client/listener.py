@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 
+from prism.annotations import Iterable
 from prism.client.trust import ROOT, DaemonNotTrusted
 
 ESTABLISHED, LISTEN = "01", "0A"
@@ -38,15 +39,9 @@ def check_listener(connection: socket.socket, user: str) -> None:
 
 def _server_uids(server: str, client: str) -> set[int]:
     """The users who have, or can accept, the other end of this connection."""
-    accepted: set[int] = set()
     for _ in range(2):  # again, as it may be accepted while the listeners are read
         rows = list(_rows())
-        accepted = {
-            uid
-            for state, local, remote, uid, inode in rows
-            if state == ESTABLISHED and (local, remote) == (server, client) and inode
-        }
-        if accepted:
+        if accepted := socket_owners(server, client, rows):
             return accepted
         _, port = server.split(":")
         addresses = {server, *(f"{address}:{port}" for address in ANY_ADDRESSES)}
@@ -54,6 +49,17 @@ def _server_uids(server: str, client: str) -> set[int]:
             uid for state, local, _, uid, _ in rows if state == LISTEN and local in addresses
         }
     return listening
+
+
+def socket_owners(
+    local: str, remote: str, rows: Iterable[tuple[str, str, str, int, int]] | None = None
+) -> set[int]:
+    """The users who have this end of an open connection."""
+    return {
+        uid
+        for state, own, other, uid, inode in (_rows() if rows is None else rows)
+        if state == ESTABLISHED and (own, other) == (local, remote) and inode
+    }
 
 
 def _rows() -> list[tuple[str, str, str, int, int]]:

@@ -9,6 +9,7 @@ from prism.client.models import access, audit, invitations, projects, sessions
 from prism.client.request import Noun, trim
 from prism.client.wire import HttpAnswer, Wire, query, quoted
 
+TERMINAL_PAGE, DEVICE_PAGE = "/login/terminal", "/login/device"  # of the web GUI
 AUDIT_PAGE = 1000  # entries, the most that a daemon sends at once
 
 
@@ -98,14 +99,16 @@ class Invitations(Noun):
         """One invitation."""
         return self._ask("GET", f"/invitations/{quoted(id)}", invitations.InvitationShown)
 
-    def accept(self, id: str, token: str) -> invitations.AcceptAnswer:
-        """Join the project."""
+    def accept(self, id: str, token: str | None = None) -> invitations.AcceptAnswer:
+        """Join the project; whoever has logged in needs no token."""
         path = f"/invitations/{quoted(id)}/accept"
         return self._ask(
             "POST", path, invitations.AcceptAnswer, invitations.AcceptRequest(token=token)
         )
 
-    def decline(self, id: str, token: str, reason: str = "") -> invitations.DeclineAnswer:
+    def decline(
+        self, id: str, token: str | None = None, reason: str = ""
+    ) -> invitations.DeclineAnswer:
         """Do not join the project."""
         path = f"/invitations/{quoted(id)}/decline"
         body = invitations.DeclineRequest(token=token, reason=reason)
@@ -170,6 +173,33 @@ class Sessions(Noun):
     def end_all(self, user: str | None = None) -> sessions.EndedSessions:
         """End all sessions of yours, or as the operator those of `user`."""
         return self._ask("DELETE", f"/sessions{query(user=user)}", sessions.EndedSessions)
+
+
+class Logins(Noun):
+    """Methods for logins of command lines; `prism login` and `prism logout` use them."""
+
+    def ways(self) -> sessions.LoginWays:
+        """How people log in here, and whether they do."""
+        return self._ask("GET", "/login", sessions.LoginWays)
+
+    def begin(self, code: str, verifier: str) -> sessions.TerminalSession:
+        """Begin a session with the code that a browser has brought."""
+        body = sessions.TerminalRequest(code=code, verifier=verifier)
+        return self._ask("POST", "/login/terminal/session", sessions.TerminalSession, body)
+
+    def start_device(self, computer: str) -> sessions.StartedDeviceLogin:
+        """Get a code that a person types into a browser."""
+        body = sessions.NewDeviceLogin(computer=computer)
+        return self._ask("POST", "/login/device", sessions.StartedDeviceLogin, body)
+
+    def poll_device(self, device_code: str) -> sessions.DeviceAnswer:
+        """Whether somebody has typed the code, and then the session."""
+        body = sessions.DevicePoll(device_code=device_code)
+        return self._ask("POST", "/login/device/session", sessions.DeviceAnswer, body)
+
+    def end(self) -> sessions.LogoutAnswer:
+        """End the session whose token is sent."""
+        return self._ask("POST", "/logout", sessions.LogoutAnswer)
 
 
 class Audit(Noun):

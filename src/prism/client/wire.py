@@ -156,7 +156,7 @@ class Wire:
         connection = self._dial_by_proxy()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.address.token and not self._secure:  # else its certificate says who it is
-            self._check_listener(connection)
+            self.check_listener(connection)
         return connection
 
     def _dial_by_proxy(self) -> socket.socket:
@@ -167,7 +167,8 @@ class Wire:
                 return tunnel(proxy, *self._endpoint, CONNECT)
         return socket.create_connection(self._endpoint, CONNECT)
 
-    def _check_listener(self, connection: socket.socket) -> None:
+    def check_listener(self, connection: socket.socket) -> None:
+        """Refuse a listener of another user of this computer."""
         from prism.client.listener import check_listener  # noqa: PLC0415  cold start: with a token only
 
         try:
@@ -244,7 +245,9 @@ class Wire:
             details = "Nobody answers there"
         else:
             details = f"{error}" or type(error).__name__
-        remedy = "Check PRISM_URL" if self.address.url else "Start it: `prism daemon start`"
+        remedy = "Start it: `prism daemon start`"
+        if self.address.url:
+            remedy = f"Check {self.address.named_by}"
         if isinstance(error, ProxyFailed):
             remedy = "Check HTTPS_PROXY; hosts in NO_PROXY are reached without the proxy"
         message = f"No daemon at {self.address}"

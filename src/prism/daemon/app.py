@@ -53,6 +53,7 @@ from prism.projects import members_api as members
 from prism.projects import store as project_rows
 from prism.recovery import api as recovery
 from prism.sessions import api as sessions
+from prism.sessions import terminal_api as terminals
 from prism.settings import Settings
 from prism.storage import api as storage
 from prism.storage import store as storage_rows
@@ -95,6 +96,7 @@ ROUTES = [
     tokens.router,
     sessions.router,
     sessions.pages,
+    terminals.router,
     invitations.router,
     storage.volumes,
     storage.snapshots,
@@ -122,8 +124,8 @@ HANDLER_PARTS = (
     *("copies", "costs", "db", "doctor", "event_ids", "files", "gui_settings", "idleness"),
     *("invitations", "login", "logs", "members", "port_router", "profiles", "projects"),
     *("read_model", "recovery", "remote_copies", "rollbacks", "sessions"),
-    *("shells", "spending", "storage", "templates", "tokens", "visibility", "workspace_proxy"),
-    "workspaces",
+    *("shells", "spending", "storage", "templates", "terminal_logins", "tokens", "visibility"),
+    *("workspace_proxy", "workspaces"),
 )
 """The parts that handlers get as parameters; each is an attribute of `App`."""
 

@@ -1,7 +1,7 @@
 """The mail, as plain text and as HTML, with what users wrote escaped.
 
 In headers, line breaks and control characters become blanks. In HTML, markup is escaped. The token
-is in the body, never in a URL.
+is in the body, never in a URL. A login is in the fragment of the URL.
 """
 
 from email.headerregistry import Address
@@ -49,9 +49,24 @@ def _paragraphs(mail: Mail, address: str) -> tuple[str, str, str]:
     opening += f"as {invitation.role}."
     at = f" of the Prism at {address}" if address else ""
     request = f"To join, sign in as a user{at} and type this command; it asks for the token below."
+    if address:
+        request = "Or in a terminal: type this command; it asks for the token below."
     ending = f"You can use the invitation once, until {invitation.expires_at:%Y-%m-%d %H:%M} UTC. "
     ending += "If you do not know what this is about, do nothing."
     return opening, request, ending
+
+
+def page_of(mail: Mail, address: str) -> str:
+    """The address of the invitation in the web GUI; browsers do not send the login in it."""
+    login = f"#{mail.login}" if mail.login else ""
+    return f"{address.rstrip('/')}/invitations/{mail.invitation.id}{login}"
+
+
+def _joining(mail: Mail) -> str:
+    """What to do with the link."""
+    if mail.login is None:
+        return "To join, open this page and log in:"
+    return "To join, open this page. It logs you in once, so keep this mail to yourself:"
 
 
 def _text(mail: Mail, address: str) -> str:
@@ -59,6 +74,8 @@ def _text(mail: Mail, address: str) -> str:
     lines = "".join(f"> {line}\n" for line in mail.invitation.message.splitlines())
     quote = f"{lines}\n" if lines else ""
     command = f"prism invite accept {mail.invitation.id}"
+    if address:
+        request = f"{_joining(mail)}\n\n    {page_of(mail, address)}\n\n{request}"
     return f"{opening}\n\n{quote}{request}\n\n    {command}\n\n    {mail.token}\n\n{ending}\n"
 
 
@@ -68,5 +85,9 @@ def _html(mail: Mail, address: str) -> str:
     quote = f"<blockquote>{lines}</blockquote>" if lines else ""
     command = f"<pre>prism invite accept {escape(mail.invitation.id)}</pre>"
     token = f"<pre>{escape(mail.token)}</pre>"
-    body = f"{opening}{quote}{request}{command}{token}{ending}"
+    page = ""
+    if address:
+        url = escape(page_of(mail, address))
+        page = f'<p>{escape(_joining(mail))}</p><p><a href="{url}">{url}</a></p>'
+    body = f"{opening}{quote}{page}{request}{command}{token}{ending}"
     return f'<!doctype html><html lang="en"><body style="{MAIL_STYLE}">{body}</body></html>\n'

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
 
 from prism.access.model import Role
 from prism.errors import AlreadyExists, Conflict, Denied, NotFound
+from prism.kit.transaction import Tx
 
 MAX_TEXT_LENGTH = 2000  # characters of a message
 Text = Annotated[str, Meta(max_length=MAX_TEXT_LENGTH)]
@@ -89,6 +90,18 @@ class Mail(Struct, frozen=True, kw_only=True):
     project_name: str
     number: int
     token: str
+    login: str | None = None
+    """The secret of a link that logs the invited person in once; nobody else ever gets it."""
+
+
+class LoginLinks(Protocol):
+    """Makes links that log invited people in once, for a daemon without an identity provider."""
+
+    def for_invitation(self, tx: Tx, id: str, user: str, until: datetime) -> str:
+        """The secret of a new link for the person whom the invitation with that id is for."""
+
+    def forget(self, tx: Tx, id: str) -> None:
+        """Make the links of an invitation worthless."""
 
 
 class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,15 +137,15 @@ class BulkInvitationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class AcceptRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """A request to join."""
+    """A request to join; a person who has logged in needs no token."""
 
-    token: Secret
+    token: Secret | None = None
 
 
 class DeclineRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A request not to join."""
 
-    token: Secret
+    token: Secret | None = None
     reason: Text = ""
 
 

@@ -42,6 +42,7 @@ from prism.invitations.model import (
     InvitationShown,
     InvitationStatus,
     InvitationTokenInvalid,
+    LoginLinks,
     NewInvitation,
     ResendAnswer,
 )
@@ -72,8 +73,16 @@ class InvitationService:
     Invitations of the `operator` do not depend on a role in the project.
     """
 
-    def __init__(self, db: Database, clock: Clock, *, clear: bool, operator: str) -> None:
-        self._db, self._clock = db, clock
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        *,
+        clear: bool,
+        operator: str,
+        login_links: LoginLinks | None = None,
+    ) -> None:
+        self._db, self._clock, self._login_links = db, clock, login_links
         self._clear, self._operator = clear, operator.lower()
 
     def send(self, request: NewInvitation) -> InvitationShown:
@@ -155,7 +164,7 @@ class InvitationService:
             self._check_people_limits(tx, 1)
             after = self._renew(before, token, now)
             store.update_fields(tx, id, **structs.asdict(after))
-            store.queue_mail(tx, after, token, now)
+            self._queue_mail(tx, after, token)
             tx.happened(
                 InvitationResent(
                     **about(after, project.name, current().name),
@@ -245,10 +254,20 @@ class InvitationService:
             if is_sender and invitation.answer is None and invitation.role.rank > rank:
                 self._revoke(tx, invitation, project)
 
-    def _require_open(self, tx: Tx, id: str, token: str) -> Invitation:
-        """The invitation, if this is its token and it may still be answered."""
-        invitation = store.named(tx.sql, id)
-        if not hmac.compare_digest(hashed(token), invitation.hash):
+    def _require_open(self, tx: Tx, id: str, token: str | None) -> Invitation:
+        """The invitation, if this is its token and it may still be answered.
+
+        A person who has logged in under the invited address has shown whose it is. A token does
+        not: whoever made it may have given it away.
+        """
+        invitation, caller = store.named(tx.sql, id), current()
+        is_invited = caller.name.lower() == invitation.email.lower()
+        if token is None and not (caller.session is not None and is_invited):
+            raise ValidationFailed.of(
+                ("token", "is missing; only the invited person, logged in, needs none"),
+                remediation=f"Type the one from the mail: `prism invite accept {id}`",
+            )
+        if token is not None and not hmac.compare_digest(hashed(token), invitation.hash):
             raise InvitationTokenInvalid(
                 details="A mail that was sent again has a new token, and the old token is invalid",
                 remediation="Look for the newest mail, or ask whoever invited you",
@@ -272,6 +291,17 @@ class InvitationService:
         closed = {"answer": answer, "answered_at": whole(self._clock.now()), "token": None}
         store.update_fields(tx, invitation.id, **closed, reason=reason, mail_problem=None)
         store.remove_queued_mail(tx, invitation.id)
+        if self._login_links is not None:
+            self._login_links.forget(tx, invitation.id)
+
+    def _queue_mail(self, tx: Tx, invitation: Invitation, token: str) -> None:
+        """Queue the mail; links of an earlier one become worthless, as its token does."""
+        login = None
+        if self._login_links is not None:
+            self._login_links.forget(tx, invitation.id)
+            user, until = invitation.email.lower(), invitation.expires_at
+            login = self._login_links.for_invitation(tx, invitation.id, user, until)
+        store.queue_mail(tx, invitation, token, self._clock.now(), login)
 
     def _revoke(self, tx: Tx, invitation: Invitation, project: Project) -> None:
         self._close(tx, invitation, InvitationStatus.REVOKED)
@@ -326,7 +356,7 @@ class InvitationService:
             expires_at=whole(now + LIFE),
         )
         store.add(tx, invitation)
-        store.queue_mail(tx, invitation, token, now)
+        self._queue_mail(tx, invitation, token)
         sent = InvitationSent(
             **about(invitation, project.name, current().name),
             role=invitation.role,

@@ -55,6 +55,7 @@ mails = Table(
     Column("invitation", String, ForeignKey("invitations.id", ondelete="CASCADE"), nullable=False),
     Column("number", Integer, nullable=False),
     Column("token", String, nullable=False),
+    Column("login", String),
     *leased("invitation_mails"),
 )
 SELECT_INVITATIONS = select_struct(invitations, Invitation).order_by(invitations.c.id)
@@ -136,10 +137,13 @@ def update_fields(tx: Tx, id: str, /, **values: Any) -> None:
     tx.sql.execute(update(invitations).where(invitations.c.id == id).values(**values))
 
 
-def queue_mail(tx: Tx, invitation: Invitation, token: str, now: datetime) -> None:
+def queue_mail(
+    tx: Tx, invitation: Invitation, token: str, now: datetime, login: str | None = None
+) -> None:
     """Queue a mail, in place of one that is still queued."""
     remove_queued_mail(tx, invitation.id)
     row = {"invitation": invitation.id, "number": invitation.resend_count, "token": token}
+    row |= {"login": login}
     id = f"{invitation.id}.{invitation.resend_count}"
     tx.sql.execute(mails.insert().values(id=id, **row, due_at=now, attempts=0))
 
@@ -156,7 +160,13 @@ def mail(sql: Connection, id: str) -> Mail | None:
         return None
     invitation = named(sql, row.invitation)
     name = names(sql, [invitation])[invitation.project]
-    return Mail(invitation=invitation, project_name=name, number=row.number, token=row.token)
+    return Mail(
+        invitation=invitation,
+        project_name=name,
+        number=row.number,
+        token=row.token,
+        login=row.login,
+    )
 
 
 def remove_mail(tx: Tx, id: str) -> None:

@@ -96,6 +96,7 @@ BY_CODE: dict[str, int] = {
     "REQUEST_TOO_SLOW": 408,
     "INVITATION_EXPIRED": 410,
     "RANGE_NOT_SATISFIABLE": 416,
+    "TOO_MANY_ATTEMPTS": 429,
 }
 BY_CLASS: dict[type[Problem], int] = {
     InvalidJson: 400,
@@ -146,7 +147,7 @@ def headers_of(problem: Problem) -> dict[str, str]:
         return {"WWW-Authenticate": "Bearer"}
     if status == 416:
         return {"Content-Range": f"bytes */{(problem.data or {})['size']}"}
-    if status == 503:
+    if status in {429, 503}:
         return {"Retry-After": str((problem.data or {}).get("retry_after", RETRY_AFTER_SECONDS))}
     return {}
 

@@ -148,8 +148,10 @@ async def end_provider_sessions(request: Request[Any, Any, Any], login: Login) -
 
 @router.post("/logout", status_code=200, sync_to_thread=True, opt={WITHOUT_KEY: True})
 def log_out(request: Request[Any, Any, Any], sessions: Sessions) -> Response[LogoutAnswer]:
-    """End the session of this browser; tokens that were made in it stay."""
-    user = sessions.log_out(cookie_of(request.scope, SESSION_COOKIE))
+    """End the session of this browser or command line; tokens that were made in it stay."""
+    caller = current()
+    terminal = caller.session if caller.is_terminal else None
+    user = sessions.log_out(cookie_of(request.scope, SESSION_COOKIE), terminal)
     message = f"{user} is logged out" if user else "Nobody was logged in"
     removed = set_cookie(SESSION_COOKIE, "", 0)
     return Response(LogoutAnswer(message), headers={"Set-Cookie": removed})

@@ -13,10 +13,33 @@ from prism.kit.envelope import Unauthenticated
 
 IDLE_LIMIT = timedelta(hours=12)  # without a request
 ABSOLUTE_LIMIT = timedelta(days=7)  # since the login
+TERMINAL_IDLE_LIMIT = timedelta(days=30)  # of a command line, which people use now and then
+TERMINAL_LIMIT = timedelta(days=90)
 MOST_SESSIONS = 50  # of a person; a further login ends the one that was used least recently
 LINK_MINUTES = 15
+CODE_LIFE = timedelta(minutes=2)  # from the answer in the browser to the command
+DEVICE_LIFE = timedelta(minutes=10)  # to type the code in a browser
+POLL_SECONDS = 5
+USER_CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels: no words; RFC 8628, 6.1
+USER_CODE_LENGTH = 8
 Secret = Annotated[str, Meta(min_length=1, max_length=512)]
 Minutes = Annotated[int, Meta(ge=1, le=24 * 60, description="1 to 1440 minutes")]
+
+Port = Annotated[int, Meta(ge=1024, le=65535, description="1024 to 65535")]
+Challenge = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_-]{43}$(?!\n)", description="a SHA-256 in base64url")
+]
+Opaque = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9._-]{16,200}$(?!\n)", description="16 to 200 letters or digits")
+]
+Computer = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$(?!\n)",
+        description="a host name such as `laptop`",
+    ),
+]
+UserCode = Annotated[str, Meta(min_length=1, max_length=40)]
 
 
 class LoginRefused(Unauthenticated, code="LOGIN_REFUSED"):
@@ -41,6 +64,7 @@ class SessionMethod(StrEnum):
     LINK = "link"
     TOKEN = "token"
     PROVIDER = "provider"
+    TERMINAL = "terminal"
 
 
 class SessionClient(Struct, frozen=True):
@@ -71,11 +95,19 @@ class BrowserSession(Struct, frozen=True, kw_only=True):
     provider_session: str | None = None
     login: str | None = None
     """A hash of the login's state, with which no second session begins."""
+    parent: str | None = None
+    """Of a command line: the session of the browser that allowed it."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a command line has it, which sends no cookie."""
+        return self.method is SessionMethod.TERMINAL
 
     @property
     def ends_at(self) -> datetime:
         """When it ends if it is not used again."""
-        return min(self.expires_at, self.last_used + IDLE_LIMIT)
+        idle = TERMINAL_IDLE_LIMIT if self.is_terminal else IDLE_LIMIT
+        return min(self.expires_at, self.last_used + idle)
 
 
 class SessionShown(Struct, frozen=True, kw_only=True):
@@ -235,3 +267,125 @@ class Myself(Struct, frozen=True, kw_only=True):
     apps_domain: str | None
     """The domain of the addresses of apps; null if browsers reach none on this shared daemon."""
     may_create_projects: bool
+
+
+class DeviceLoginNotFound(NotFound, code="DEVICE_LOGIN_NOT_FOUND"):
+    """No command line waits with that code."""
+
+
+class DeviceLogin(Struct, frozen=True, kw_only=True):
+    """A command line without a browser that waits for somebody to allow it."""
+
+    id: str
+    hash: str
+    user_code: str
+    """The hash of what the person types."""
+    computer: str
+    address: str
+    created_at: datetime
+    expires_at: datetime
+    polled_at: datetime | None = None
+    interval: int = POLL_SECONDS
+    allowed: bool | None = None
+    parent: str | None = None
+    """The session in which it was allowed."""
+
+
+class TerminalApproval(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person allows a command line on the computer of their browser, which listens on `port`."""
+
+    port: Port
+    challenge: Challenge
+    state: Opaque
+    computer: Computer
+
+
+class ApprovedTerminal(Struct, frozen=True):
+    """The address of the command line, with its one-time code."""
+
+    url: str
+
+
+class TerminalRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a command line shows for its session: the code that it got, and its own secret."""
+
+    code: Opaque
+    verifier: Opaque
+
+
+class NewDeviceLogin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A command line asks for a code that a person types into a browser."""
+
+    computer: Computer
+
+
+class StartedDeviceLogin(Struct, frozen=True, kw_only=True):
+    """The codes of a login: `user_code` for the person, `device_code` for the command line."""
+
+    device_code: str
+    user_code: str
+    expires_in: int
+    """Seconds."""
+    interval: int
+    """Seconds between two questions whether somebody has answered."""
+
+
+class DeviceState(StrEnum):
+    """What has become of a login, in the words of RFC 8628, 3.5."""
+
+    PENDING = "authorization_pending"
+    SLOW_DOWN = "slow_down"
+    DENIED = "access_denied"
+    EXPIRED = "expired_token"
+    ALLOWED = "allowed"
+
+
+class DevicePoll(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question whether somebody has answered."""
+
+    device_code: Opaque
+
+
+class TerminalSession(Struct, frozen=True, kw_only=True):
+    """The session of a command line; only this answer contains its token."""
+
+    session: str
+    user: str
+    token: str
+    expires_at: datetime
+    """The latest end; it ends earlier if it is not used for 30 days."""
+
+
+class DeviceAnswer(Struct, frozen=True, kw_only=True):
+    """Whether somebody has answered, and then the session."""
+
+    state: DeviceState
+    interval: int
+    session: TerminalSession | None = None
+
+
+class UserCodeRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The code that a person has typed."""
+
+    user_code: UserCode
+
+
+class UserCodeAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether a person allows the command line with this code."""
+
+    user_code: UserCode
+    allow: bool
+
+
+class DeviceLoginShown(Struct, frozen=True, kw_only=True):
+    """Which command line waits, as it says, and from which address it has asked."""
+
+    computer: str
+    address: str
+    created_at: datetime
+
+
+class AnsweredDeviceLogin(Struct, frozen=True):
+    """The answer to a person who has allowed or denied a command line."""
+
+    message: str

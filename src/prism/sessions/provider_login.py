@@ -50,7 +50,7 @@ class ProviderLogin:
                 SessionMethod.PROVIDER,
                 browser,
                 cookie,
-                provided={
+                about={
                     "issuer": self.client.settings.issuer,
                     "subject": claims.subject,
                     "provider_session": claims.session,

@@ -13,6 +13,7 @@ from prism.access.model import Caller, PermissionDenied, current
 from prism.access.service import (
     LAST_USED_INTERVAL,
     NO_HASH,
+    PREFIX,
     SECRET,
     TokenService,
     hashed,
@@ -28,6 +29,7 @@ from prism.sessions.events import LoginLinkCreated, SessionEnded, about, session
 from prism.sessions.model import (
     ABSOLUTE_LIMIT,
     MOST_SESSIONS,
+    TERMINAL_LIMIT,
     BrowserSession,
     CodeKind,
     CreatedLoginLink,
@@ -41,6 +43,7 @@ from prism.sessions.model import (
     SessionShown,
 )
 
+TERMINAL_PREFIX = f"{PREFIX}ses_"  # of what a command line sends as its token
 NEW_LINK = "Ask the operator for a new link: `prism login-link YOU@EXAMPLE.ORG`"
 
 
@@ -68,16 +71,21 @@ class SessionService:
         self._db, self._clock, self._tokens, self._address = db, clock, tokens, address
 
     def of_token(self, token: str) -> Caller | None:
-        """The caller with this token; None if it is not valid."""
-        return self._tokens.authenticate(token)
+        """The caller with this token, or with that of a command line; None if it is not valid."""
+        if not token.startswith(TERMINAL_PREFIX):
+            return self._tokens.authenticate(token)
+        return self._of_secret(token.removeprefix(PREFIX), is_terminal=True, is_use=True)
 
     def of_session(self, cookie: str, *, is_use: bool) -> Caller | None:
         """The caller with this cookie; None if the session has ended.
 
         `is_use` is whether the request counts for the limit of a session that is not used.
         """
+        return self._of_secret(cookie, is_terminal=False, is_use=is_use)
+
+    def _of_secret(self, words: str, *, is_terminal: bool, is_use: bool) -> Caller | None:
         with self._db.read() as sql:
-            session = self._session(sql, cookie)
+            session = self._session(sql, words, is_terminal=is_terminal)
             caller = self._caller(sql, session) if session else None
         if session is None or caller is None:
             return None
@@ -106,7 +114,11 @@ class SessionService:
         if caller.session is None:
             return self._tokens.with_current_rights(caller)
         with self._db.read() as sql:
-            living = self.by_id(sql, caller.session)
+            return self.caller_of(sql, caller.session)
+
+    def caller_of(self, sql: Connection, id: str) -> Caller | None:
+        """The caller of a session; None if it has ended."""
+        living = self.by_id(sql, id)
         return living[1] if living else None
 
     def create_link(self, request: NewLoginLink) -> CreatedLoginLink:
@@ -183,11 +195,11 @@ class SessionService:
         cookie: str | None,
         *,
         holder: Caller | None = None,
-        provided: Mapping[str, str | None] | None = None,
+        about: Mapping[str, str | None] | None = None,
     ) -> NewSession:
         """Begin a session with a new secret; the one that the browser had, `cookie`, ends.
 
-        `provided` is what an identity provider calls the login.
+        `about` are further columns: what an identity provider calls the login, or the parent.
         """
         now, secret = whole(self._clock.now()), secrets.token_urlsafe(SECRET)
         session = BrowserSession(
@@ -198,10 +210,10 @@ class SessionService:
             token=holder.token if holder else None,
             created_at=now,
             last_used=now,
-            expires_at=_limit(now, holder),
+            expires_at=_limit(now, method, holder),
             address=client.address,
             browser=client.browser,
-            **(provided or {}),
+            **(about or {}),
         )
         store.prune(tx, now)
         if cookie and (earlier := self._session(tx.sql, cookie)):
@@ -245,24 +257,27 @@ class SessionService:
         with self._db.write() as tx:
             return self._revoke(tx, store.living(tx.sql, user, self._clock.now()), caller)
 
-    def log_out(self, cookie: str | None) -> str | None:
-        """End the session of a browser; the person, if the session had not ended before.
+    def log_out(self, cookie: str | None, terminal: str | None = None) -> str | None:
+        """End the session of a browser, or `terminal`; the person, unless it had ended before.
 
-        Tokens that were made in it stay.
+        Tokens that were made in it stay, and so do command lines.
         """
-        if cookie is None:
-            return None
         with self._db.write() as tx:
-            if session := self._session(tx.sql, cookie):
+            session = store.by_id(tx.sql, terminal) if terminal else None
+            session = session or (self._session(tx.sql, cookie) if cookie else None)
+            if session:
                 self.remove(tx, session, session.user)
             return session.user if session else None
 
     def _revoke(self, tx: Tx, sessions: list[BrowserSession], caller: Caller) -> EndedSessions:
+        """End sessions, the command lines that they allowed, and all tokens made in these."""
+        allowed = [each for session in sessions for each in store.allowed_by(tx.sql, session.id)]
+        ending = {session.id: session for session in (*sessions, *allowed)}
         tokens = 0
-        for session in sessions:
+        for session in ending.values():
             tokens += revoke_made_by(tx, session.id)
             self.remove(tx, session, caller.name)
-        count = len(sessions)
+        count = len(ending)
         note = f", and {tokens} made there revoked" if tokens else ""
         words = "1 session" if count == 1 else f"{count} sessions"
         return EndedSessions(f"{words} ended{note}", count, tokens)
@@ -272,14 +287,16 @@ class SessionService:
         store.remove(tx, session.id)
         tx.happened(SessionEnded(**about(session, actor)))
 
-    def _session(self, sql: Connection, cookie: str) -> BrowserSession | None:
-        """The session with this cookie; None if it has ended."""
-        id, _, secret = cookie.partition(".")
+    def _session(
+        self, sql: Connection, words: str, *, is_terminal: bool = False
+    ) -> BrowserSession | None:
+        """The session with this secret; None if it has ended, or is of the other kind."""
+        id, _, secret = words.partition(".")
         session = store.by_id(sql, id)
         matches = hmac.compare_digest(hashed(secret), session.hash if session else NO_HASH)
         if session is None or not matches or session.ends_at <= self._clock.now():
             return None
-        return session
+        return session if session.is_terminal is is_terminal else None
 
     def _caller(self, sql: Connection, session: BrowserSession) -> Caller | None:
         caller = (
@@ -289,13 +306,19 @@ class SessionService:
         )
         if caller is None:
             return None
-        return structs.replace(caller, session=session.id, session_ends_at=session.ends_at)
+        return structs.replace(
+            caller,
+            session=session.id,
+            session_ends_at=session.ends_at,
+            is_terminal=session.is_terminal,
+        )
 
 
-def _limit(now: datetime, holder: Caller | None) -> datetime:
+def _limit(now: datetime, method: SessionMethod, holder: Caller | None) -> datetime:
     """When a new session ends at the latest: not after its token."""
+    latest = now + (TERMINAL_LIMIT if method is SessionMethod.TERMINAL else ABSOLUTE_LIMIT)
     end = holder.token_expires_at if holder is not None else None
-    return now + ABSOLUTE_LIMIT if end is None else min(now + ABSOLUTE_LIMIT, end)
+    return latest if end is None else min(latest, end)
 
 
 def _shown(session: BrowserSession, caller: Caller) -> SessionShown:

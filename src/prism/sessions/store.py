@@ -3,17 +3,35 @@
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Column, Connection, String, Table, delete, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    String,
+    Table,
+    and_,
+    delete,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, metadata, select_struct, structs_of
 from prism.sessions.model import (
     IDLE_LIMIT,
+    TERMINAL_IDLE_LIMIT,
     AppSession,
     AppStage,
     BrowserSession,
+    DeviceLogin,
     Identity,
     LoginCode,
+    SessionMethod,
 )
 
 sessions = Table(
@@ -33,6 +51,7 @@ sessions = Table(
     Column("subject", String, index=True),
     Column("provider_session", String, index=True),
     Column("login", String(64), unique=True),
+    Column("parent", String, index=True),
 )
 codes = Table(
     "login_codes",
@@ -45,6 +64,21 @@ codes = Table(
     Column("expires_at", Utc, nullable=False),
     Column("challenge", String),
     Column("computer", String),
+    Column("parent", String),
+)
+device_logins = Table(
+    "device_logins",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("hash", String(64), nullable=False),
+    Column("user_code", String(64), nullable=False, unique=True),
+    Column("computer", String, nullable=False),
+    Column("address", String, nullable=False, index=True),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("polled_at", Utc),
+    Column("interval", Integer, nullable=False),
+    Column("allowed", Boolean),
     Column("parent", String),
 )
 identities = Table(
@@ -72,6 +106,7 @@ SELECT_SESSIONS = select_struct(sessions, BrowserSession).order_by(
     sessions.c.last_used.desc(), sessions.c.id
 )
 CODES = select_struct(codes, LoginCode)
+DEVICE_LOGINS = select_struct(device_logins, DeviceLogin)
 IDENTITIES = select_struct(identities, Identity)
 APPS = select_struct(apps, AppSession)
 
@@ -85,11 +120,14 @@ def by_id(sql: Connection, id: str) -> BrowserSession | None:
 
 def living(sql: Connection, user: str | None, now: datetime) -> list[BrowserSession]:
     """The sessions of a person, or of everybody, that have not ended; the last used one first."""
-    query = SELECT_SESSIONS.where(
-        sessions.c.expires_at > now, sessions.c.last_used > now - IDLE_LIMIT
-    )
+    query = SELECT_SESSIONS.where(_lives(now))
     query = query if user is None else query.where(sessions.c.user == user)
     return structs_of(sql, BrowserSession, query)
+
+
+def allowed_by(sql: Connection, parent: str) -> list[BrowserSession]:
+    """The sessions of command lines that were allowed in a session."""
+    return structs_of(sql, BrowserSession, SELECT_SESSIONS.where(sessions.c.parent == parent))
 
 
 def add(tx: Tx, session: BrowserSession) -> None:
@@ -144,6 +182,11 @@ def remove_apps(tx: Tx, session: str, host: str) -> None:
     tx.sql.execute(delete(apps).where(*is_it))
 
 
+def remove_codes_of(tx: Tx, parent: str) -> None:
+    """Delete the one-time codes that were made for an invitation."""
+    tx.sql.execute(delete(codes).where(codes.c.parent == parent))
+
+
 def has_login(sql: Connection, login: str) -> bool:
     """Whether a session has begun with this login of a provider."""
     query = select(sessions.c.id).where(sessions.c.login == login)
@@ -176,10 +219,57 @@ def put_identity(tx: Tx, identity: Identity, *, is_new: bool) -> None:
     tx.sql.execute(update(identities).where(*is_it).values(last_login=identity.last_login))
 
 
+def add_device(tx: Tx, device: DeviceLogin) -> None:
+    """Add a login of a computer without a browser."""
+    tx.sql.execute(device_logins.insert().values(**msgspec.structs.asdict(device)))
+
+
+def device_by_id(sql: Connection, id: str) -> DeviceLogin | None:
+    """The login of a computer with that id."""
+    rows = structs_of(sql, DeviceLogin, DEVICE_LOGINS.where(device_logins.c.id == id))
+    return next(iter(rows), None)
+
+
+def device_by_code(sql: Connection, user_code: str) -> DeviceLogin | None:
+    """The login of a computer whose user code has this hash."""
+    rows = structs_of(
+        sql, DeviceLogin, DEVICE_LOGINS.where(device_logins.c.user_code == user_code)
+    )
+    return next(iter(rows), None)
+
+
+def change_device(tx: Tx, device: DeviceLogin) -> None:
+    """Record who has polled, or what was answered."""
+    values = msgspec.structs.asdict(device)
+    is_it = device_logins.c.id == device.id
+    tx.sql.execute(update(device_logins).where(is_it).values(**values))
+
+
+def remove_device(tx: Tx, id: str) -> None:
+    """Delete the login of a computer."""
+    tx.sql.execute(delete(device_logins).where(device_logins.c.id == id))
+
+
+def count_devices(sql: Connection, address: str | None = None) -> int:
+    """How many logins of computers wait, all or those of one address."""
+    query = select(func.count()).select_from(device_logins)
+    query = query if address is None else query.where(device_logins.c.address == address)
+    return sql.execute(query).scalar_one()
+
+
+def _lives(now: datetime) -> ColumnElement[bool]:
+    is_terminal = sessions.c.method == SessionMethod.TERMINAL
+    is_used = or_(
+        sessions.c.last_used > now - IDLE_LIMIT,
+        and_(is_terminal, sessions.c.last_used > now - TERMINAL_IDLE_LIMIT),
+    )
+    return and_(sessions.c.expires_at > now, is_used)
+
+
 def prune(tx: Tx, now: datetime) -> None:
     """Delete what has ended by itself."""
-    over = or_(sessions.c.expires_at <= now, sessions.c.last_used <= now - IDLE_LIMIT)
-    tx.sql.execute(delete(sessions).where(over))
+    tx.sql.execute(delete(sessions).where(not_(_lives(now))))
     tx.sql.execute(delete(codes).where(codes.c.expires_at <= now))
     is_over = or_(apps.c.expires_at <= now, apps.c.session.not_in(select(sessions.c.id)))
     tx.sql.execute(delete(apps).where(is_over))
+    tx.sql.execute(delete(device_logins).where(device_logins.c.expires_at <= now))

@@ -1,6 +1,4 @@
-import { t } from '../strings';
 import { api, data, type Schemas } from './client';
-import { ApiError } from './errors';
 
 const LONGEST = 120; // seconds to wait for what is under way
 
@@ -24,11 +22,9 @@ export const finished = {
   resume: (name: string) => data(api.POST('/api/v1/instances/{name}/resume', till(name))),
 } as const;
 
-/** The token of an invitation, which the daemon of one person shows to that person. */
-async function tokenOf(id: string): Promise<string> {
-  const { token } = await data(api.GET('/api/v1/invitations/{invitation_id}', invited(id)));
-  if (token === null) throw new ApiError(404, 'NO_TOKEN', t.invitations.noToken, '', '', {});
-  return token;
+/** The token of an invitation: the daemon of one person shows it; who has logged in needs none. */
+async function tokenOf(id: string): Promise<string | null> {
+  return (await data(api.GET('/api/v1/invitations/{invitation_id}', invited(id)))).token;
 }
 
 /** Everything that is done. A workspace is meant by its id, a volume or a snapshot by its name. */
@@ -170,6 +166,12 @@ export const actions = {
   createProfile: (body: Schemas['NewProfile']) => data(api.POST('/api/v1/profiles', { body })),
   logIn: (body: Schemas['LoginRequest']) => data(api.POST('/api/v1/login', { body })),
   beginProviderLogin: (to: string) => data(api.POST('/api/v1/login/provider', { body: { to } })),
+  approveTerminal: (body: Schemas['TerminalApproval']) =>
+    data(api.POST('/api/v1/login/terminal', { body })),
+  findDeviceLogin: (user_code: string) =>
+    data(api.POST('/api/v1/login/device/find', { body: { user_code } })),
+  answerDeviceLogin: (body: Schemas['UserCodeAnswer']) =>
+    data(api.POST('/api/v1/login/device/answer', { body })),
   logOut: () => data(api.POST('/api/v1/logout')),
   createLoginLink: (body: Schemas['NewLoginLink']) =>
     data(api.POST('/api/v1/login-links', { body })),

@@ -195,6 +195,16 @@ export const queries = {
     queryKey: ['profiles'],
     queryFn: () => data(api.GET('/api/v1/profiles')),
   }),
+  invitation: (id: string) =>
+    queryOptions({
+      queryKey: ['invitations', 'one', id],
+      queryFn: () =>
+        data(
+          api.GET('/api/v1/invitations/{invitation_id}', {
+            params: { path: { invitation_id: id } },
+          }),
+        ),
+    }),
   /** Who uses this page, and what they may do. */
   me: queryOptions({
     queryKey: ['me'],

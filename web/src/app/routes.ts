@@ -31,6 +31,7 @@ const TITLES: Record<Section, string> = {
   settings: t.pages.settings,
   login: t.login.title,
   logout: t.login.out,
+  invitations: t.invitations.title,
 };
 
 /** The way from the start to a page. */

@@ -43,7 +43,7 @@ def daemon(context: CheckContext) -> Iterator[Finding]:
         context.address.url or not isinstance(context.fault, DaemonUnreachable)
     ):
         message = f"{context.fault.message} ({context.fault.details})"
-        yield broken(message, context.fault.remediation or "Check PRISM_URL")
+        yield broken(message, context.fault.remediation or f"Check {context.address.named_by}")
     elif _is_home_locked(context):
         pid = context.about.get("pid", "of somebody")
         message = f"process {pid} holds the lock of the home and does not answer"

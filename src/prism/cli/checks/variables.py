@@ -30,7 +30,8 @@ def who_you_are(context: CheckContext) -> Finding:
     if context.address.url:
         if context.status is None:
             return skipped(context.no_answer)
-        return ok(f"{context.status['user']}, according to the daemon at PRISM_URL")
+        by = context.address.named_by
+        return ok(f"{context.status['user']}, according to the daemon at {by}")
     user = context.environ.get("PRISM_USER", "")
     if not user:
         message = "PRISM_USER is not set: invitations cannot find you"

@@ -65,9 +65,11 @@ from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
 from prism.sessions.api import LoginSettings
 from prism.sessions.app_sessions import AppSessions
+from prism.sessions.invitation_links import InvitationLinks
 from prism.sessions.oidc import OidcClient, OidcSettings, http_client
 from prism.sessions.provider_login import ProviderLogin
 from prism.sessions.service import SessionService
+from prism.sessions.terminal_login import TerminalLogins
 from prism.storage import store as storage_rows
 from prism.storage.snapshot_service import SnapshotService
 from prism.storage.view import ViewSources
@@ -332,6 +334,11 @@ class Wiring(ProviderWiring):
             return None
         return ServerCertificate(Path(settings.tls_cert), Path(settings.tls_key))
 
+    @cached_property
+    def terminal_logins(self) -> TerminalLogins:
+        """Logins of command lines."""
+        return TerminalLogins(self.db, self.clock, self.sessions)
+
     @property
     def authenticator(self) -> Authenticator:
         """Knows people by their tokens and sessions."""
@@ -399,7 +406,20 @@ class Wiring(ProviderWiring):
     def invitations(self) -> InvitationService:
         """Requests about invitations."""
         operator = self.settings.actor
-        return InvitationService(self.db, self.clock, clear=not self.team, operator=operator)
+        return InvitationService(
+            self.db,
+            self.clock,
+            clear=not self.team,
+            operator=operator,
+            login_links=InvitationLinks(self.clock) if self.mails_links else None,
+        )
+
+    @property
+    def mails_links(self) -> bool:
+        """Whether links that log a person in are mailed."""
+        settings = self.settings
+        is_wanted = self.team and settings.login_links == "mail" and bool(settings.public_url)
+        return is_wanted and not settings.oidc_issuer
 
     @cached_property
     def mail_loop(self) -> Loop[Any]:
