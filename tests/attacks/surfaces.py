@@ -54,6 +54,9 @@ SURFACES = {
     "proxies": (
         "tests/attacks/test_foreign_pages.py",
         "tests/attacks/test_proxies.py",
+        "tests/attacks/test_app_pages.py",
+        "tests/connections/test_app_origins.py",
+        "tests/kit/test_trusted_proxies.py",
         "tests/connections/test_browser.py",
         "tests/connections/test_headers.py",
         "tests/connections/test_tls.py",

@@ -20,7 +20,8 @@ from tests.project.home import Home
 from tests.tls import Authority
 from tests.waiting import eventually
 
-HOST, APPS = "prism.test", "apps.test"
+# Of one site, which is the worst case: browsers send cookies with `SameSite` between them.
+HOST, APPS = "prism.lab.test", "apps.lab.test"
 BOB, CAROL, DAVE = "bob@example.org", "carol@example.org", "dave@example.org"
 NAVIGATION = {
     "Sec-Fetch-Mode": "navigate",

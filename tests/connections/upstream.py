@@ -148,8 +148,9 @@ async def refused(request):
 
 
 async def page(request):
-    """The HTML page that `paint` has set."""
-    return web.Response(text=request.app[STATE].page, content_type="text/html")
+    """The page that `paint` has set, or a script."""
+    kind = request.query.get("type", "text/html")
+    return web.Response(text=request.app[STATE].page, content_type=kind)
 
 
 async def set_page(request):
