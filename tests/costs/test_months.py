@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
+from prism.catalog.plan import PriceBook
 from prism.costs import store
+from prism.costs.ledger import Ledger
 from prism.costs.months import MONTH, elapsed, month_time
 from prism.costs.plan import cost
 from prism.kit.money import Micros
@@ -70,8 +72,10 @@ def test_older_segments_stay_as_booked_and_go_on_by_months(clocked_daemon):
     with clocked_daemon.daemon.db.read() as sql:
         assert store.within(sql, 0, clocked_daemon.now)[0].ended is None
     assert clocked_daemon.recount() == booked
-    assert clocked_daemon.daemon.ledger.divide_months() == 1
+    Ledger(clocked_daemon.daemon.db, clocked_daemon.clock, PriceBook()).roll()  # the next daemon
     assert clocked_daemon.daemon.ledger.divide_months() == 0
+    [root] = clocked_daemon.segments()[1:]
+    assert (root.detail, root.amount, root.by_month) == ("100 GB gp3", 8_000_000, True)
     divided = clocked_daemon.now
     clocked_daemon.settle(days=20)
     assert clocked_daemon.recount(end=divided) == booked, "not a micro-dollar changed"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -343,3 +344,25 @@ def test_names_of_earlier_versions_stay_and_their_owners_get_handles(url, tmp_pa
     [key] = inspect(engine).get_foreign_keys("attachments")
     assert (key["referred_table"], key["constrained_columns"]) == ("volumes", ["volume"])
     engine.dispose()
+
+
+def test_reserved_disks_of_earlier_versions_get_the_times_of_their_months(url, tmp_path):
+    """Half of February is half a month, as half of March is."""
+    upgrade(url, older_than("0036", tmp_path))
+    days = datetime(2026, 2, 15, tzinfo=UTC), datetime(2026, 3, 16, 12, tzinfo=UTC)
+    middle = [int(day.timestamp()) for day in days]
+    engine = create_engine(url)
+    with engine.begin() as sql:
+        for at in middle:
+            times = {"disk_since": at, "disk_until": at + 86400}
+            insert_row(sql, "reservations", {"id": f"ws_{at}", **times})
+    engine.dispose()
+    upgrade(url, MIGRATIONS_FOLDER)
+    since = ask(url, "SELECT disk_since_month FROM reservations ORDER BY disk_since")
+    assert [at % (30 * 86400) for at in since] == [15 * 86400] * 2
+    until = ask(url, "SELECT disk_until_month FROM reservations ORDER BY disk_since")
+    assert [end - begin for begin, end in zip(since, until, strict=True)] == [
+        86400 * 30 // 28,
+        86400 * 30 // 31,
+    ]
+    assert ask(url, "SELECT DISTINCT part_until_month FROM reservations") == [0]

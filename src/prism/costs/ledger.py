@@ -28,6 +28,7 @@ from prism.workspaces.model import SPOT_INTERRUPTED, Workspace
 
 RECENT_SURVEY = 120  # seconds: an older survey does not show what runs now
 TAKEN_BACK = "free: the provider took the machine back in its first hour"
+DIVIDED_AT_ONCE = 500  # segments in one transaction
 RECORDED_LATE = 60  # seconds: a change recorded later than that is `reconstructed`
 
 
@@ -121,17 +122,18 @@ class Ledger:
 
         An older Prism counted every month as 720 hours. What it has booked stays as it is.
         """
-        with self._db.read() as sql:
-            if not store.open_without_months(sql):
-                return 0
-        with self._db.write() as tx:
-            now = unix_time(self._clock.now())
-            rows = store.open_without_months(tx.sql)
-            for row in rows:
-                moment = max(now, row.began)
-                self._end(tx, row, moment, guessed=False)
-                store.begin(tx, *same(row), moment, counted=None, reconstructed=False)
-        return len(rows)
+        divided = 0
+        while True:
+            with self._db.read() as sql:
+                if not store.open_without_months(sql, 1):
+                    return divided
+            with self._db.write() as tx:  # a part, because other requests wait meanwhile
+                rows = store.open_without_months(tx.sql, DIVIDED_AT_ONCE)
+                for row in rows:
+                    moment = max(unix_time(self._clock.now()), row.began)
+                    self._end(tx, row, moment, guessed=False)
+                    store.begin(tx, *same(row), moment, counted=None, reconstructed=False)
+            divided += len(rows)
 
     def roll(self) -> int:
         """Sum up the days that are over and not summed up yet; return their number."""

@@ -136,10 +136,10 @@ def open_of(sql: Connection, resource: str) -> list[Segment]:
     )
 
 
-def open_without_months(sql: Connection) -> list[Segment]:
-    """The open segments of storage that still count a month as 720 hours."""
+def open_without_months(sql: Connection, count: int) -> list[Segment]:
+    """Some open segments of storage that still count a month as 720 hours."""
     stores = and_(segments.c.hours == MONTH_HOURS, segments.c.counted.is_(None))
-    return structs_of(sql, Segment, SELECT.where(OPEN, stores, ~BY_MONTH))
+    return structs_of(sql, Segment, SELECT.where(OPEN, stores, ~BY_MONTH).limit(count))
 
 
 def open_now(sql: Connection, project: str | None = None) -> list[Segment]:

@@ -19,7 +19,8 @@ def upgrade() -> None:
         op.add_column("reservations", column)
     columns = ("id", *OF_DISKS, *(f"{name}_month" for name in OF_DISKS))
     table, sql = sa.table("reservations", *map(sa.column, columns)), op.get_bind()
-    for id, *times in sql.execute(sa.select(table.c.id, *(table.c[name] for name in OF_DISKS))):
+    rows = sql.execute(sa.select(table.c.id, *(table.c[name] for name in OF_DISKS))).all()
+    for id, *times in rows:
         months = {
             f"{name}_month": month_time(at) for name, at in zip(OF_DISKS, times, strict=True)
         }
