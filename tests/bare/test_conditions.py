@@ -64,7 +64,7 @@ def material() -> Iterator[Path]:
     ],
 )
 def test_first_hour(material, row):
-    user, python = 0 if row["user"] == "root" else stage.USER, python_for_all()
+    user, python = 0 if row["user"] == "root" else stage.USER, python_for_all(imports="sys")
     variables = {"TEST_MATERIAL": str(material), "TEST_CACHE": str(material / f"cache-{user}")}
     with tempfile.TemporaryDirectory(prefix="row-", dir=material) as name:
         place = Path(name) / "stage"

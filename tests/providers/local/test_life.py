@@ -65,18 +65,23 @@ def test_jupyterlab_of_an_ordinary_user_survives_hibernation_and_a_stop():
     assert measured["freeze_ms"] < 2000
 
 
-def python_for_all(name=MINOR):
-    """A Python that an ordinary user may run; root's may be in root's home.
+def python_for_all(name=MINOR, *, imports="prism, tests"):
+    """A Python that an ordinary user may run; root's may be in root's home, and Prism too.
 
     Any Python runs a program that imports only the standard library: `python3`.
     """
     if os.geteuid() != 0:
         return sys.executable
     candidates = [sys.executable, f"/usr/local/bin/{name}", f"/usr/bin/{name}"]
-    for candidate in candidates:
-        if (
-            subprocess.run([*LENT, "env", candidate, "-c", ""], capture_output=True).returncode
-            == 0
-        ):
-            return candidate
-    pytest.skip(f"needs a {name} that an ordinary user may run")
+    usable = next(filter(runs_as_nobody, candidates), None)
+    if usable is None:
+        pytest.skip(f"needs a {name} that an ordinary user may run")
+    if name == MINOR and not runs_as_nobody(usable, f"import {imports}"):
+        pytest.skip("needs a folder of Prism that an ordinary user may read")
+    return usable
+
+
+def runs_as_nobody(python, code=""):
+    """Whether an ordinary user can run this code."""
+    line = [*LENT, "env", python, "-c", code]
+    return subprocess.run(line, env=environment("/"), capture_output=True).returncode == 0
