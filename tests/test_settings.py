@@ -48,6 +48,7 @@ def test_every_field_is_read_from_its_variable():
         "connections": 100,
         "connections_per_peer": 10,
         "local_prices": "aws",
+        "wake_on_request": "all",
         "caller_cidr": "203.0.113.0/24",
         "uid_range": "70000-80000",
         "pids_max": 100,

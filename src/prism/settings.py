@@ -238,6 +238,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What local workspaces cost: `none` is nothing, `aws` is what EC2 would charge, marked
     `simulated`."""
 
+    wake_on_request: Literal["off", "free", "all"] = "free"
+    """Which hibernated workspaces wake when you open their address in a browser: `free` are
+    those that cost nothing by the hour, as on this computer, `all` also those in the cloud."""
+
     caller_cidr: Range = ""
     """The range of addresses from which machines on AWS accept connections. Empty means your
     public address, which Prism gets from `https://checkip.amazonaws.com`."""

@@ -6,7 +6,12 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-LOOKS = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-site": "none"}
+# A page of another site leads there: what a person opens wakes a hibernated workspace.
+LOOKS = {
+    "sec-fetch-mode": "navigate",
+    "sec-fetch-dest": "document",
+    "sec-fetch-site": "cross-site",
+}
 TYPED = (
     ("connect", "bare"),
     ("open", "bare"),

@@ -18,6 +18,7 @@ from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.relay import Relay
 from prism.connections.routing import PortRouter, PortTarget
 from prism.connections.tls import CertificatePins
+from prism.connections.waking import AddressWaking
 from prism.errors import Problem
 from prism.kit.clock import Clock
 from prism.kit.events import Bus
@@ -30,8 +31,16 @@ UNQUOTED_CHARACTERS = "/?&=%~!$'()*+,;:@-._[]|^`{}\"<>\\"  # not escaped in a ta
 class WorkspaceProxy:
     """Serves the ports of all workspaces; a daemon has one."""
 
-    def __init__(self, finder: PortRouter, clock: Clock, *, team: bool = False) -> None:
+    def __init__(
+        self,
+        finder: PortRouter,
+        clock: Clock,
+        waking: AddressWaking | None = None,
+        *,
+        team: bool = False,
+    ) -> None:
         """`team`: this daemon is shared, and workspaces have no origins of their own."""
+        self._waking = waking
         self._finder, self._clock, self._pins = finder, clock, CertificatePins()
         self._team = team
         self.relay = Relay(self._pins)
@@ -53,15 +62,17 @@ class WorkspaceProxy:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: answer a request to a workspace's own origin."""
-        host, link = header(scope, b"host").lower(), None
+        host, link, comes_up = header(scope, b"host").lower(), None, False
         try:
             request = port_request(host.decode("latin-1").partition(".localhost")[0])
             link = self._gui_page(request.name, host)
             if self._team:
                 raise tunnel_only(request.name)
+            if self._waking is not None:
+                comes_up = await self._waking.wake(scope, request.name)
             await self.at_origin(scope, receive, send, request)
         except Problem as problem:
-            await refuse(scope, send, problem, self._clock.now(), link)
+            await refuse(scope, send, problem, self._clock.now(), link, again=comes_up)
 
     async def at_origin(
         self,

@@ -282,17 +282,23 @@ def as_problem(error: Exception, handler: BaseRouteHandler | None = None) -> err
 
 
 async def refuse(
-    scope: Any, send: Any, problem: errors.Problem, at: datetime, link: str | None = None
+    scope: Any,
+    send: Any,
+    problem: errors.Problem,
+    at: datetime,
+    link: str | None = None,
+    *,
+    again: bool = False,
 ) -> None:
     """Answer with a problem, over HTTP or WebSocket: as a page in a browser, else as JSON.
 
-    `link` is the address to which the page leads.
+    `link` is the address to which the page leads; with `again` it loads itself again soon.
     """
     kind = "http" if scope["type"] == "http" else "websocket.http"
     if kind != "http" and f"{kind}.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008, "reason": problem.code})
         return
-    body, content_headers = _encoded(scope, problem, at, link)
+    body, content_headers = _encoded(scope, problem, at, link, again=again)
     headers = {**content_headers, "Content-Length": str(len(body)), **headers_of(problem)}
     lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     start = {"type": f"{kind}.response.start", "status": status_of(problem), "headers": lines}
@@ -314,11 +320,16 @@ async def redirect(send: Any, location: str, *cookies: str) -> None:
 
 
 def _encoded(
-    scope: Any, problem: errors.Problem, at: datetime, link: str | None = None
+    scope: Any,
+    problem: errors.Problem,
+    at: datetime,
+    link: str | None = None,
+    *,
+    again: bool = False,
 ) -> tuple[bytes, dict[str, str]]:
     """A problem as a page or as JSON, and the headers for that."""
     if problem_page.wants_page(scope):
-        return problem_page.page_of(problem, link), problem_page.HEADERS
+        return problem_page.page_of(problem, link, again=again), problem_page.HEADERS
     return to_wire(problem, at), {"Content-Type": JSON}
 
 

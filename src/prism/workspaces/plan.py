@@ -84,7 +84,8 @@ POSSIBLE = {verb: {*map(WorkspaceState, declared.possible)} for verb, declared i
 DONE = {verb: {*map(WorkspaceState, declared.done)} for verb, declared in STORED.items()}
 RESTARTS_AS_START = {*map(WorkspaceState, VERBS["restart"].possible - VERBS["restart"].bulk)}
 IN_BETWEEN = {*map(WorkspaceState, UNDER_WAY)}
-ACTIVE = {WorkspaceState.RUNNING, *map(WorkspaceState, COMES_UP)}
+COMES_UP_STATES = {*map(WorkspaceState, COMES_UP)}
+ACTIVE = {WorkspaceState.RUNNING, *COMES_UP_STATES}
 # How to get a workspace running; repeating a verb that is under way waits for its end.
 LIST_HINT = "Use `prism workspace list` to see available workspaces"
 SHOW_HINT = "Look at it with `prism workspace show {name}`"

@@ -7,7 +7,7 @@ workspace's current state into the answer. A `GET` is handled after waiting.
 import asyncio
 import json
 import re
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -42,14 +42,15 @@ class WaitMiddleware:
             return await self._app(scope, receive, send)
         seconds = _seconds(scope)
         if scope["method"] == "GET":
-            await self._until_settled(scope["path_params"]["name"], seconds)
+            name = scope["path_params"]["name"]
+            await until_settled(self._bus, lambda: self._visible(name), seconds)
             return await self._app(scope, receive, send)
         held = _HeldAnswer(send)
         await self._app(scope, receive, held)
         if held.status in {200, 201} and "name" in held.answer:
             # The name of the request: the answer has the short one, which may mean another.
             name = str(scope.get("path_params", {}).get("name", held.answer["name"]))
-            await self._until_settled(name, seconds)
+            await until_settled(self._bus, lambda: self._visible(name), seconds)
             held.amend(self._visible(name))
         return await held.release()
 
@@ -61,18 +62,22 @@ class WaitMiddleware:
         # The answer may be a repeated one, and its reader may have left the project.
         return cached if visible(cached.workspace.project, cached.workspace.owner) else None
 
-    async def _until_settled(self, name: str, seconds: int) -> None:
-        woken, loop = asyncio.Event(), asyncio.get_running_loop()
-        until = loop.time() + seconds
-        with self._bus.listening(lambda: loop.call_soon_threadsafe(woken.set)):
-            while not self._bus.closed and (left := until - loop.time()) > 0:
-                woken.clear()
-                if (cached := self._visible(name)) is None or cached.state not in IN_BETWEEN:
-                    return
-                try:
-                    await asyncio.wait_for(woken.wait(), left)
-                except TimeoutError:
-                    return
+
+async def until_settled(
+    bus: Bus, look: Callable[[], CachedWorkspace | None], seconds: float
+) -> None:
+    """Wait until no change of the workspace is under way, or it is gone, or the time is over."""
+    woken, loop = asyncio.Event(), asyncio.get_running_loop()
+    until = loop.time() + seconds
+    with bus.listening(lambda: loop.call_soon_threadsafe(woken.set)):
+        while not bus.closed and (left := until - loop.time()) > 0:
+            woken.clear()
+            if (cached := look()) is None or cached.state not in IN_BETWEEN:
+                return
+            try:
+                await asyncio.wait_for(woken.wait(), left)
+            except TimeoutError:
+                return
 
 
 class _HeldAnswer:

@@ -26,6 +26,7 @@ from prism.connections.app_origins import AppOrigins
 from prism.connections.model import AppsDomain
 from prism.connections.routing import PortRouter
 from prism.connections.terminal_sessions import ShellSessions
+from prism.connections.waking import AddressWaking
 from prism.connections.workspace_proxy import WorkspaceProxy
 from prism.copies.remote import RemoteCopyReader
 from prism.copies.service import CopyService
@@ -80,6 +81,7 @@ from prism.workspaces.attachment_hosts import AttachmentHosts
 from prism.workspaces.delays import Delays
 from prism.workspaces.leaving import LeavingService
 from prism.workspaces.machine_notes import MachineNotes
+from prism.workspaces.model import LifecycleVerb
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN
 from prism.workspaces.read_model import ReadModel
 from prism.workspaces.rollback import RollbackService
@@ -464,7 +466,14 @@ class Wiring(ProviderWiring):
     @cached_property
     def workspace_proxy(self) -> WorkspaceProxy:
         """Serves the ports of workspaces, on their own origins."""
-        return WorkspaceProxy(self.port_router, self.clock, team=self.team)
+        mode, read_model = self.settings.wake_on_request, self.read_model
+        waking = AddressWaking(mode, read_model, self.db.bus, self._resume)
+        return WorkspaceProxy(self.port_router, self.clock, waking, team=self.team)
+
+    def _resume(self, name: str) -> None:
+        """Request that a hibernated workspace runs, because its address was opened."""
+        self.homes.refuse(self.read_model.pages.named(name).workspace.location, name)
+        self.workspaces.ask(name, LifecycleVerb.RESUME, reason="its address was opened")
 
     @cached_property
     def shells(self) -> ShellSessions:
