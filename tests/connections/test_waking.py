@@ -6,8 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from prism.connections.plan import is_own_navigation
-from prism.connections.waking import AddressWaking, WakingMode
+from prism.connections.waking import AddressWaking, WakingMode, is_own_navigation
 from prism.kit.events import Bus
 from prism.workspaces.model import WorkspaceState
 from tests.waiting import eventually

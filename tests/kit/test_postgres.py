@@ -1,9 +1,12 @@
 """No connection to PostgreSQL waits longer than its limits."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from prism.daemon.migrations import MIGRATIONS_FOLDER
+from prism.kit.database_faults import DatabaseNotUnicode
+from prism.kit.migrate import upgrade
 from prism.kit.postgres import DatabaseTimeouts, engine, keepalives, plain, reading, writing
 
 
@@ -58,3 +61,19 @@ def test_statement_that_takes_too_long_is_ended(engine_with_limits):
 
 def test_plain_url_has_no_driver_name(copy_database):
     assert str(plain(copy_database("template1"))).startswith("postgresql://")
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_database_that_is_not_utf_8_is_refused_in_words(postgres, encoding):
+    name = encoding.lower()
+    server = create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with server.connect() as sql:
+        sql.execute(text(f"DROP DATABASE IF EXISTS {name}"))
+        how = f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        sql.execute(text(f"CREATE DATABASE {name} TEMPLATE template0 {how}"))
+    with pytest.raises(DatabaseNotUnicode) as raised:
+        upgrade(postgres.replace("/postgres?", f"/{name}?"), MIGRATIONS_FOLDER)
+    assert raised.value.message == (
+        f"The encoding of the database '{name}' is {encoding}, and Prism needs UTF8"
+    )
+    assert f"createdb --template template0 --encoding UTF8 {name}_utf8" in raised.value.remediation

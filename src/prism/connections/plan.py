@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from prism.connections.model import InvalidPort, PortRequest
-from prism.kit.gate import Scope
-from prism.kit.http import header
-from prism.kit.problem_page import wants_page
 
 PORT_NUMBER = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 SECURE = "tls-"
@@ -65,9 +62,3 @@ def port_suffix(host: str, default: str) -> str:
 def origin(request: PortRequest, port: str) -> str:
     """The origin for a browser; `port` is the daemon's with a colon, or empty."""
     return f"http://{label(request)}.localhost{port}"
-
-
-def is_own_navigation(scope: Scope) -> bool:
-    """Whether a browser says that a person opened this address, not a page of another site."""
-    site = header(scope, b"sec-fetch-site")
-    return wants_page(scope) and scope["method"] == "GET" and site in {b"none", b"same-origin"}

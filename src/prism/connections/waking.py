@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from prism.connections.plan import is_own_navigation
 from prism.kit.events import Bus
 from prism.kit.gate import Scope
+from prism.kit.http import header
+from prism.kit.problem_page import wants_page
 from prism.workspaces.model import WorkspaceState
 from prism.workspaces.plan import COMES_UP_STATES
 from prism.workspaces.read_model import CachedWorkspace, ReadModel
@@ -45,3 +46,9 @@ class AddressWaking:
     def _may_wake(self, cached: CachedWorkspace) -> bool:
         """Whether it may be woken without a question: the mode allows what it costs."""
         return self._mode == "all" or cached.workspace.hourly_rate == 0
+
+
+def is_own_navigation(scope: Scope) -> bool:
+    """Whether a browser says that a person opened this address, not a page of another site."""
+    site = header(scope, b"sec-fetch-site")
+    return wants_page(scope) and scope["method"] == "GET" and site in {b"none", b"same-origin"}

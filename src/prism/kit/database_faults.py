@@ -9,7 +9,7 @@ import sqlite3
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from prism.errors import Unavailable
+from prism.errors import Conflict, Unavailable
 
 RETRY_HINT = "Try again in some seconds; if it lasts: `prism doctor`"
 RESTORE_HINT = (
@@ -42,6 +42,10 @@ class DatabaseDamaged(DatabaseUnavailable, code="DATABASE_DAMAGED"):
 
 class DatabaseLost(DatabaseUnavailable, code="DATABASE_LOST"):
     """The database is not the one that this daemon was started with."""
+
+
+class DatabaseNotUnicode(Conflict, code="DATABASE_NOT_UNICODE"):
+    """The database cannot hold every text, because its encoding is not UTF-8."""
 
 
 Kind = type[DatabaseUnavailable]

@@ -15,6 +15,8 @@ from psycopg import errors
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 
+from prism.kit.database_faults import DatabaseNotUnicode
+
 SLACK = 5.0  # seconds that the server has on top of its own limits to tell us of them
 CONNECT = 5
 
@@ -77,10 +79,25 @@ def engine(url: str, limits: DatabaseTimeouts, **pool: Any) -> Engine:
         merged = keepalives(parameters)
         merged["options"] = f"{limits.options} {parameters.get('options', '')}".strip()
         connection = TimeLimitedConnection.connect(*args, **merged)
+        require_unicode(connection)
         connection.limit = limits.statement + SLACK
         return connection
 
     return engine
+
+
+def require_unicode(connection: psycopg.Connection[Any]) -> None:
+    """Close the connection and raise `DatabaseNotUnicode` if the database is not UTF-8."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding == "UTF8":
+        return
+    name = connection.info.dbname
+    connection.close()
+    raise DatabaseNotUnicode(
+        f"The encoding of the database {name!r} is {encoding}, and Prism needs UTF8",
+        remediation="Make another database, and name it in PRISM_DATABASE_URL: "
+        f"`createdb --template template0 --encoding UTF8 {name}_utf8`",
+    )
 
 
 def plain(url: str) -> URL:
