@@ -359,7 +359,9 @@ class SupervisedMachine:
 
 def _news(report: ObservedMachine) -> tuple[object, ...]:
     """What somebody may be waiting for."""
-    return tuple(report.get(name) for name in ("phase", "run", "stage", "failure"))
+    names = ("phase", "run", "stage", "failure", "expired", "services", "notes")
+    idle = report.get("idle") or {}
+    return (*map(report.get, names), idle.get("state"), idle.get("acted"))
 
 
 def _machine_died(how: str, message: str, before: str) -> MachineFailure:

@@ -4,13 +4,14 @@ import os
 import socket
 import subprocess
 import threading
+from math import inf
 
 import pytest
 
 from prism.agent.protocol import REPORTS_SOCKET, socket_address
 from prism.providers.local.report_listener import ReportListener
 from prism.workspaces.model import Observed
-from tests.providers.local.world import page
+from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux has handles")
@@ -136,3 +137,52 @@ def test_daemon_hears_that_a_machine_is_on_and_that_its_supervisor_was_killed(wo
     assert heard(Observed.OFF)
     eventually(lambda: not supervisor.is_running())
     assert world.compute.look_at(id).failure.code == "MACHINE_DIED"
+
+
+def test_calm_machine_is_read_again_only_after_a_while_or_when_something_is_heard(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "prism").mkdir()
+    world = World(tmp_path / "prism", tmp_path / "cache")
+    reads = []
+    read = world.compute._read
+
+    def counted(*args):
+        reads.append(args)
+        return read(*args)
+
+    monkeypatch.setattr(world.compute, "_read", counted)
+    world.compute.listen()
+    try:
+        first, second = world.launched(page()), world.launched(page(), key="ws_2")
+        world.compute._look_at_all_at = inf
+        reads.clear()
+        for id in (first, second):
+            path = world.root / id / "seen.json"
+            path.write_bytes(path.read_bytes() + b" ")  # a change that nobody tells of
+        assert len(world.compute.survey()) == 2
+        assert not reads
+        world.compute._look_at_all_at = 0.0  # some time later
+        assert len(world.compute.survey()) == 2
+        assert len(reads) == 2, "a net for what is not told"
+        reads.clear()
+        world.compute.stop(first)
+        eventually(lambda: reads, 60)
+        world.becomes(first, Observed.OFF)
+        world.supervisor(second).kill()
+        eventually(lambda: world.machine(second).failure, 60)
+    finally:
+        world.close()
+
+
+def test_folder_that_was_removed_by_hand_is_not_surveyed(tmp_path):
+    (tmp_path / "prism").mkdir()
+    world = World(tmp_path / "prism", tmp_path / "cache")
+    world.compute.listen()
+    try:
+        first, second = world.launched(page()), world.launched(page(), key="ws_2")
+        world.compute.survey()
+        (world.root / first).rename(tmp_path / "elsewhere")
+        assert [machine.id for machine in world.compute.survey()] == [second]
+    finally:
+        world.close()

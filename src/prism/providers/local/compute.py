@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -34,7 +35,7 @@ from prism.agent.protocol import (
     supervisor_pid,
 )
 from prism.connections.ports import Address
-from prism.errors import Unavailable
+from prism.errors import Problem, Unavailable
 from prism.kit.workspace_network import publish
 from prism.kit.workspace_peers import WorkspacePeers
 from prism.providers.idle_documents import decoded
@@ -76,6 +77,7 @@ OBSERVED_BY_PHASE: dict[Phase, Observed] = {
 }
 REMEMBERED = timedelta(hours=1)  # also for drafts of a daemon that died
 REVIVAL = timedelta(seconds=0.4)
+LOOK_AT_ALL = 30.0
 MOST_NOTES, NOTE_CHARACTERS = 10, 500
 
 
@@ -138,6 +140,7 @@ class LocalCompute:
         self.disk = workspace_folder(self._root)
         """Whether the disk with the workspaces is there."""
         self._surveyed = False
+        self._look_at_all_at = 0.0  # when no machine is believed to be as it was
         self._writing = threading.Lock()
         self._reports = ReportListener(self._root.parent, self._has_news)
         self._server: SupervisorServer | None = None
@@ -149,8 +152,14 @@ class LocalCompute:
 
     def survey(self) -> Sequence[Machine]:
         """Every folder of a machine, also a destroyed one; starts supervisors that are missing."""
-        self.disk.require()
-        machines = self._machines(self._machine_ids())
+        try:
+            self.disk.require()
+        except Problem:
+            self._look_at_all_at = 0.0
+            raise
+        names = [*self._machine_ids()]
+        machines = self._unchanged(names)
+        machines |= self._machines(name for name in names if name not in machines)
         for name, machine in machines.items():
             # A supervisor could still write its last report into the folder.
             path = self._root / name
@@ -181,6 +190,21 @@ class LocalCompute:
             if machine := self._look(name) or self._without_supervisor(name):
                 machines[name] = machine
         return machines
+
+    def _unchanged(self, names: Iterable[str]) -> dict[str, Machine]:
+        """Those of these machines that are as they were last seen, because nothing else was heard.
+
+        What is not told, such as figures of an idle machine, is read every `LOOK_AT_ALL` seconds.
+        """
+        if (now := time.monotonic()) >= self._look_at_all_at:
+            self._look_at_all_at = now + LOOK_AT_ALL
+            return {}
+        cached = ((name, self._cached.get(name)) for name in names)
+        return {
+            name: entry.machine
+            for name, entry in cached
+            if entry is not None and entry.supervised and self._reports.follows(name)
+        }
 
     def listen(self) -> None:
         """Hear of changes at once, and start supervisors fast, from now on until `close`."""

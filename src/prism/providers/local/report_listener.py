@@ -81,6 +81,10 @@ class ReportListener:
             self._names[handle], self._processes[name] = name, process
             self._epoll.register(handle, select.EPOLLIN)
 
+    def follows(self, name: str) -> bool:
+        """Whether every change of this machine that somebody may wait for is heard."""
+        return self._socket is not None and name in self._processes
+
     def _bind(self) -> None:
         assert self._epoll is not None
         with suppress(FileNotFoundError):
