@@ -8,6 +8,7 @@ from collections.abc import Callable
 from statistics import median
 
 from aws import aws
+from books import books
 from commands import commands
 from copies import copies
 from crowd import crowds
@@ -69,6 +70,7 @@ PARTS: dict[str, Callable[[Report], None]] = {
     "ten_thousand": ten_thousand,
     "proxy": proxied,
     "charts": charts,
+    "books": books,
     "aws": aws,
     "gui": gui,
     "growth": growth,

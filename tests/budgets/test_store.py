@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from prism.budgets import store
 from prism.budgets.model import Cap, Pool, Reservation, Window
-from prism.budgets.plan import ALWAYS, disks_until, lasting_disk, reserved_compute
+from prism.budgets.plan import disks_until, lasting_disk, reserved_compute
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
@@ -118,15 +118,6 @@ def test_database_sum_equals_the_sum_over_the_reservations(
         until = disks_until(cap, within, now)
         reserved = store.reserved(tx.sql, cap, now, within, besides=without, disks_until=until)
         assert reserved == sums_of(counted, cap, now, within)
-        every = [row for row in rows if getattr(row, cap.column) == cap.id]
-        of_pools = store.reserved_of_pools(tx.sql, now, {"pool": (within, until)})
-        if cap.is_own:
-            assert store.reserved_of_capped(tx.sql, now).get(cap.id, (0, 0)) == sums_of(
-                every, cap, now, ALWAYS
-            )
-        else:
-            paid = [row for row in every if row.pool == "pool"]
-            assert of_pools.get(cap.id, (0, 0)) == sums_of(paid, cap, now, within)
         ends = [row.until + row.stopping for row in rows if getattr(row, cap.column) == cap.id]
         assert store.furthest(tx.sql, cap) == max(ends, default=None)
         raise RolledBack

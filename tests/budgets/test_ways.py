@@ -2,7 +2,8 @@
 
 What is counted: functions of `src/prism` that run for the request, in a daemon whose loops stand
 still. Each kind of request was answered once before, so nothing is built or read for the first
-time. `pytest -s` prints the ways. If you shorten one, lower its bound.
+time, except that `projects` reads the project again that has changed since (decision 066).
+`pytest -s` prints the ways. If you shorten one, lower its bound.
 """
 
 import sys
@@ -18,10 +19,10 @@ ORDER = {"project": "lab", "ttl_hours": 4, "storage": {"ebs_volume_size": 8}}
 BOUNDS = {  # files, functions: what was counted in December 2026, and room for a few
     "refused launch": (58, 221),
     "launch": (72, 270),
-    "projects": (35, 141),
+    "projects": (35, 146),
     "stop": (50, 140),
     "terminate": (54, 158),
-    "list": (18, 52),
+    "list": (18, 53),
 }
 
 

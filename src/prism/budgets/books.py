@@ -7,6 +7,7 @@ its transaction. Pages read everything at once; it stays valid for a version of 
 
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -23,7 +24,15 @@ from prism.budgets.balances import (
     project_cap,
 )
 from prism.budgets.model import Allocation, Cap, Pool, Window
-from prism.budgets.plan import ALWAYS, disk_period, disks_until, window, windows
+from prism.budgets.plan import (
+    ALWAYS,
+    ProjectReserved,
+    ReservedNow,
+    disk_period,
+    disks_until,
+    window,
+    windows,
+)
 from prism.budgets.runway import NEVER, CapUse, Runway, runways, spent_since, threshold
 from prism.costs import rollups
 from prism.costs import store as ledger
@@ -33,7 +42,7 @@ from prism.costs.store import Totals, Value
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.money import Micros
-from prism.kit.versions import VersionedValue
+from prism.kit.versions import TopicVersions, VersionedParts, VersionedValue
 from prism.projects import store as projects
 from prism.projects.model import Project
 
@@ -86,19 +95,20 @@ class Books:
         if self._memo is None:
             rows: Sequence[Allocation] = store.allocations_of(self.sql, project=project.id)
         else:
-            by_project = self.once("parts", lambda: store.allocations_by_project(self.sql))
-            rows = by_project.get(project.id, [])
+            rows = self._memo["parts"].get(project.id, [])
         return [allocation_cap(part, project, self._pool(part.pool)) for part in rows]
 
     def pools(self) -> Mapping[str, Pool]:
         """All pools, by id, the oldest first."""
-        return self.once("pools", lambda: {row.id: row for row in store.every_pool(self.sql)})
+        pools: Mapping[str, Pool] = self.once("pools", partial(store.pools_by_id, self.sql))
+        return pools
 
     def allocated(self, pool: str) -> int:
         """The allocated money of a pool."""
         if self._memo is None:
             return store.allocated(self.sql, pool)
-        return self.once("allocated", lambda: store.allocated_of_pools(self.sql)).get(pool, 0)
+        allocated: Mapping[str, int] = self._memo["allocated"]
+        return allocated.get(pool, 0)
 
     def _pool(self, id: str) -> Pool:
         return store.pool_named(self.sql, id) if self._memo is None else self.pools()[id]
@@ -107,7 +117,12 @@ class Books:
 
     def present(self, cap: Cap) -> Window | None:
         """The present period of a cap; null if it has no money now."""
-        return ALWAYS if cap.pool is None else window(cap.pool, self.now)
+        if cap.pool is None:
+            return ALWAYS
+        if self._memo is not None and (within := self._memo["periods"].get(cap.pool.id)):
+            period: Window = within
+            return period
+        return window(cap.pool, self.now)
 
     def counted(self, cap: Cap) -> Window | None:
         """The period whose spending is shown: the present one, or the last one and after it."""
@@ -135,25 +150,12 @@ class Books:
     def reserved(self, cap: Cap, within: Window) -> tuple[int, int]:
         """The reserved money of a cap in one of its periods: for compute, and for disks."""
         if self._memo is not None and within == self.present(cap):
-            return self._reserved_now(cap).get(cap.id, (0, 0))
+            reserved: ReservedNow = self._memo["reserved"]
+            return reserved.of(cap)
         until = disks_until(cap, within, self.now)
         return store.reserved(
             self.sql, cap, self.now, within, besides=self._besides, disks_until=until
         )
-
-    def _reserved_now(self, cap: Cap) -> Mapping[str, tuple[int, int]]:
-        """What is reserved in present periods, for all caps like this one."""
-
-        def of_pools() -> Mapping[str, tuple[int, int]]:
-            periods = {}
-            for id, pool in self.pools().items():
-                if (within := window(pool, self.now)) is not None:
-                    periods[id] = within, disks_until(pool_cap(pool), within, self.now)
-            return store.reserved_of_pools(self.sql, self.now, periods)
-
-        if cap.is_own:
-            return self.once("capped", lambda: store.reserved_of_capped(self.sql, self.now))
-        return self.once("reserved", of_pools)
 
     def _by(self, cap: Cap, at: int) -> int:
         return self.totals.by(cap.column, cap.id, at)
@@ -249,9 +251,13 @@ class Books:
             return []
         return unpriced_within(rows, within.start, self.now + 1, cap.id)
 
-    def burns(self) -> Mapping[str, Micros]:
-        """What each project spent in the last 30 days."""
-        return self.once("burns", lambda: rollups.burns(self.sql, self.now))
+    def burn(self, project: str) -> Micros | None:
+        """What a project spends in 30 days, at its pace in the last 30 days."""
+        if self._memo is None:
+            ledger = rollups.OpenCostReader().read(self.sql, None, self.now, {project})
+        else:
+            ledger = self._memo["ledger"]
+        return ledger.burn(project)
 
     # ------------------------------------------------------------ how it goes on
 
@@ -337,9 +343,17 @@ class Books:
 class BookReader:
     """Opens the books at the present moment."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, open_costs: rollups.OpenCostReader | None = None
+    ) -> None:
         self._db, self._clock = db, clock
         self._memos = VersionedValue[dict[Hashable, Any]]()
+        self._open_costs = open_costs or rollups.OpenCostReader()
+        self._reserved = VersionedParts[ProjectReserved](store.RESERVED, ledger.COUNTED)
+        self._budgets = VersionedValue[dict[Hashable, Any]](store.BUDGETS)
+        self._closed = VersionedValue[dict[str, int]](ledger.LEDGER)
+        self._unpriced = VersionedValue[Sequence[UnpricedRow]](ledger.LEDGER)
+        self._marks = VersionedValue[dict[tuple[str, int], int]](ledger.PAST)
 
     def open(self, sql: Connection) -> Books:
         """The books now, for a request about few caps."""
@@ -350,7 +364,39 @@ class BookReader:
         if (versions := self._db.versions(sql)) is None:
             return self.open(sql)
         now = unix_time(self._clock.now())
-        return Books(sql, now, memo=self._memos.get({}, dict, *sorted(versions.items()), now))
+        read = partial(self._read, sql, versions, now)
+        return Books(sql, now, memo=self._memos.get({}, read, *sorted(versions.items()), now))
+
+    def _read(self, sql: Connection, versions: TopicVersions, now: int) -> dict[Hashable, Any]:
+        """Everything that lists need, of which only what has changed is read again."""
+        limits = self._budgets.get(versions, partial(_limits, sql))
+        pools: Mapping[str, Pool] = limits["pools"]
+        every = {id: window(pool, now) for id, pool in pools.items()}
+        periods = {id: within for id, within in every.items() if within is not None}
+
+        reserved = partial(store.reserved_by_project, sql, now, periods)
+        bounds, ends = partial(store.counted_bounds, sql), tuple(periods.items())
+        reserved_of = self._reserved.get(versions, now, reserved, bounds, ends)
+        open_costs = self._open_costs.read(sql, versions, now)
+        return {
+            **limits,
+            "periods": periods,
+            "ledger": open_costs,
+            "open": open_costs.of_payers(),
+            "closed": self._closed.get(versions, partial(ledger.closed_totals, sql)),
+            "marks": self._marks.get(versions, partial(ledger.newest_marks, sql)),
+            "unpriced": self._unpriced.get(versions, partial(ledger.unpriced_rows, sql)),
+            "reserved": ReservedNow(now, reserved_of),
+        }
+
+
+def _limits(sql: Connection) -> dict[Hashable, Any]:
+    """All pools and allocations."""
+    return {
+        "pools": store.pools_by_id(sql),
+        "parts": store.allocations_by_project(sql),
+        "allocated": store.allocated_of_pools(sql),
+    }
 
 
 def every_cap(sql: Connection) -> list[Cap]:

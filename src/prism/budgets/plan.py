@@ -5,7 +5,8 @@ part that the ledger has counted is subtracted rounded down, as in the ledger.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -15,8 +16,16 @@ from msgspec.structs import replace
 from prism.budgets.model import Cap, Pool, Reservation, Window
 from prism.catalog.plan import PriceBook
 from prism.costs.model import DAY, HOUR, MONTH_HOURS
-from prism.costs.months import month_time
-from prism.costs.plan import address_rate, compute_rate, disk_rate
+from prism.costs.months import earliest, month_time
+from prism.costs.plan import (
+    NEVER,
+    GrowingSum,
+    Line,
+    address_rate,
+    common_count,
+    compute_rate,
+    disk_rate,
+)
 from prism.kit.money import Micros
 from prism.profiles.providers import traits_of
 from prism.workspaces.model import Workspace
@@ -206,6 +215,116 @@ def _rest(amount: int, hours: int, span: tuple[int, int, bool], now: int, within
         return 0
     whole = hours * HOUR
     return -(-amount * (end - begin) // whole) - amount * (start - begin) // whole
+
+
+class _Rest:
+    """What several reservations reserve in a period, for compute and disks, as time passes.
+
+    Compute shrinks until `counted`, or until now if that is null.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Reservation],
+        now: int,
+        within: Window,
+        counted: int | None,
+        *,
+        own: bool,
+    ) -> None:
+        fixed, end = [0, 0], NEVER if within.end is None else within.end
+        runs, disks = list[Line](), list[Line]()
+        for row in rows:
+            compute = reserved_compute(row, now, within)
+            disk = reserved_disk(row, now, within, own=own)
+            fixed[0] += compute
+            fixed[1] += disk
+            if compute and row.running and (counted or not 0 < row.counted <= now):
+                first = max(row.since, within.start)
+                last = min(row.until + row.stopping, end)
+                last = last if counted else min(last, row.counted or NEVER)
+                runs.append(Line(row.compute or 0, 1, row.since, first, last))
+            if disk and row.kept:
+                first = max(row.disk_since, within.start)
+                last = earliest(min(row.disk_until if own else row.part_until, end))
+                disks.append(Line(row.disk or 0, MONTH_HOURS, row.disk_since, first, last, True))
+        self._counted, self._runs = counted, GrowingSum(runs, counted or now)
+        self._kept = GrowingSum(disks, now)
+        self._compute = fixed[0] + self._runs.at(counted or now)
+        self._disks = fixed[1] + self._kept.at(now)
+        self.until = self._kept.until if counted else min(self._kept.until, self._runs.until)
+
+    def at(self, now: int) -> tuple[int, int]:
+        """What is not spent yet."""
+        compute = self._compute - self._runs.at(self._counted or now)
+        return compute, self._disks - self._kept.at(now)
+
+    def moved(self, counted: int) -> "_Rest | None":
+        """The same if compute counts until then; null if a reservation ends before."""
+        if counted >= self._runs.until:
+            return None
+        new = copy(self)
+        new._counted = counted
+        return new
+
+
+class ProjectReserved:
+    """What a project's reservations reserve in the present periods, from `now` until `until`."""
+
+    def __init__(
+        self, rows: Sequence[Reservation], now: int, periods: Mapping[str, Window]
+    ) -> None:
+        """`periods` has the present period of each pool that has money now."""
+        runs = [row for row in rows if row.running and row.compute]
+        self.counted = common_count((row.counted for row in runs), now)
+        if not all(row.counted for row in runs):
+            self.counted = None
+        self.now, self.own = now, _Rest(rows, now, ALWAYS, self.counted, own=True)
+        by_payer = dict[tuple[str | None, str], list[Reservation]]()
+        for row in rows:
+            if row.pool is not None and row.pool in periods:
+                by_payer.setdefault((row.allocation, row.pool), []).append(row)
+        self.parts = {
+            payer: _Rest(of, now, periods[payer[1]], self.counted, own=False)
+            for payer, of in by_payer.items()
+        }
+        self.until = min([self.own.until, *(part.until for part in self.parts.values())])
+
+    def moved(self, counted: int, now: int) -> "ProjectReserved | None":
+        """The same if all that runs counts until then; null if that is not enough."""
+        if counted == self.counted:
+            return self
+        if not self.counted or not self.counted < counted <= now:
+            return None
+        own = self.own.moved(counted)
+        parts = {payer: part.moved(counted) for payer, part in self.parts.items()}
+        if own is None or None in parts.values():
+            return None
+        new = copy(self)
+        new.counted, new.own = counted, own
+        new.parts = {payer: part for payer, part in parts.items() if part is not None}
+        return new
+
+
+class ReservedNow:
+    """What is reserved of each cap in its present period, at one moment."""
+
+    def __init__(self, now: int, projects: Mapping[str, ProjectReserved]) -> None:
+        self._now, self._projects = now, projects
+        self._sums = dict[str, tuple[int, int]]()
+        for project in projects.values():
+            for payers, rest in project.parts.items():
+                compute, disks = rest.at(now)
+                for payer in filter(None, payers):
+                    before = self._sums.get(payer, (0, 0))
+                    self._sums[payer] = before[0] + compute, before[1] + disks
+
+    def of(self, cap: Cap) -> tuple[int, int]:
+        """The part for compute, and the part for disks."""
+        if not cap.is_own:
+            return self._sums.get(cap.id, (0, 0))
+        project = self._projects.get(cap.id)
+        return (0, 0) if project is None else project.own.at(self._now)
 
 
 def rates(workspace: Workspace, prices: PriceBook) -> tuple[Micros | None, Micros | None]:

@@ -309,4 +309,4 @@ def _spending(books: Books, project: Project) -> Spending:
 def _pace(books: Books, project: Project) -> Micros | None:
     """What a project spends in 30 days at its recent pace; null if it is unknown."""
     is_unpriced = books.unpriced_until().get(project.id, 0) > burn_begin(books.now)
-    return unless_unknown(books.burns().get(project.id), is_unpriced=is_unpriced)
+    return unless_unknown(books.burn(project.id), is_unpriced=is_unpriced)

@@ -1,6 +1,6 @@
 """The tables of pools, allocations and reservations, and all SQL about them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,24 +21,22 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    column,
     delete,
     func,
     insert,
     or_,
     select,
     update,
-    values,
 )
 
 from prism.budgets.model import Allocation, AllocationNotFound, Cap, Pool, Reservation, Window
+from prism.budgets.plan import ProjectReserved
 from prism.costs.model import HOUR, MONTH_HOURS
 from prism.costs.months import month_time, parameters
 from prism.costs.store import COUNTED, EVER, batched
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata, select_struct, structs_of
-from prism.kit.versions import once, topic
-from prism.projects.store import projects
+from prism.kit.versions import change_part, once, topic
 from prism.workspaces.model import BudgetNotFound
 from prism.workspaces.store import workspaces
 
@@ -208,16 +206,19 @@ RESERVED_SUMS = {
     )
     for name in RESERVATIONS_OF
 }
-RESERVED_OF_CAPPED = _reserved_sums(
-    reservations.c.project,
-    of=reservations.c.project.in_(select(projects.c.id).where(projects.c.cap.is_not(None))),
-)
 FURTHEST = {
     name: select(func.max(reservations.c.until + reservations.c.stopping)).where(
         reservations.c[name] == bindparam("of")
     )
     for name in RESERVATIONS_OF
 }
+RESERVATIONS_OF_SOME = RESERVATIONS.where(
+    reservations.c.project.in_(bindparam("projects", expanding=True))
+)
+COUNTED_BOUNDS = select(
+    reservations.c.project, func.min(reservations.c.counted), func.max(reservations.c.counted)
+).group_by(reservations.c.project)
+COUNTED_BOUNDS = COUNTED_BOUNDS.where(reservations.c.running, reservations.c.compute != 0)
 RESERVATION = RESERVATIONS.where(reservations.c.id == bindparam("of"))
 ADD_RESERVATION = insert(reservations)
 CHANGE_RESERVATION = update(reservations).where(reservations.c.id == bindparam("of"))
@@ -242,6 +243,11 @@ crossings = Table(  # exceeded thresholds that are recorded
 def every_pool(sql: Connection) -> list[Pool]:
     """All pools, the oldest first."""
     return structs_of(sql, Pool, select_struct(pools, Pool).order_by(pools.c.id))
+
+
+def pools_by_id(sql: Connection) -> dict[str, Pool]:
+    """All pools by id, the oldest first."""
+    return {pool.id: pool for pool in every_pool(sql)}
 
 
 def find_pool(sql: Connection, name: str) -> Pool | None:
@@ -371,35 +377,24 @@ def reserved(
     return (0, 0) if sums is None else (int(sums[1]), int(sums[2]))
 
 
-def reserved_of_capped(sql: Connection, now: int) -> dict[str, tuple[int, int]]:
-    """The same for each project that has a budget of its own, by id."""
-    sums = sql.execute(RESERVED_OF_CAPPED, _binds(now, Window(0, None), 0))
-    return {project: (int(compute), int(disks)) for project, compute, disks in sums}
+def reserved_by_project(
+    sql: Connection, now: int, periods: Mapping[str, Window], projects: Collection[str] | None
+) -> dict[str, ProjectReserved]:
+    """What is reserved in present periods, for each of these projects or all."""
+    rows = dict[str, list[Reservation]]()
+    if projects is None:
+        read = every_reservation(sql)
+    else:
+        read = structs_of(sql, Reservation, RESERVATIONS_OF_SOME, {"projects": [*projects]})
+    for row in read:
+        rows.setdefault(row.project, []).append(row)
+    return {project: ProjectReserved(of, now, periods) for project, of in rows.items()}
 
 
-def reserved_of_pools(
-    sql: Connection, now: int, periods: Mapping[str, tuple[Window, int]]
-) -> dict[str, tuple[int, int]]:
-    """The same for each of these pools and its allocations, by id.
-
-    `periods` has the period of each pool, and until when every disk counts in it.
-    """
-    sums: dict[str, tuple[int, int]] = {}
-    if not periods:
-        return sums
-    table = values(
-        column("of", String), *(column(name, BigInteger) for name in PERIOD), name="periods"
-    )
-    binds = {id: _binds(now, within, until) for id, (within, until) in periods.items()}
-    rows = [(id, *(bind[name] for name in PERIOD)) for id, bind in binds.items()]
-    period, r = table.data(rows).cte("period").c, reservations.c
-    within = [period[name] for name in PERIOD]
-    query = _reserved_sums(r.allocation, r.pool, of=r.pool == period.of, within=within)
-    for *payers, compute, disks in sql.execute(query, parameters(now=now)):
-        for payer in payers:
-            before = sums.get(payer, (0, 0))
-            sums[payer] = before[0] + int(compute), before[1] + int(disks)
-    return sums
+def counted_bounds(sql: Connection) -> dict[str, tuple[int, int]]:
+    """From when until when the running workspaces of each project count."""
+    rows = sql.execute(COUNTED_BOUNDS).all()
+    return {project: (int(first), int(last)) for project, first, last in rows}
 
 
 def _binds(now: int, within: Window, disks_until: int) -> dict[str, int]:
@@ -427,7 +422,10 @@ def put_reservation(tx: Tx, reservation: Reservation, due_at: datetime | None = 
     """Add or replace a reservation, and when to look at it again (unless that stays)."""
     values = msgspec.structs.asdict(reservation) | ({"due_at": due_at} if due_at else {})
     values |= {f"{name}_month": month_time(values[name]) for name in OF_DISKS}
-    if _reservation(tx.sql, reservation.id):
+    before = _reservation(tx.sql, reservation.id)
+    for row in (*before, reservation):
+        change_part(tx.sql, row.project)
+    if before:
         tx.sql.execute(CHANGE_RESERVATION, values | {"of": reservation.id})
     else:
         tx.sql.execute(ADD_RESERVATION, values | {"attempts": 0})
@@ -459,6 +457,8 @@ def due(tx: Tx, id: str, at: datetime) -> None:
 
 def release(tx: Tx, workspace: str) -> None:
     """Delete a reservation."""
+    for row in _reservation(tx.sql, workspace):
+        change_part(tx.sql, row.project)
     tx.sql.execute(RELEASE, {"of": workspace})
 
 

@@ -21,6 +21,13 @@ def month_time(at: int) -> int:
     return before + (at - start) * MONTH // seconds
 
 
+def earliest(at: int) -> int:
+    """The first moment with the same month time, which stands still for a second now and then."""
+    while month_time(at - 1) == month_time(at):
+        at -= 1
+    return at
+
+
 def elapsed(began: int, ended: int, *, by_month: bool) -> int:
     """The seconds that are charged of a time: of month time, or as a clock counts them."""
     return month_time(ended) - month_time(began) if by_month else ended - began

@@ -6,9 +6,14 @@ is divided.
 """
 
 import re
+from bisect import bisect_right
 from calendar import monthrange
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from heapq import nsmallest
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,7 +33,7 @@ from prism.costs.model import (
     Segment,
     UnpricedRow,
 )
-from prism.costs.months import elapsed
+from prism.costs.months import elapsed, month_time
 from prism.kit.money import Micros
 from prism.profiles.providers import traits_of
 from prism.workspaces.model import Observed, Workspace
@@ -37,6 +42,9 @@ ABSENT = frozenset({Observed.NONE, Observed.UNSURE, Observed.GONE})
 FREE, SIMULATED, SIMULATED_DISK = "local", "simulated", "gp3"  # the names of simulated prices
 AS_OF = re.compile(r"as of (\d{4}-\d\d-\d\d)")
 EPOCH = date(1970, 1, 1).toordinal()
+NEVER = 2**62  # seconds since 1970: later than every moment
+Driver = tuple[int, str, CostKind]  # what it costs in 720 hours, its name and kind
+Payers = tuple[str | None, str | None, str | None]  # project, allocation and pool
 
 
 class Charge(Struct, frozen=True):
@@ -314,3 +322,181 @@ def month_of(at: datetime) -> tuple[datetime, datetime]:
     """The calendar month in UTC of a time: its begin, and the next month's."""
     begin = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return begin, (begin + timedelta(days=32)).replace(day=1)
+
+
+class Line(NamedTuple):
+    """A cost of `amount` for `hours` hours since `begin`, which grows from `first` to `last`."""
+
+    amount: int
+    hours: int
+    begin: int
+    first: int
+    last: int = NEVER
+    by_month: bool = False
+
+    def at(self, moment: int) -> int:
+        """The cost at a moment."""
+        end = min(max(moment, self.first), self.last)
+        seconds = elapsed(self.begin, end, by_month=self.by_month)
+        return self.amount * seconds // (self.hours * HOUR)
+
+
+class GrowingSum:
+    """The sum of lines from `now` on, until the next of them begins or ends to grow: exact.
+
+    Lines at the same price differ only in when they began: each is floor(a·(t − b) ÷ h). With
+    a·b = h·q + r and a·t = h·Q + R, the sum of n of them is n·Q − Σq − (how many have r > R). So
+    the sum at a moment takes one division and one search for each price, whatever n is.
+    """
+
+    __slots__ = ("_fixed", "_growing", "until")
+
+    def __init__(self, lines: Iterable[Line], now: int) -> None:
+        self._fixed, self.until = 0, NEVER
+        quotients = dict[tuple[int, int, bool], int]()
+        rests = dict[tuple[int, int, bool], list[int]]()
+        for line in lines:
+            if now < line.first or now >= line.last:
+                self._fixed += line.at(now)
+                self.until = min(self.until, line.first if now < line.first else NEVER)
+            elif line.amount:
+                price = line.amount, line.hours * HOUR, line.by_month
+                begin = month_time(line.begin) if line.by_month else line.begin
+                quotient, rest = divmod(line.amount * begin, price[1])
+                quotients[price] = quotients.get(price, 0) + quotient
+                rests.setdefault(price, []).append(rest)
+                self.until = min(self.until, line.last)
+        self._growing = [(*price, quotients[price], sorted(rests[price])) for price in rests]
+
+    def at(self, moment: int) -> int:
+        """The sum at a moment from `now` until before `until`."""
+        total, by_month = self._fixed, month_time(moment)
+        for amount, seconds, is_by_month, quotients, rests in self._growing:
+            quotient, rest = divmod(amount * (by_month if is_by_month else moment), seconds)
+            total += len(rests) * (quotient - 1) - quotients + bisect_right(rests, rest)
+        return total
+
+
+class OpenRow(NamedTuple):
+    """An open segment, or a closed one that ends later than now."""
+
+    resource: str
+    name: str
+    project: str | None
+    allocation: str | None
+    pool: str | None
+    kind: str
+    amount: int | None
+    hours: int
+    began: int
+    ended: int | None
+    counted: int | None
+    month_began: int | None = None
+
+    @property
+    def line(self) -> Line:
+        """What it costs."""
+        last = self.counted if self.ended is None else self.ended
+        end = NEVER if last is None else max(last, self.began)
+        by_month = self.month_began is not None
+        return Line(self.amount or 0, self.hours, self.began, self.began, end, by_month)
+
+
+def common_count(moments: Iterable[int | None], now: int) -> int | None:
+    """Until when all of these count, if that is one moment and not later than now; 0 for none."""
+    distinct = {at for at in moments if at}
+    if len(distinct) > 1:
+        return None
+    counted = distinct.pop() if distinct else 0
+    return counted if counted <= now else None
+
+
+class OpenCosts:
+    """What a project's open segments cost from `now` on, before `until`.
+
+    What runs counts until `counted`, if that is one moment for all; 0 if nothing runs.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[OpenRow],
+        now: int,
+        starts: tuple[int, int],
+        *,
+        since: int | None = None,
+        ended: tuple[int, int] = (0, 0),
+    ) -> None:
+        """`ended` is what closed segments have cost and saved, each since its time in `starts`.
+
+        The project's first segment began at `since`.
+        """
+        self.now, self.since, self._starts = now, since, starts
+        self.counted = common_count((row.counted for row in rows if row.ended is None), now)
+        lines = [(row, row.line) for row in rows]
+        saving = [line for row, line in lines if row.kind == CostKind.ASLEEP]
+        paid = [(row, line) for row, line in lines if row.kind != CostKind.ASLEEP]
+        self._paid = ended[0] - sum(line.at(starts[0]) for _, line in paid)
+        self._saved = ended[1] - sum(line.at(starts[1]) for line in saving)
+        self._open = [row for row, _ in paid if row.ended is None]
+        runs, lasting = dict[Payers, list[Line]](), dict[Payers, list[Line]]()
+        for row, line in paid:
+            if row.ended is None:
+                payers = row.project, row.allocation, row.pool
+                on, off = runs.setdefault(payers, []), lasting.setdefault(payers, [])
+                if self.counted and row.counted is not None:
+                    on.append(line._replace(last=NEVER))
+                else:
+                    off.append(line)
+        counted = self.counted or 0
+        self._runs = {of: GrowingSum(on, counted) for of, on in runs.items()}
+        self._ran = {of: total.at(counted) for of, total in self._runs.items()}
+        self._grows = {of: GrowingSum(off, now) for of, off in lasting.items()}
+        self._ending = GrowingSum([line for row, line in paid if row.ended is not None], now)
+        self._saving = GrowingSum(saving, now)
+        sums = (self._ending, self._saving, *self._grows.values())
+        self.until = min(total.until for total in sums)
+
+    def moved(self, counted: int, now: int) -> "OpenCosts | None":
+        """The same if all that runs counts until then; null if that is not enough."""
+        if counted == self.counted:
+            return self
+        if not self.counted or not max(self.counted, *self._starts) <= counted <= now:
+            return None
+        first = min((total.until for total in self._runs.values()), default=NEVER)
+        if self.counted < max(self._starts) or counted >= first:
+            return None
+        new = copy(self)
+        new.counted = counted
+        new._ran = {of: total.at(counted) for of, total in self._runs.items()}
+        return new
+
+    def of_payers(self, now: int) -> dict[Payers, int]:
+        """What a project, an allocation and a pool have spent together on open segments."""
+        return {of: ran + self._grows[of].at(now) for of, ran in self._ran.items()}
+
+    def paid(self, now: int) -> int:
+        """What all segments have cost since the first of `starts`."""
+        return self._paid + self._ending.at(now) + sum(self.of_payers(now).values())
+
+    def saved(self, now: int) -> int:
+        """What sleep has saved since the second of `starts`."""
+        return self._saved + self._saving.at(now)
+
+    @cached_property
+    def rates(self) -> tuple[dict[CostKind, int], list[Driver]]:
+        """What all of it costs in 720 hours: by kind, and the most expensive resources."""
+        monthly, drivers = dict[CostKind, int](), dict[tuple[str, CostKind], Driver]()
+        for row in self._open:
+            if row.amount is not None:
+                month, kind = row.amount * MONTH_HOURS // row.hours, CostKind(row.kind)
+                monthly[kind] = monthly.get(kind, 0) + month
+                kind = CostKind.COMPUTE if kind in OF_A_WORKSPACE else kind
+                before = drivers.get((row.resource, kind), (0,))[0]
+                drivers[row.resource, kind] = before + month, row.name, kind
+        return monthly, most_expensive(drivers.values())
+
+
+def most_expensive(drivers: Iterable[Driver], count: int = 5) -> list[Driver]:
+    """The resources that cost most."""
+    costly = (driver for driver in drivers if driver[0])
+    return nsmallest(count, costly, key=lambda driver: (-driver[0], driver[1], driver[2]))

@@ -1,11 +1,15 @@
-"""Sums of days: stored for days that are over, computed by the database for today."""
+"""Sums of days that are over, stored; of today, by the database; and of what costs money now."""
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Column,
     Connection,
     Integer,
@@ -25,22 +29,40 @@ from sqlalchemy import (
 )
 
 from prism.costs.model import BURN, DAY, HOUR, OF_A_WORKSPACE, PAID, CostKind, DayCost
-from prism.costs.plan import burn_begin, day_of
+from prism.costs.months import parameters
+from prism.costs.plan import (
+    Driver,
+    OpenCosts,
+    OpenRow,
+    burn_begin,
+    day_of,
+    moment,
+    month_of,
+    most_expensive,
+    unix_time,
+)
 from prism.costs.store import (
+    AT_NOW,
+    AT_THEN,
+    COUNTED,
     LEDGER,
+    NOW,
+    OPEN,
+    PAST,
+    PAYING,
+    SCOPES,
+    THEN,
+    accounts,
     began,
-    beginnings,
     cost_by,
     forget_marks,
-    paid_between,
-    saved_between,
     segments,
     touching,
 )
 from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.kit.tables import metadata
-from prism.kit.versions import topic
+from prism.kit.versions import TopicVersions, VersionedParts, VersionedValue, topic
 
 days = Table(  # one row per past day (UTC) and scope; each day has a row with the empty scope
     "days",
@@ -50,17 +72,47 @@ days = Table(  # one row per past day (UTC) and scope; each day has a row with t
     *(Column(kind.value, BigInteger, nullable=False) for kind in CostKind),
     Column("shift", Integer, nullable=False),
     Column("who", LargeBinary, nullable=False),
-    info=topic(LEDGER),
+    info=topic(PAST),
 )
 editions = Table(  # one row: a new random word whenever days are summed up
     "days_edition",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("word", String, nullable=False),
-    info=topic(LEDGER),
+    info=topic(PAST),
 )
 
 
+SOME: BindParameter[Any] = bindparam("projects", expanding=True)
+OF_PROJECTS = {  # apart, because SQLite uses no index for a choice between the two
+    "all": true(),
+    "some": segments.c.project.in_(SOME),
+    "none": segments.c.project.is_(None),
+}
+UNENDED = {"open": OPEN, "ending": segments.c.ended > NOW}
+OPEN_ROWS = {
+    (name, which): select(*(segments.c[field] for field in OpenRow._fields)).where(unended, mine)
+    for name, unended in UNENDED.items()
+    for which, mine in OF_PROJECTS.items()
+}
+ENDED_SINCE = {
+    (kind, which): select(segments.c.project, func.sum(cost_by(AT_NOW) - cost_by(AT_THEN)))
+    .where(segments.c.ended > THEN, segments.c.ended <= NOW, mine, paying)
+    .group_by(segments.c.project)
+    for kind, paying in (("paid", PAYING), ("saved", ~PAYING))
+    for which, mine in OF_PROJECTS.items()
+}
+FIRST = select(accounts.c.project, func.min(accounts.c.since)).group_by(accounts.c.project)
+BEGAN = {
+    "all": FIRST,
+    "some": FIRST.where(accounts.c.project.in_(SOME)),
+    "none": FIRST.where(accounts.c.project == ""),
+}
+OPEN_BOUNDS = (
+    select(segments.c.project, func.min(segments.c.counted), func.max(segments.c.counted))
+    .where(OPEN, segments.c.counted.is_not(None))
+    .group_by(segments.c.project)
+)
 FORGET = delete(days).where(days.c.day >= bindparam("first"))
 
 
@@ -78,30 +130,137 @@ def first_unrolled(sql: Connection, today: int) -> int:
     return today if since is None else day_of(since)
 
 
-def burns(sql: Connection, now: int) -> dict[str, Micros]:
-    """What each project spent in the last 30 days of UTC, today included.
+def open_costs(
+    sql: Connection, now: int, starts: tuple[int, int], projects: Collection[str] | None
+) -> dict[str, OpenCosts]:
+    """What open segments cost, for each of these projects or all; "" for no project."""
+    which, of = "all", dict[str, Any]()
+    if projects is not None:
+        which, of = "some", {"projects": [*filter(None, projects)]}
+        if "" in projects and of["projects"]:
+            costs = open_costs(sql, now, starts, of["projects"])
+            return costs | open_costs(sql, now, starts, [""])
+        which = "none" if "" in projects else which
+    rows, sums = dict[str, list[OpenRow]](), list[dict[str, int]]()
+    for name in UNENDED:
+        for values in sql.execute(OPEN_ROWS[name, which], {**of, "now": now}).all():
+            row = OpenRow(*values)
+            rows.setdefault(row.project or "", []).append(row)
+    for kind, then in zip(("paid", "saved"), starts, strict=True):
+        binds = parameters(now=now, then=then) | of
+        ended = sql.execute(ENDED_SINCE[kind, which], binds)
+        sums.append({project or "": int(micros or 0) for project, micros in ended.all()})
+    paid, saved = sums
+    since = {project: int(at) for project, at in sql.execute(BEGAN[which], of).all()}
+    return {
+        project: OpenCosts(
+            rows.get(project, ()),
+            now,
+            starts,
+            since=since.get(project),
+            ended=(paid.get(project, 0), saved.get(project, 0)),
+        )
+        for project in {*rows, *paid, *saved, *since}
+    }
 
-    Scaled up if the project is younger; a project in its first hour is left out.
-    """
-    today, first = day_of(now), burn_begin(now)
-    live = max(first // DAY, first_unrolled(sql, today))
-    paid = sum((days.c[kind.value] for kind in PAID), start=literal(0))
-    past = select(days.c.scope, func.sum(paid)).group_by(days.c.scope)
-    past = past.where(days.c.day >= first // DAY, days.c.day < live, days.c.scope != "")
-    spent = dict[str, int]()
-    for sums in (sql.execute(past).all(), paid_between(sql, live * DAY, now)):
-        for project, micros in sums:
-            spent[project] = spent.get(project, 0) + int(micros)
-    ages = {of: now - max(at, first) for of, at in beginnings(sql) if now - at >= HOUR}
-    return {of: Micros(spent.get(of, 0) * BURN * DAY // age) for of, age in ages.items()}
+
+def open_bounds(sql: Connection) -> dict[str, tuple[int, int]]:
+    """From when until when the running segments of each project count; "" for no project."""
+    rows = sql.execute(OPEN_BOUNDS).all()
+    return {project or "": (int(first), int(last)) for project, first, last in rows}
 
 
-def saved_since(sql: Connection, first: int, now: int) -> int:
-    """What hibernation has saved from a day until now."""
-    live = max(first, first_unrolled(sql, day_of(now)))
-    saved = select(func.sum(days.c[CostKind.ASLEEP.value]))
-    past = saved.where(days.c.scope == "", days.c.day >= first, days.c.day < live)
-    return int(sql.execute(past).scalar() or 0) + saved_between(sql, live * DAY, now)
+class LedgerNow:
+    """What open segments cost at one moment, and what the last 30 days did."""
+
+    def __init__(
+        self, now: int, costs: Mapping[str, OpenCosts], spent: Mapping[str, int], saved: int
+    ) -> None:
+        """`spent` and `saved` are the sums of stored days; `costs` has what came after them."""
+        self._now, self._costs, self._spent, self._saved = now, costs, spent, saved
+
+    def of_payers(self) -> dict[tuple[str, str], int]:
+        """What each payer has spent on open segments, by its kind and id."""
+        sums: dict[tuple[str, str], int] = {}
+        for costs in self._costs.values():
+            for payers, paid in costs.of_payers(self._now).items():
+                for kind, id in zip(SCOPES, payers, strict=True):
+                    if id is not None:
+                        sums[kind, id] = sums.get((kind, id), 0) + paid
+        return sums
+
+    def burn(self, project: str) -> Micros | None:
+        """What a project spends in 30 days at the pace of the last 30 days, in UTC, with today.
+
+        Or at the pace since it began, if that is later; null in its first hour.
+        """
+        costs, now = self._costs.get(project), self._now
+        if costs is None or costs.since is None or now - costs.since < HOUR:
+            return None
+        spent = self._spent.get(project, 0) + costs.paid(now)
+        return Micros(spent * BURN * DAY // (now - max(costs.since, burn_begin(now))))
+
+    def saved(self) -> int:
+        """What hibernation has saved in this month of UTC."""
+        return self._saved + sum(costs.saved(self._now) for costs in self._costs.values())
+
+    def monthly(self) -> dict[CostKind, int]:
+        """What everything that costs money now costs in 720 hours, by kind."""
+        kinds = Counter[CostKind]()
+        for costs in self._costs.values():
+            kinds.update(costs.rates[0])
+        return kinds
+
+    def drivers(self) -> list[Driver]:
+        """The resources that cost most now."""
+        return most_expensive(
+            chain.from_iterable(costs.rates[1] for costs in self._costs.values())
+        )
+
+
+class OpenCostReader:
+    """Reads what open segments cost: again only for the projects that have changed."""
+
+    def __init__(self) -> None:
+        self._parts = VersionedParts[OpenCosts](LEDGER, COUNTED)
+        self._past = VersionedValue[tuple[dict[str, int], int]](PAST)
+
+    def read(
+        self,
+        sql: Connection,
+        versions: TopicVersions | None,
+        now: int,
+        projects: Collection[str] | None = None,
+    ) -> LedgerNow:
+        """The ledger at this moment; without versions, of these projects only."""
+        month = day_of(unix_time(month_of(moment(now))[0]))
+        firsts, unrolled = (burn_begin(now) // DAY, month), first_unrolled(sql, day_of(now))
+        lives = max(firsts[0], unrolled), max(firsts[1], unrolled)
+        starts = lives[0] * DAY, lives[1] * DAY
+
+        make = partial(open_costs, sql, now, starts)
+        past = partial(_past, sql, firsts, lives, projects)
+        if versions is None:
+            return LedgerNow(now, make(projects), *past())
+        costs = self._parts.get(versions, now, make, partial(open_bounds, sql), starts)
+        return LedgerNow(now, costs, *self._past.get(versions, past, firsts, lives))
+
+
+def _past(
+    sql: Connection,
+    firsts: tuple[int, int],
+    ends: tuple[int, int],
+    projects: Collection[str] | None,
+) -> tuple[dict[str, int], int]:
+    """What each project has spent, and all have saved, in stored days: each from its first."""
+    d, spent = days.c, sum((days.c[kind.value] for kind in PAID), start=literal(0))
+    mine = d.scope != "" if projects is None else d.scope.in_(projects)
+    query = select(d.scope, func.sum(spent)).group_by(d.scope)
+    query = query.where(d.day >= firsts[0], d.day < ends[0], mine)
+    saved = select(func.sum(d[CostKind.ASLEEP.value])).where(d.scope == "")
+    saved = saved.where(d.day >= firsts[1], d.day < ends[1])
+    sums = {of: int(micros) for of, micros in sql.execute(query)}
+    return sums, int(sql.execute(saved).scalar() or 0)
 
 
 def day_so_far(sql: Connection, day: int, now: int, project: str | None = None) -> DayCost:

@@ -15,6 +15,7 @@ from prism.costs.model import (
     CostExportLine,
     CostGroup,
     CostHistory,
+    CostKind,
     CurrentCosts,
     DayCost,
     GroupBy,
@@ -29,17 +30,18 @@ from prism.costs.plan import (
     unless_unknown,
     unpriced_within,
 )
-from prism.costs.view import DRIVERS, current, history, line, lines
+from prism.costs.view import current, history, line, lines
 from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.kit.money import Micros, amount
-from prism.kit.versions import VersionedValue
+from prism.kit.versions import TopicVersions, VersionedValue
 from prism.projects import store as projects
 from prism.workspaces.store import workspaces
 
 LONGEST = 3660  # days of the longest period
 LISTED = select(workspaces.c.id)
+Unpriced = tuple[int | None, list[tuple[str, CostKind]]]
 MAX_SCOPES = 16  # projects whose past days are cached, each at most a megabyte
 
 
@@ -47,46 +49,40 @@ class CostService:
     """Answers what things cost now, what they have cost, and what hibernation has saved."""
 
     def __init__(
-        self, db: Database, clock: Clock, pool_names: Callable[[Connection], Mapping[str, str]]
+        self,
+        db: Database,
+        clock: Clock,
+        pool_names: Callable[[Connection], Mapping[str, str]],
+        open_costs: rollups.OpenCostReader | None = None,
     ) -> None:
         """`pool_names` reads the name of each pool by id, also of deleted ones."""
         self._pool_names = pool_names
         self._db, self._clock, self._lock = db, clock, Lock()
         self._days: dict[str, tuple[str, Mapping[int, DayCost]]] = {}
-        self._rates = VersionedValue[CurrentCosts](store.LEDGER)
-        self._savings = VersionedValue[int](store.LEDGER)
+        self._open_costs = open_costs or rollups.OpenCostReader()
+        self._read = VersionedValue[Unpriced](store.LEDGER)
 
     def current(self) -> CurrentCosts:
         """What costs money now."""
         now = unix_time(self._clock.now())
         begin, end = map(unix_time, month_of(moment(now)))
         with self._db.read() as sql:
-            rates, saved = self._rates_now(sql), self._saved(sql, day_of(begin), now)
-            known_from = max(begin, store.began(sql) or now)
-        measured = now - known_from
+            versions = self._db.versions(sql)
+            ledger = self._open_costs.read(sql, versions, now)
+            known_from, unpriced = self._unpriced(sql, versions)
+        saved, measured = ledger.saved(), now - max(begin, known_from or now)
         pace = None if measured < HOUR else amount(Micros(saved * (end - begin) // measured))
-        return replace(rates, hibernation_savings=HibernationSavings(amount(Micros(saved)), pace))
+        savings = HibernationSavings(amount(Micros(saved)), pace)
+        return current(ledger.monthly(), ledger.drivers(), unpriced, savings)
 
-    def _rates_now(self, sql: Connection) -> CurrentCosts:
-        """The cost of one hour now; it stays the same until a segment begins or ends."""
-        versions = self._db.versions(sql)
+    def _unpriced(self, sql: Connection, versions: TopicVersions | None) -> Unpriced:
+        """When the first segment began, and what costs money now at an unknown price."""
 
-        def make() -> CurrentCosts:
-            kinds, drivers = store.monthly_by_kind(sql), store.most_expensive(sql, DRIVERS)
-            unpriced = unpriced_within(store.unpriced_rows(sql), store.EVER - 1, store.EVER)
-            savings = HibernationSavings(amount(Micros(0)), None)
-            return current(kinds, drivers, unpriced, savings)
+        def read() -> Unpriced:
+            rows = store.unpriced_rows(sql)
+            return store.began(sql), unpriced_within(rows, store.EVER - 1, store.EVER)
 
-        return make() if versions is None else self._rates.get(versions, make)
-
-    def _saved(self, sql: Connection, first: int, now: int) -> int:
-        """What hibernation has saved since a day; read once in a second."""
-        versions = self._db.versions(sql)
-
-        def make() -> int:
-            return rollups.saved_since(sql, first, now)
-
-        return make() if versions is None else self._savings.get(versions, make, now)
+        return read() if versions is None else self._read.get(versions, read)
 
     def history(
         self,

@@ -1,6 +1,6 @@
 """The ledger's tables, and all of its SQL. Segments are only ever added, and closed once."""
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -35,7 +35,6 @@ from sqlalchemy import (
 from prism.costs.model import (
     HOUR,
     MONTH_HOURS,
-    OF_A_WORKSPACE,
     Booking,
     CostKind,
     CostPeriod,
@@ -47,12 +46,13 @@ from prism.costs.plan import Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.kit.tables import metadata, partial_index, select_struct, structs_of
-from prism.kit.versions import once, topic
+from prism.kit.versions import change_part, once, topic
 
 EVER = 2**62  # seconds since 1970: later than all segments
 Value = TypeVar("Value")
 Moment = tuple[ColumnElement[int], ColumnElement[int]]  # as a clock counts, and in month time
-LEDGER, COUNTED = "ledger", "counted"  # topics: segments, and until when running ones count
+# Topics: segments, until when running ones count, and stored sums of times that are over.
+LEDGER, COUNTED, PAST = "ledger", "counted", "past"
 
 segments = Table(
     "segments",
@@ -117,7 +117,7 @@ marks = Table(  # the cost of a scope by a past moment
     Column("scope", String, primary_key=True),
     Column("at", BigInteger, primary_key=True),
     Column("micros", BigInteger, nullable=False),
-    info=topic(LEDGER),
+    info=topic(PAST),
 )
 SELECT = select_struct(segments, Segment)
 NUMBERS = ("no", "project", "kind", "amount", "hours", "began")
@@ -125,7 +125,6 @@ UNTIL = func.coalesce(segments.c.ended, segments.c.counted)  # null: it counts u
 BY_MONTH = segments.c.month_began.is_not(None)
 STRETCHES = select(*(segments.c[field] for field in NUMBERS), UNTIL, BY_MONTH)
 PAYING = segments.c.kind != CostKind.ASLEEP
-MONTHLY = func.coalesce(func.sum(segments.c.amount * MONTH_HOURS // segments.c.hours), 0)
 
 
 def open_of(sql: Connection, resource: str) -> list[Segment]:
@@ -183,6 +182,7 @@ def begin(
     is_storage = charge.rate.hours == MONTH_HOURS and counted is None
     row["month_began"] = month_time(at) if is_storage else None
     tx.sql.execute(BEGIN, row)
+    change_part(tx.sql, of.project or "")
 
 
 def end(tx: Tx, segment: Segment, at: int, paid: int, *, reconstructed: bool) -> None:
@@ -191,6 +191,7 @@ def end(tx: Tx, segment: Segment, at: int, paid: int, *, reconstructed: bool) ->
     closed |= {"month_ended": month_time(at)} if segment.by_month else {}
     if not tx.sql.execute(CLOSE, closed | {"this": segment.id, "ended": at}).rowcount:
         raise AssertionError(f"segment {segment.id} was closed before")
+    change_part(tx.sql, segment.project or "")
     _add(tx, segment, paid)
     if segment.kind is not CostKind.ASLEEP:
         account = {"of": segment.resource, "payer": segment.project or ""}
@@ -235,6 +236,7 @@ def waive(tx: Tx, segment: Segment, source: str) -> Segment:
     """Make an open segment free; returns it as it is now."""
     condition = and_(segments.c.id == segment.id, OPEN)
     tx.sql.execute(update(segments).where(condition).values(amount=0, source=source))
+    change_part(tx.sql, segment.project or "")
     return structs.replace(segment, amount=Micros(0), source=source)
 
 
@@ -300,28 +302,15 @@ class Totals:
         """All that a payer has spent."""
         if self._memo is None:
             return total(self._sql, column, scope, self.now)
-        closed = self.read("closed", lambda: closed_totals(self._sql))
-        unsettled = self.read("open", lambda: open_totals(self._sql, self.now))
-        return Micros(closed.get(scope, 0) + unsettled.get((column, scope), 0))
+        closed, open_ones = self._memo["closed"], self._memo["open"]
+        return Micros(closed.get(scope, 0) + open_ones.get((column, scope), 0))
 
     def by(self, column: str, scope: str, at: int) -> Micros:
         """What a payer had spent by `at`, a moment in the past."""
-        return self.read(("by", scope, at), lambda: self._by(column, scope, at))
-
-    def read(self, key: Hashable, look: Callable[[], Value]) -> Value:
-        """What `look` reads, once for each key if there is a memo."""
-        if self._memo is None:
-            return look()
-        if key not in self._memo:
-            self._memo[key] = look()
-        value: Value = self._memo[key]
-        return value
-
-    def _by(self, column: str, scope: str, at: int) -> Micros:
         if self._memo is not None:
-            known = self.read("marks", lambda: newest_marks(self._sql)).get((scope, at))
+            known = self._memo["marks"].get((scope, at))
         else:
-            known = once(self._sql, (LEDGER,), (scope, at), lambda: self._mark(scope, at))
+            known = once(self._sql, (PAST,), (scope, at), lambda: self._mark(scope, at))
         if known is not None:
             return Micros(known)
         moments = parameters(then=at, now=self.now) | {"of": scope}
@@ -332,30 +321,14 @@ class Totals:
         return self._sql.execute(MARK, {"of": scope, "then": at}).scalar()
 
 
-def open_totals(sql: Connection, now: int) -> dict[tuple[str, str], int]:
-    """What each project, allocation and pool has spent on open segments, by column and id."""
-    sums: dict[tuple[str, str], int] = {}
-    for *scopes, paid in sql.execute(EVERY_OPEN, parameters(now=now)):
-        for key in zip(SCOPES, scopes, strict=True):
-            if key[1] is not None:
-                sums[key] = sums.get(key, 0) + int(paid)
-    return sums
-
-
 def closed_totals(sql: Connection) -> dict[str, int]:
     """What closed segments have cost each project, allocation and pool."""
-    closed = select(totals.c.scope, func.sum(totals.c.micros))
-    closed = closed.where(totals.c.kind != CostKind.ASLEEP).group_by(totals.c.scope)
-    return {scope: int(micros) for scope, micros in sql.execute(closed)}
+    return {scope: int(micros) for scope, micros in sql.execute(CLOSED_SUMS).all()}
 
 
 def newest_marks(sql: Connection) -> dict[tuple[str, int], int]:
     """What each payer had spent when its last period began, if that is stored."""
-    last = select(marks.c.scope, func.max(marks.c.at).label("at")).group_by(marks.c.scope)
-    newest = last.subquery()
-    both = and_(marks.c.scope == newest.c.scope, marks.c.at == newest.c.at)
-    query = select(marks.c.scope, marks.c.at, marks.c.micros).join(newest, both)
-    return {(scope, at): int(micros) for scope, at, micros in sql.execute(query)}
+    return {(scope, at): int(micros) for scope, at, micros in sql.execute(NEWEST_MARKS).all()}
 
 
 def unpriced_rows(sql: Connection) -> list[UnpricedRow]:
@@ -375,21 +348,6 @@ def mark(tx: Tx, scope: str, at: int, micros: int) -> None:
     """Store what a payer had spent by a moment in the past."""
     if tx.sql.execute(MARK, {"of": scope, "then": at}).scalar() is None:
         tx.sql.execute(marks.insert().values(scope=scope, at=at, micros=micros))
-
-
-def monthly_by_kind(sql: Connection) -> dict[CostKind, int]:
-    """What everything that costs money now costs in 720 hours, by kind."""
-    query = select(segments.c.kind, MONTHLY).where(OPEN, PAYING).group_by(segments.c.kind)
-    return {CostKind(kind): int(month) for kind, month in sql.execute(query)}
-
-
-def most_expensive(sql: Connection, count: int) -> list[tuple[str, CostKind, int]]:
-    """What costs most now: its name, its kind (compute for a workspace), its cost in 720 hours."""
-    s = segments.c
-    kind = case((s.kind.in_(OF_A_WORKSPACE), CostKind.COMPUTE.value), else_=s.kind)
-    query = select(s.name, kind, MONTHLY).where(OPEN, PAYING, s.amount > 0)
-    query = query.group_by(s.name, kind).order_by(MONTHLY.desc(), s.name, kind).limit(count)
-    return [(name, CostKind(of), int(month)) for name, of, month in sql.execute(query)]
 
 
 def top(sql: Connection, project: str, now: int) -> list[tuple[str, str, int]]:
@@ -422,21 +380,6 @@ def spent_of_pool(
     }
 
 
-def paid_between(sql: Connection, start: int, end: int) -> list[tuple[str, int]]:
-    """What each project paid from `start` until `end`, the same as `sums_by_day`."""
-    s = segments.c
-    condition = and_(touching(start, end), PAYING, s.project.is_not(None))
-    query = select(s.project, func.sum(cost_by(end) - cost_by(start))).where(condition)
-    return [(project, int(paid)) for project, paid in sql.execute(query.group_by(s.project))]
-
-
-def saved_between(sql: Connection, start: int, end: int) -> int:
-    """What hibernation has saved from `start` until `end`."""
-    condition = and_(touching(start, end), segments.c.kind == CostKind.ASLEEP)
-    query = select(func.sum(cost_by(end) - cost_by(start))).where(condition)
-    return int(sql.execute(query).scalar() or 0)
-
-
 def saved_unknown(sql: Connection, project: str) -> bool:
     """Whether a workspace of a project was asleep at an unknown price."""
     s = segments.c
@@ -461,12 +404,6 @@ def last_allocation(sql: Connection, pool: str, project: str) -> str | None:
     s = segments.c
     query = select(s.allocation).where(s.pool == pool, s.project == project)
     return sql.execute(query.order_by(s.id.desc()).limit(1)).scalar()
-
-
-def beginnings(sql: Connection) -> list[tuple[str, int]]:
-    """When the first segment of each project began."""
-    query = select(accounts.c.project, func.min(accounts.c.since)).group_by(accounts.c.project)
-    return [(project, int(at)) for project, at in sql.execute(query) if project]
 
 
 def began(sql: Connection, project: str | None = None) -> int | None:
@@ -534,8 +471,6 @@ SPENT = {
     )
     for name, column in SCOPES.items()
 }
-EVERY_OPEN = select(*SCOPES.values(), func.sum(cost_by(AT_NOW))).where(OPEN, PAYING)
-EVERY_OPEN = EVERY_OPEN.group_by(*SCOPES.values())
 RUNNING = select(segments.c.kind, func.sum(cost_by(AT_NOW))).where(OPEN, segments.c.project == OF)
 RUNNING = RUNNING.group_by(segments.c.kind)
 MARK = select(marks.c.micros).where(marks.c.scope == OF, marks.c.at == THEN)
@@ -558,6 +493,16 @@ ADDED_UP = select(totals.c.scope).where(THOSE)
 PAY = update(accounts).where(accounts.c.resource == OF, accounts.c.project == bindparam("payer"))
 PAY = PAY.values(paid=accounts.c.paid + MORE)
 FORGET_MARKS = delete(marks).where(marks.c.at > THEN)
+
+
+CLOSED_SUMS = select(totals.c.scope, func.sum(totals.c.micros)).group_by(totals.c.scope)
+CLOSED_SUMS = CLOSED_SUMS.where(totals.c.kind != CostKind.ASLEEP)
+LAST_MARKS = (
+    select(marks.c.scope, func.max(marks.c.at).label("at")).group_by(marks.c.scope).subquery()
+)
+NEWEST_MARKS = select(marks.c.scope, marks.c.at, marks.c.micros).join(
+    LAST_MARKS, and_(marks.c.scope == LAST_MARKS.c.scope, marks.c.at == LAST_MARKS.c.at)
+)
 
 
 def batched(ids: Sequence[str]) -> Iterator[Sequence[str]]:

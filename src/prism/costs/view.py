@@ -19,7 +19,7 @@ from prism.costs.model import (
     HourlyBreakdown,
     Segment,
 )
-from prism.costs.plan import as_date, buckets, moment, segment_cost
+from prism.costs.plan import Driver, as_date, buckets, moment, segment_cost
 from prism.kit.money import CENT, Micros, amount, apportioned, rate, shares
 
 GROUP = {
@@ -39,12 +39,12 @@ WORDS = {
     CostKind.SNAPSHOT: "snapshots",
 }
 SORTS = {CostKind.VOLUME: "volume", CostKind.FILES: "volume", CostKind.SNAPSHOT: "snapshot"}
-STEADY, DRIVERS = 5.0, 5  # percent of change that is no trend; drivers that are shown
+STEADY = 5.0  # percent of change that is no trend
 
 
 def current(
     kinds: Mapping[CostKind, int],
-    drivers: Sequence[tuple[str, CostKind, int]],
+    drivers: Sequence[Driver],
     unpriced: Iterable[tuple[str, CostKind]],
     savings: HibernationSavings,
 ) -> CurrentCosts:
@@ -68,7 +68,7 @@ def current(
             CostDriver(
                 called(name, kind), rate(Micros(month // MONTH_HOURS)), percent(month, total)
             )
-            for name, kind, month in drivers
+            for month, name, kind in drivers
         ),
         unknown=unknown,
         unpriced=unknown,

@@ -16,6 +16,7 @@ from prism.budgets.storage_reservations import (
 )
 from prism.catalog.plan import PriceBook
 from prism.costs.ledger import Ledger
+from prism.costs.rollups import OpenCostReader
 from prism.costs.service import CostService
 from prism.costs.storage_ledger import StorageLedger, StrandedCosts
 from prism.idle.measurements import Measurements
@@ -93,7 +94,7 @@ class BillingWiring:
     @cached_property
     def costs(self) -> CostService:
         """Reads the ledger."""
-        return CostService(self.db, self.clock, budgets.names_of_pools)
+        return CostService(self.db, self.clock, budgets.names_of_pools, self.open_costs)
 
     @cached_property
     def reservations(self) -> ReservationService:
@@ -101,9 +102,14 @@ class BillingWiring:
         return ReservationService(self.clock, self.price_book, self.books)
 
     @cached_property
+    def open_costs(self) -> OpenCostReader:
+        """Reads what open segments cost."""
+        return OpenCostReader()
+
+    @cached_property
     def books(self) -> BookReader:
         """Reads what is spent and reserved of all budgets."""
-        return BookReader(self.db, self.clock)
+        return BookReader(self.db, self.clock, self.open_costs)
 
     @cached_property
     def budgets(self) -> BudgetService:
