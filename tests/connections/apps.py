@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import os
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,11 @@ import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from prism.cli.proxy_files import ProxiedDaemon, caddyfile, nginx_conf
 from prism.client import Client
 from tests.conftest import free_port
 from tests.connections.conftest import TEMPLATE
+from tests.needs import find
 from tests.optional import not_none
 from tests.project.home import Home
 from tests.tls import Authority
@@ -148,7 +152,56 @@ def names_resolve() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def shared_site(folder: Path, **environ: str) -> Iterator[TeamSite]:
+def behind_proxy(
+    kind: str, folder: Path, files: tuple[Path, Path], public: int, port: int
+) -> Iterator[None]:
+    """Caddy or nginx with the configuration of `prism team setup`, in front of a port."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cert, key = files
+    proxied = ProxiedDaemon(
+        f"https://{HOST}:{public}", APPS, port, str(cert), str(key), str(folder / "access.log")
+    )
+    ours, whole = folder / "prism.conf", folder / "whole.conf"
+    if kind == "caddy":
+        ours.write_text(caddyfile(proxied))
+        options = f"admin off\nauto_https disable_redirects\nstorage file_system {folder}/data"
+        whole.write_text(f"{{\n{options}\n}}\nimport {ours}\n")
+        command = [find("caddy"), "run", "--config", whole, "--adapter", "caddyfile"]
+    else:
+        ours.write_text(nginx_conf(proxied))
+        temporary = "".join(
+            f"{name}_temp_path {folder}/{name};\n"
+            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        user = "user root;\n" if os.geteuid() == 0 else ""
+        whole.write_text(
+            f"{user}daemon off;\npid {folder}/pid;\nworker_processes 1;\nevents {{}}\n"
+            f"http {{\n{temporary}include {ours};\n}}\n"
+        )
+        command = [find("nginx"), "-c", whole, "-e", folder / "error.log"]
+    with (folder / "output").open("w") as output:
+        environ = {"HOME": str(folder), "PATH": os.environ["PATH"]}
+        process = subprocess.Popen(
+            [str(word) for word in command], stdout=output, stderr=output, env=environ
+        )
+    try:
+        eventually(lambda: is_open(public) or process.poll() is not None, 60)
+        assert process.poll() is None, (folder / "output").read_text()
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def is_open(port: int) -> bool:
+    """Whether something listens on a port."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def shared_site(folder: Path, proxy: str = "", **environ: str) -> Iterator[TeamSite]:
     """A shared daemon with the workspace `mine` of Bob and of Carol, and a project of both."""
     folder.mkdir(parents=True, exist_ok=True)
     home, authority, port = Home(folder / "home"), Authority(folder / "authority"), free_port()
@@ -160,11 +213,16 @@ def shared_site(folder: Path, **environ: str) -> Iterator[TeamSite]:
         "PRISM_AUTH": "tokens",
         "PRISM_PUBLIC_URL": f"https://{HOST}:{port}",
         "PRISM_APPS_DOMAIN": APPS,
-        "PRISM_TLS_CERT": str(cert),
-        "PRISM_TLS_KEY": str(key),
     }
+    reached: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if proxy:
+        inner = free_port()
+        settings |= {"PRISM_TRUSTED_PROXIES": "127.0.0.1", "PRISM_PORT": str(inner)}
+        reached = behind_proxy(proxy, folder / proxy, (cert, key), port, inner)
+    else:
+        settings |= {"PRISM_TLS_CERT": str(cert), "PRISM_TLS_KEY": str(key)}
     try:
-        with home.run_daemon(**settings | environ):
+        with home.run_daemon(**settings | environ), reached:
             site = TeamSite(home, authority, port)
             home.client.projects.create("reef")
             for user in (BOB, CAROL):

@@ -132,6 +132,7 @@ OWN = {
     *("template new", "quickstart", "gui", "ssh-config", "init", "login", "logout"),
     *("daemon start", "daemon install", "daemon uninstall", "daemon logs"),
     *("backup", "restore", "orphans", "uninstall", "doctor", "completion", "version"),
+    *("team setup", "team check"),  # the files of the daemon's computer, and its public address
     *("new-identity", "move-home"),  # no daemon runs then
     *(
         "aws check",

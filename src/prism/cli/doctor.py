@@ -31,7 +31,7 @@ def _doctor(args: Namespace) -> None:
         if not args.json:
             show(finding)
     if args.json:
-        show_json([_as_json(finding) for finding in findings])
+        show_json([as_json(finding) for finding in findings])
     levels = [finding.level for finding in findings]
     if count := levels.count("broken"):
         raise Conflict("One check failed" if count == 1 else f"{count} checks failed")
@@ -86,7 +86,8 @@ def _summary(warnings: int) -> str:
     return f"Prism works, with {'a warning' if warnings == 1 else f'{warnings} warnings'}"
 
 
-def _as_json(finding: Finding) -> dict[str, str | None]:
+def as_json(finding: Finding) -> dict[str, str | None]:
+    """A finding for programs."""
     return {
         "check": finding.check,
         "level": finding.level,

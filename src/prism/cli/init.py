@@ -79,7 +79,7 @@ def _init(args: Namespace) -> None:
     changes = _settings(args, wizard)
     address = DaemonAddress.of_variables()  # of this computer, wherever you are logged in
     if changes and not address.url and is_listening(address):
-        _restart(address)
+        restart_daemon(address)
     wire = StartingWire(address)
     profile = _profile(args, wizard, wire)
     launched = _launch(args, wizard, wire)
@@ -153,7 +153,7 @@ def _git_email() -> str:
     return ran.output if ran.code == 0 and "@" in ran.output else ""
 
 
-def _restart(address: DaemonAddress) -> None:
+def restart_daemon(address: DaemonAddress) -> None:
     """Restart the daemon, so that it reads its settings again."""
     from prism.cli.daemon import stop_daemon  # noqa: PLC0415  cold start
 

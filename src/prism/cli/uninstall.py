@@ -40,7 +40,7 @@ HOME_FILES = (  # the files of Prism in its home; any other belongs to somebody 
     *("prices", "known_hosts", ".known_hosts.new", "generation.json", "sandboxed", "networked"),
     *("filtered", "isolation-note", "etc-copy", "event-ids.key*", "socket-folder*"),
     *("daemon.lock", "daemon.log*", "state.db*", "before-restore-*.dump", "reserve"),
-    *("start-at-boot", "start-at-boot.new"),
+    *("start-at-boot", "start-at-boot.new", "proxy"),
     *("prism.sock", "reports.sock"),
     *("env", "env.new", "port", "port.new", "home.json", "gui.json", "gui.new"),
     *("logins.json", "logins.json.new"),

@@ -33,6 +33,7 @@ LOCAL_CHECKS: tuple[Check, ...] = (
     folder.unix_socket,
     service.port,
     service.start_at_boot,
+    service.public_address,
     service.database,
     folder.templates,
     folder.orphans,

@@ -266,3 +266,16 @@ def _is_home_locked(context: CheckContext) -> bool:
     if locks is None:
         return bool(context.about)
     return re.search(rf"FLOCK .*:{inode} ", locks) is not None
+
+
+def public_address(context: CheckContext) -> Iterator[Finding]:
+    """Whether browsers on other computers reach a shared daemon, and its apps."""
+    url = context.environ.get("PRISM_PUBLIC_URL", "").rstrip("/")
+    if not url.startswith("https://"):
+        yield skipped("PRISM_PUBLIC_URL is not set to an address with https://")
+    elif context.status is None:
+        yield skipped(context.no_answer)
+    else:
+        from prism.cli.checks.outside import findings_at  # noqa: PLC0415  cold start: `http`, `ssl`
+
+        yield from findings_at(url, context.environ.get("PRISM_APPS_DOMAIN", ""), context.now())

@@ -10,6 +10,10 @@ from prism.home import NETWORK_VARIABLES, lines_of, settings_file
 from prism.settings import SettingInvalid, Settings, variable
 
 KNOWN = {variable(name) for name in Settings.__struct_fields__}
+WITH_OTHERS = {  # variables that need others to be valid
+    *("PRISM_HOST", "PRISM_TLS_CERT", "PRISM_TLS_KEY", "PRISM_TRUSTED_PROXIES"),
+    *("PRISM_APPS_DOMAIN", "PRISM_OIDC_ISSUER"),
+}
 OWN_VARIABLES = {"PRISM_MACHINE"}  # set inside of workspaces
 MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
@@ -45,7 +49,7 @@ def who_you_are(context: CheckContext) -> Finding:
 def _invalid(variables: Mapping[str, str]) -> Iterator[Finding]:
     sound = {}
     for name, value in variables.items():
-        alone = {name: value} if name != "PRISM_HOST" else {}
+        alone = {name: value} if name not in WITH_OTHERS else {}
         try:
             Settings.read(alone)
             sound[name] = value
