@@ -238,7 +238,7 @@ PEERS := jupyterhub proxy dstack skypilot
 
 # Root installs them. Anybody else tests what can be tested without them.
 debian:
-	@scripts/debian.sh initdb postgresql ssh openssh-client bwrap bubblewrap pasta passt ip iproute2 rsync rsync \
+	@scripts/debian.sh initdb postgresql ssh openssh-client bwrap bubblewrap pasta passt ip iproute2 rsync rsync restic restic \
 		'chromium-headless-shell|chromium' 'chromium-headless-shell|chromium' \
 		cloud-init cloud-init /usr/sbin/debootstrap debootstrap /usr/sbin/sshd openssh-server \
 		/usr/sbin/mkfs.ext4 e2fsprogs /usr/sbin/mkfs.xfs xfsprogs btrfs btrfs-progs tmux tmux /usr/sbin/setquota quota caddy caddy /usr/sbin/nginx nginx gcc build-essential crontab cron || \

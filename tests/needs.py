@@ -13,6 +13,9 @@ from functools import cache
 
 import pytest
 
+from prism.providers.local.restic.failures import RepositoryFailed
+from prism.providers.local.restic.repository import require_restic
+
 # By program, the Debian package that has it.
 PACKAGES = {
     "bwrap": "bubblewrap",
@@ -50,6 +53,8 @@ def require(*programs: str) -> None:
         skip_outside_ci(", ".join(missing))
     if "bwrap" in programs and not has_user_namespaces():
         skip_outside_ci("user namespaces")
+    if "restic" in programs and (failure := restic_failure()):
+        skip_outside_ci(failure)
 
 
 @cache
@@ -57,6 +62,16 @@ def has_user_namespaces() -> bool:
     """Whether bubblewrap works for this user; the kernel may forbid it."""
     argv = ["bwrap", "--unshare-user", "--dev-bind", "/", "/", "true"]
     return subprocess.run(argv, capture_output=True).returncode == 0
+
+
+@cache
+def restic_failure() -> str:
+    """Why Prism cannot use the restic here, or nothing; that of Debian 12 is too old."""
+    try:
+        require_restic()
+    except RepositoryFailed as why:
+        return f"a newer restic: {why}"
+    return ""
 
 
 def skip_outside_ci(want: str) -> None:

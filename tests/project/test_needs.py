@@ -105,3 +105,19 @@ def test_only_root_needs_every_package(tmp_path, uid, code):
     assert done.returncode == code, done.stderr
     assert "hint: sudo apt-get install postgresql openssh-client bubblewrap" in done.stderr
     assert ("are skipped" in done.stdout) == (code == 0)
+
+
+def test_make_installs_every_package_that_a_test_needs():
+    recipe = (ROOT / "Makefile").read_text().partition("\ndebian:\n")[2].partition("\n\n")[0]
+    assert set(needs.PACKAGES.values()) <= set(recipe.replace("|", " ").replace("'", " ").split())
+
+
+def test_restic_that_is_too_old_is_a_missing_one(tmp_path, monkeypatch):
+    program = tmp_path / "restic"
+    program.write_text("#!/bin/sh\necho restic 0.14.0 compiled with go1.19\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(needs, "restic_failure", needs.restic_failure.__wrapped__)
+    with pytest.raises(pytest.skip.Exception, match=r"restic 0\.14 is installed"):
+        needs.require("restic")
