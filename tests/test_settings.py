@@ -41,6 +41,7 @@ def test_every_field_is_read_from_its_variable():
         "oidc_client_id": "prism",
         "oidc_client_secret": "hidden",
         "oidc_domains": "example.org, lab.example.org",
+        "oidc_file": "/srv/providers.toml",
         "login_links": "mail",
         "project_creation": "everybody",
         "token": "secret",

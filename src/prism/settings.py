@@ -210,6 +210,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Domains of mail addresses that may come in by the identity provider, as
     `example.org,lab.example.org`. Others need an invitation, or to be a member of a project."""
 
+    oidc_file: str = ""
+    """A TOML file with further identity providers, and with the groups there that give roles in
+    projects. It has secrets, so nobody else may read it."""
+
     login_links: Literal["operator", "mail"] = "operator"
     """Who makes links that log a person in once: `operator` is only the operator, by
     `prism login-link`; `mail` also mails one with each invitation, and to members and invited
@@ -321,11 +325,12 @@ class Settings(Struct, frozen=True, kw_only=True):
                 "an address of this machine, or come with PRISM_AUTH=tokens and PRISM_PUBLIC_URL",
             )
         settings.check_public_address()
-        if settings.oidc_issuer and (problem := settings.login_problem):
+        if (settings.oidc_issuer or settings.oidc_file) and (problem := settings.login_problem):
             raise SettingInvalid(
-                f"{variable('oidc_issuer')} is set, and nobody could log in",
+                "An identity provider is set, and nobody could log in there",
                 details=problem,
-                remediation=f"Set it, or unset {variable('oidc_issuer')}",
+                remediation=f"Set it, or unset {variable('oidc_issuer')} and "
+                f"{variable('oidc_file')}",
             )
         return settings
 
@@ -386,6 +391,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         is_test = (public.hostname or "").endswith(".localhost")
         if public.scheme != "https" and not is_test:
             return f"{variable('public_url')} must begin with https://"
+        if not self.oidc_issuer:
+            return ""
         if not self.oidc_client_id:
             return f"{variable('oidc_client_id')} must be what the provider calls this daemon"
         if urlsplit(self.oidc_issuer).scheme != "https" and not is_test:

@@ -21,6 +21,7 @@ PROXIES = ("/web-proxy", "/dcv-proxy")  # elsewhere OPTIONS is the framework's o
 LOGIN = {"/api/v1/login", "/api/v1/logout", "/api/v1/login/provider", "/auth/callback"}
 LOGIN |= {"/auth/backchannel-logout", "/auth/app", "/api/v1/login/terminal/session"}
 LOGIN |= {"/api/v1/login/device", "/api/v1/login/device/session"}
+LOGIN |= {"/auth/callback/x", "/auth/backchannel-logout/x"}
 STREAMS = {"GET /api/v1/events"}
 BODIES = {
     "POST /api/v1/instances/launch": {

@@ -243,6 +243,11 @@ export const t = {
     title: 'Log in to Prism',
     out: 'Log out',
     outWhat: 'Ends your session in this browser. Your workspaces keep running.',
+    isOut: 'You are logged out of Prism',
+    providerKnows: (host: string) =>
+      `${host} still knows you, and would let you in without a password. On a computer of others, log out there too.`,
+    outThere: 'Log out there too',
+    again: 'Log in again',
     link: 'Log in with this link',
     linkWhat: 'You have opened a link that logs you in once.',
     token: 'Token',

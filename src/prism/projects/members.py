@@ -94,15 +94,34 @@ class MemberService:
             permit(row, member.role)
             _require_owner(tx, row, member)
             heir = self._heir(tx, row, member, to) if workspaces is Leftover.HAND_OVER else None
-            store.remove_member(tx, row.id, member.email)
-            fields = about(row, current().name)
-            tx.happened(MemberLeft(**fields, email=member.email, previous_role=member.role))
-            self._demoted(tx, row, member.email, None)
+            tokens = self._leave(tx, row, member)
             return RemovedMember(
                 message=f"Member {member.email!r} removed successfully",
                 workspaces=tuple(self._handle_leftovers(tx, row, member, workspaces, heir)),
-                tokens_revoked=revoke_for_project(tx, member.email, row.id),
+                tokens_revoked=tokens,
             )
+
+    def set_by_group(self, tx: Tx, project: str, email: str, role: Role | None) -> None:
+        """Implements `projects.model.GroupMembers`; workspaces of who leaves stay as they are."""
+        row, before = store.named(tx.sql, project), store.member(tx.sql, project, email)
+        if before is None and role is not None:
+            for listener in self._listeners:
+                listener.joined(tx, row, email)
+            join(tx, self._clock, row, NewMember(email, role))
+        elif before is not None and role is None:
+            self._leave(tx, row, before)
+        elif before is not None and role is not None:
+            if role.rank < before.role.rank:
+                self._demoted(tx, row, email, role)
+            promote(tx, row, before, role)
+
+    def _leave(self, tx: Tx, project: Project, member: Member) -> int:
+        """Remove a member; the number of tokens that were limited to the project."""
+        store.remove_member(tx, project.id, member.email)
+        fields = about(project, current().name)
+        tx.happened(MemberLeft(**fields, email=member.email, previous_role=member.role))
+        self._demoted(tx, project, member.email, None)
+        return revoke_for_project(tx, member.email, project.id)
 
     def _demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
         for listener in self._listeners:

@@ -256,6 +256,13 @@ class MembershipListener(Protocol):
         """A member gets a lower role, or leaves (None)."""
 
 
+class GroupMembers(Protocol):
+    """Gives and takes memberships that follow from groups elsewhere."""
+
+    def set_by_group(self, tx: Tx, project: str, email: str, role: Role | None) -> None:
+        """Give a person this role in the project with that id; None removes the person."""
+
+
 class MemberWorkspaces(Protocol):
     """Handles a member's workspaces, in the transaction that removes the member."""
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from litestar import Request, Response
 from litestar.di import NamedDependency
@@ -16,6 +17,7 @@ from prism.kit.cookies import LOGIN_COOKIE, SESSION_COOKIE, cookie_of, set_cooki
 from prism.kit.http import PASSED_ON_KEY, RAW, WITHOUT_KEY, header, redirect
 from prism.kit.routes import Routes
 from prism.sessions.model import (
+    BrowserSession,
     CreatedLoginLink,
     EndedSessions,
     LoginAnswer,
@@ -27,6 +29,7 @@ from prism.sessions.model import (
     NewLoginLink,
     ProviderLoginAnswer,
     ProviderLoginRequest,
+    ProviderShown,
     SessionClient,
     SessionShown,
 )
@@ -52,7 +55,8 @@ class LoginSettings:
     public_url: str
     apps_domain: str
     project_creation: str
-    provider: ProviderLogin | None
+    providers: Mapping[str, ProviderLogin]
+    """By name; that of the settings has none."""
 
 
 Login = NamedDependency[LoginSettings]
@@ -83,7 +87,8 @@ def show_login_ways(request: Request[Any, Any, Any], login: Login) -> LoginWays:
     return LoginWays(
         user=caller.name if caller.known else None,
         shared=login.shared,
-        provider=_provider_host(login),
+        provider=next((each.host for each in login.providers.values()), None),
+        providers=tuple(ProviderShown(name, each.label) for name, each in login.providers.items()),
         problem=cookie_problem(host, login.public_url) if login.shared else None,
     )
 
@@ -109,21 +114,34 @@ def begin_provider_login(
 ) -> Response[ProviderLoginAnswer]:
     """Begin a login at the identity provider; the answer binds it to this browser."""
     check_login(request.scope, login)
-    url, attempt = provider_of(login).client.begin(data.to)
+    url, attempt = provider_of(login, data.provider).client.begin(data.to)
     cookie = set_cookie(LOGIN_COOKIE, attempt.cookie(), LOGIN_SECONDS)
     return Response(ProviderLoginAnswer(url), headers={"Set-Cookie": cookie})
 
 
 @pages.get("/callback", sync_to_thread=True, opt={PASSED_ON_KEY: True})
 def finish_provider_login(request: Request[Any, Any, Any], login: Login) -> ASGIApp:
-    """Where the identity provider sends the browser back to: begins the session."""
+    """Where the identity provider of the settings sends the browser back to."""
+    return _finish(request, login, "")
+
+
+@pages.get("/callback/{provider:str}", sync_to_thread=True, opt={PASSED_ON_KEY: True})
+def finish_login_of_provider(
+    request: Request[Any, Any, Any], login: Login, provider: FromPath[str]
+) -> ASGIApp:
+    """Where another identity provider sends the browser back to; each has its own address."""
+    return _finish(request, login, provider)
+
+
+def _finish(request: Request[Any, Any, Any], login: LoginSettings, name: str) -> ASGIApp:
+    """Begin the session, if the answer belongs to the login that this browser has begun."""
     check_login(request.scope, login)
     scope, query = request.scope, request.query_params
     if any(len(query.getall(name)) > 1 for name in query):  # providers add some of their own
         raise refused("a parameter of the answer is there twice")
     attempt = LoginAttempt.read(cookie_of(scope, LOGIN_COOKIE))
     browser, earlier = client_of(scope), cookie_of(scope, SESSION_COOKIE)
-    new = provider_of(login).finish(attempt, dict(query), browser, earlier)
+    new = provider_of(login, name).finish(attempt, dict(query), browser, earlier)
     return redirecting(
         local_path(attempt.to if attempt else "/"),
         set_cookie(SESSION_COOKIE, new.cookie, new.seconds),
@@ -133,7 +151,21 @@ def finish_provider_login(request: Request[Any, Any, Any], login: Login) -> ASGI
 
 @pages.post("/backchannel-logout", status_code=200, opt={RAW: True})
 async def end_provider_sessions(request: Request[Any, Any, Any], login: Login) -> Response[None]:
-    """The identity provider says that somebody has logged out there."""
+    """The identity provider of the settings says that somebody has logged out there."""
+    return await _end_sessions(request, provider_of(login))
+
+
+@pages.post("/backchannel-logout/{provider:str}", status_code=200, opt={RAW: True})
+async def end_sessions_of_provider(
+    request: Request[Any, Any, Any], login: Login, provider: FromPath[str]
+) -> Response[None]:
+    """Another identity provider says that somebody has logged out there."""
+    return await _end_sessions(request, provider_of(login, provider))
+
+
+async def _end_sessions(
+    request: Request[Any, Any, Any], provider: ProviderLogin
+) -> Response[None]:
     body = b""
     async for piece in request.stream():
         body += piece
@@ -142,19 +174,22 @@ async def end_provider_sessions(request: Request[Any, Any, Any], login: Login) -
     tokens = parse_qs(body.decode("latin-1")).get("logout_token", [])
     if len(tokens) != 1:
         raise refused("there is no logout token")
-    await asyncio.to_thread(provider_of(login).log_out, tokens[0])
+    await asyncio.to_thread(provider.log_out, tokens[0])
     return Response(None, headers={"Cache-Control": "no-store"})
 
 
 @router.post("/logout", status_code=200, sync_to_thread=True, opt={WITHOUT_KEY: True})
-def log_out(request: Request[Any, Any, Any], sessions: Sessions) -> Response[LogoutAnswer]:
+def log_out(
+    request: Request[Any, Any, Any], sessions: Sessions, login: Login
+) -> Response[LogoutAnswer]:
     """End the session of this browser or command line; tokens that were made in it stay."""
     caller = current()
     terminal = caller.session if caller.is_terminal else None
-    user = sessions.log_out(cookie_of(request.scope, SESSION_COOKIE), terminal)
-    message = f"{user} is logged out" if user else "Nobody was logged in"
+    session = sessions.log_out(cookie_of(request.scope, SESSION_COOKIE), terminal)
+    message = f"{session.user} is logged out" if session else "Nobody was logged in"
     removed = set_cookie(SESSION_COOKIE, "", 0)
-    return Response(LogoutAnswer(message), headers={"Set-Cookie": removed})
+    answer = LogoutAnswer(message, _provider_logout(login, session))
+    return Response(answer, headers={"Set-Cookie": removed})
 
 
 @router.get("/sessions", sync_to_thread=True)
@@ -206,18 +241,23 @@ def redirecting(location: str, *cookies: str) -> ASGIApp:
     return answer
 
 
-def _provider_host(login: LoginSettings) -> str | None:
-    return urlsplit(login.provider.client.settings.issuer).netloc if login.provider else None
+def _provider_logout(login: LoginSettings, session: BrowserSession | None) -> str | None:
+    """Where whoever had this session logs out at its identity provider."""
+    back = f"{login.public_url.rstrip('/')}/login"
+    for provider in login.providers.values():
+        if session is not None and session.issuer == provider.client.settings.issuer:
+            return provider.client.logout_url(back)
+    return None
 
 
-def provider_of(login: LoginSettings) -> ProviderLogin:
-    """The identity provider; raises `LoginUnavailable` without one."""
-    if login.provider is None:
+def provider_of(login: LoginSettings, name: str = "") -> ProviderLogin:
+    """The identity provider with that name; raises `LoginUnavailable` without one."""
+    if (provider := login.providers.get(name)) is None:
         raise LoginUnavailable(
-            "This daemon has no identity provider",
-            remediation="Log in with a link or a token: open /login",
+            "This daemon has no such identity provider",
+            remediation="Choose another way to log in: open /login",
         )
-    return login.provider
+    return provider
 
 
 def client_of(scope: Any) -> SessionClient:

@@ -227,6 +227,8 @@ class ProviderLoginRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A request to log in at the identity provider; `to` is the page to go on with."""
 
     to: Annotated[str, Meta(max_length=500)] = "/"
+    provider: Annotated[str, Meta(max_length=30)] = ""
+    """Its name, as `GET /login` tells it; empty is the one of the settings."""
 
 
 class ProviderLoginAnswer(Struct, frozen=True):
@@ -239,6 +241,15 @@ class LogoutAnswer(Struct, frozen=True):
     """The answer to a logout."""
 
     message: str
+    provider_url: str | None
+    """Where the person also logs out at the identity provider; null if there is nothing to end."""
+
+
+class ProviderShown(Struct, frozen=True):
+    """An identity provider on the login page."""
+
+    name: str
+    label: str
 
 
 class LoginWays(Struct, frozen=True, kw_only=True):
@@ -248,7 +259,8 @@ class LoginWays(Struct, frozen=True, kw_only=True):
     shared: bool
     """Whether people log in at all: the daemon of one person needs no login."""
     provider: str | None
-    """The host of the identity provider; null without one."""
+    """The host of the first identity provider; null without one."""
+    providers: tuple[ProviderShown, ...]
     problem: str | None
     """Why no browser can log in at this address; null if it can."""
 

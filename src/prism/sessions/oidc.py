@@ -40,11 +40,12 @@ LOGIN_SECONDS = 600  # that a person has at the provider
 DISCOVERY_LIFE = timedelta(hours=1)
 HTTP_TIMEOUT = 10.0  # seconds
 MAX_ANSWER_BYTES = 1024 * 1024
+MAX_GROUPS = 2000  # of a person
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGIN_AGAIN = "Begin again: open /login"
 
 
-class OidcSettings(Struct, frozen=True):
+class OidcSettings(Struct, frozen=True, kw_only=True):
     """How this daemon is known to the provider."""
 
     issuer: str
@@ -52,6 +53,11 @@ class OidcSettings(Struct, frozen=True):
     client_secret: str
     domains: frozenset[str]
     redirect_uri: str
+    name: str = ""
+    """Empty for the provider of the settings; those of the file have a callback each."""
+    scopes: tuple[str, ...] = ()
+    groups_claim: str | None = None
+    """The claim with the person's groups, if something follows from them."""
 
 
 class LoginAttempt(Struct, frozen=True):
@@ -63,6 +69,8 @@ class LoginAttempt(Struct, frozen=True):
     to: str
     until: int
     """In seconds since 1970."""
+    provider: str = ""
+    """The name of the provider that the browser was led to."""
 
     def cookie(self) -> str:
         """The value of the cookie."""
@@ -100,6 +108,7 @@ class Claims(Struct, frozen=True):
     email: str
     verified: bool
     session: str | None
+    groups: frozenset[str] = frozenset()
 
 
 class Logout(Struct, frozen=True):
@@ -147,13 +156,14 @@ class OidcClient:
             verifier=secrets.token_urlsafe(48),
             to=local_path(to),
             until=self._now() + LOGIN_SECONDS,
+            provider=self.settings.name,
         )
         challenge = hashlib.sha256(attempt.verifier.encode()).digest()
         query = {
             "response_type": "code",
             "client_id": self.settings.client_id,
             "redirect_uri": self.settings.redirect_uri,
-            "scope": "openid email",
+            "scope": " ".join(("openid", "email", *self.settings.scopes)),
             "state": attempt.state,
             "nonce": attempt.nonce,
             "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(),
@@ -168,6 +178,8 @@ class OidcClient:
             raise refused("this browser has begun no login in the last ten minutes")
         if not hmac.compare_digest(attempt.state.encode(), answer.get("state", "").encode()):
             raise refused("the answer belongs to another login")
+        if attempt.provider != self.settings.name:  # one provider passes on the code of another
+            raise refused("the answer is of another identity provider")
         provider = self.provider()
         if ("iss" in answer or provider.iss) and answer.get("iss") != self.settings.issuer:
             raise refused("the answer is of another identity provider")
@@ -209,13 +221,12 @@ class OidcClient:
                 details=f"{address} describes another issuer: {provider.issuer[:200]}",
                 remediation="Set PRISM_OIDC_ISSUER to exactly what the provider calls itself",
             )
-        scheme = urlsplit(self.settings.issuer).scheme
         for endpoint in (
             provider.authorization_endpoint,
             provider.token_endpoint,
             provider.jwks_uri,
         ):
-            if urlsplit(endpoint).scheme not in {scheme, "https"}:
+            if urlsplit(endpoint).scheme not in {self._scheme, "https"}:
                 raise ProviderUnavailable(details=f"{endpoint[:200]} is without TLS")
         self._known = (self._clock.now() + DISCOVERY_LIFE, provider)
         return provider
@@ -268,19 +279,39 @@ class OidcClient:
     ) -> Claims:
         """The person's address, from the token, else from where the provider keeps it."""
         subject, session = claims["sub"], claims.get("sid")
-        source: Mapping[str, Any] = claims
-        if "email" not in claims and provider.userinfo_endpoint and isinstance(access, str):
+        source, groups_claim = claims, self.settings.groups_claim
+        is_missing = "email" not in claims or (groups_claim or "email") not in claims
+        if is_missing and provider.userinfo_endpoint and isinstance(access, str):
             headers = {"Authorization": f"Bearer {access}"}
-            source = self._json("GET", provider.userinfo_endpoint, headers=headers)
-            if source.get("sub") != subject:
+            userinfo = self._json("GET", provider.userinfo_endpoint, headers=headers)
+            if userinfo.get("sub") != subject:
                 raise refused("the identity provider tells of another person")
+            # What the provider has signed counts more. An address is verified where it stands.
+            signed = ("email", "email_verified") if "email" in claims else ()
+            source = {**userinfo, **{name: claims.get(name) for name in signed}}
+            if groups_claim and groups_claim in claims:
+                source[groups_claim] = claims[groups_claim]
         email = source.get("email")
         if not isinstance(email, str) or not email.isprintable() or email.count("@") != 1:
             raise refused("the identity provider gives no mail address")
-        verified = source.get("email_verified") is True
         return Claims(
-            subject, email.lower(), verified, session if isinstance(session, str) else None
+            subject,
+            email.lower(),
+            source.get("email_verified") is True,
+            session if isinstance(session, str) else None,
+            groups_of(source.get(groups_claim)) if groups_claim else frozenset(),
         )
+
+    def logout_url(self, back: str) -> str | None:
+        """Where a person logs out at the provider; None if it has no such page."""
+        try:
+            page = self.provider().end_session_endpoint
+        except ProviderUnavailable:
+            return None
+        if page is None or urlsplit(page).scheme not in {"https", self._scheme}:
+            return None
+        query = {"client_id": self.settings.client_id, "post_logout_redirect_uri": back}
+        return f"{page}{'&' if '?' in page else '?'}{urlencode(query)}"
 
     def _json(self, method: str, address: str, **more: Any) -> dict[str, Any]:
         """The object that the provider answers; redirects are not followed."""
@@ -298,8 +329,18 @@ class OidcClient:
             raise ProviderUnavailable(details=f"it answers with status {answer.status_code}")
         return value
 
+    @property
+    def _scheme(self) -> str:
+        return urlsplit(self.settings.issuer).scheme
+
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
+
+
+def groups_of(claim: object) -> frozenset[str]:
+    """The groups in a claim: a list of names, or one name."""
+    names = claim if isinstance(claim, list) else [claim]
+    return frozenset(name for name in names[:MAX_GROUPS] if isinstance(name, str) and name)
 
 
 def check_id_token(claims: Mapping[str, Any], client_id: str, nonce: str) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
 from msgspec import structs
 from sqlalchemy import Connection
@@ -9,6 +10,7 @@ from sqlalchemy import Connection
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.sessions import store
+from prism.sessions.groups import GroupRoles
 from prism.sessions.model import Identity, LoginRefused, SessionClient, SessionMethod
 from prism.sessions.oidc import Claims, LoginAttempt, OidcClient, refused
 from prism.sessions.service import NewSession, SessionService
@@ -25,10 +27,19 @@ class ProviderLogin:
         clock: Clock,
         sessions: SessionService,
         client: OidcClient,
+        *,
         is_expected: IsExpected,
+        group_roles: GroupRoles,
+        label: str | None = None,
     ) -> None:
         self._db, self._clock, self._sessions = db, clock, sessions
-        self.client, self._is_expected = client, is_expected
+        self.client, self._is_expected, self._group_roles = client, is_expected, group_roles
+        self.label = label or self.host
+
+    @property
+    def host(self) -> str:
+        """The host of the provider."""
+        return urlsplit(self.client.settings.issuer).netloc
 
     def finish(
         self,
@@ -44,6 +55,7 @@ class ProviderLogin:
             if store.has_login(tx.sql, login):
                 raise refused("this answer of the identity provider was used already")
             user = self._admitted(tx, claims)
+            self._group_roles.follow(tx, user, claims.groups)
             return self._sessions.begin(
                 tx,
                 user,
@@ -81,10 +93,12 @@ class ProviderLogin:
         known = store.identity(tx.sql, issuer, claims.subject)
         user = known.user if known else claims.email
         domain = user.rpartition("@")[2]
-        if domain not in self.client.settings.domains and not self._is_expected(tx.sql, user):
+        is_of_domain = domain in self.client.settings.domains
+        is_of_group = self._group_roles.gives(claims.groups)
+        if not (is_of_domain or is_of_group or self._is_expected(tx.sql, user)):
             raise LoginRefused(
                 f"{user} may not use this daemon",
-                details="it is not a member, not invited, and of no domain that may come in",
+                details="it is not a member, not invited, and of no domain or group that comes in",
                 remediation="Ask the operator or an owner of a project for an invitation",
             )
         if known is None and store.has_identity(tx.sql, issuer, user):
@@ -92,6 +106,13 @@ class ProviderLogin:
                 f"{user} belongs to another account of the identity provider",
                 details="an address that was given to somebody else gives no access",
                 remediation="Ask the operator of this daemon",
+            )
+        is_elsewhere = known is None and not is_of_domain and store.has_any_identity(tx.sql, user)
+        if is_elsewhere:
+            raise LoginRefused(
+                f"{user} logs in at another identity provider",
+                details="this one is not trusted with addresses of its domain",
+                remediation="Choose the other provider, or ask the operator of this daemon",
             )
         identity = known or Identity(
             issuer=issuer, subject=claims.subject, user=user, first_login=now, last_login=now

@@ -257,8 +257,8 @@ class SessionService:
         with self._db.write() as tx:
             return self._revoke(tx, store.living(tx.sql, user, self._clock.now()), caller)
 
-    def log_out(self, cookie: str | None, terminal: str | None = None) -> str | None:
-        """End the session of a browser, or `terminal`; the person, unless it had ended before.
+    def log_out(self, cookie: str | None, terminal: str | None = None) -> BrowserSession | None:
+        """End the session of a browser, or `terminal`; None if it had ended before.
 
         Tokens that were made in it stay, and so do command lines.
         """
@@ -267,7 +267,7 @@ class SessionService:
             session = session or (self._session(tx.sql, cookie) if cookie else None)
             if session:
                 self.remove(tx, session, session.user)
-            return session.user if session else None
+            return session
 
     def _revoke(self, tx: Tx, sessions: list[BrowserSession], caller: Caller) -> EndedSessions:
         """End sessions, the command lines that they allowed, and all tokens made in these."""

@@ -210,6 +210,12 @@ def has_identity(sql: Connection, issuer: str, user: str) -> bool:
     return sql.execute(select(identities.c.user).where(*is_theirs)).first() is not None
 
 
+def has_any_identity(sql: Connection, user: str) -> bool:
+    """Whether a person has an account of any provider."""
+    query = select(identities.c.user).where(identities.c.user == user)
+    return sql.execute(query).first() is not None
+
+
 def put_identity(tx: Tx, identity: Identity, *, is_new: bool) -> None:
     """Add an account, or record its last login."""
     if is_new:

@@ -165,7 +165,8 @@ export const actions = {
     data(api.POST('/api/v1/profiles/switch', { body: { profile_name: name } })),
   createProfile: (body: Schemas['NewProfile']) => data(api.POST('/api/v1/profiles', { body })),
   logIn: (body: Schemas['LoginRequest']) => data(api.POST('/api/v1/login', { body })),
-  beginProviderLogin: (to: string) => data(api.POST('/api/v1/login/provider', { body: { to } })),
+  beginProviderLogin: (to: string, provider: string) =>
+    data(api.POST('/api/v1/login/provider', { body: { to, provider } })),
   approveTerminal: (body: Schemas['TerminalApproval']) =>
     data(api.POST('/api/v1/login/terminal', { body })),
   findDeviceLogin: (user_code: string) =>

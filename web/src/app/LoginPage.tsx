@@ -53,9 +53,14 @@ export function LoginPage() {
 /** Logs out after a click: a link of another page leads here, and shall do nothing. */
 export function LogoutPage() {
   const [error, setError] = useState<Error | null>(null);
+  const [provider, setProvider] = useState<string | null>(null);
   const leave = () => {
-    actions.logOut().then(() => location.replace('/login'), setError);
+    actions.logOut().then(({ provider_url }) => {
+      if (provider_url === null) location.replace('/login');
+      else setProvider(provider_url);
+    }, setError);
   };
+  if (provider !== null) return <LoggedOut provider={provider} />;
   return (
     <AloneOnPage title={t.login.out}>
       {error !== null && <ErrorAlert error={error} />}
@@ -63,6 +68,21 @@ export function LogoutPage() {
       <Button variant="primary" onClick={leave}>
         {t.login.out}
       </Button>
+    </AloneOnPage>
+  );
+}
+
+/** The provider still knows the person, so that the next login there asks for no password. */
+function LoggedOut({ provider }: { readonly provider: string }) {
+  return (
+    <AloneOnPage title={t.login.isOut}>
+      <Box>{t.login.providerKnows(new URL(provider).host)}</Box>
+      <SpaceBetween direction="horizontal" size="xs">
+        <Button variant="primary" onClick={() => location.assign(provider)}>
+          {t.login.outThere}
+        </Button>
+        <Button href="/login">{t.login.again}</Button>
+      </SpaceBetween>
     </AloneOnPage>
   );
 }
@@ -105,9 +125,9 @@ function Ways({ ways, secret }: { readonly ways: Schemas['LoginWays']; readonly 
       setBusy(false);
     });
   };
-  const goToProvider = async () => {
+  const goToProvider = async (name: string) => {
     try {
-      const { url } = await actions.beginProviderLogin(goal());
+      const { url } = await actions.beginProviderLogin(goal(), name);
       location.assign(url);
     } catch (problem) {
       setError(problem as Error);
@@ -125,11 +145,15 @@ function Ways({ ways, secret }: { readonly ways: Schemas['LoginWays']; readonly 
           </Button>
         </SpaceBetween>
       )}
-      {ways.provider !== null && (
-        <Button variant={secret === '' ? 'primary' : 'normal'} onClick={() => void goToProvider()}>
-          {t.login.with(ways.provider)}
+      {ways.providers.map(({ name, label }, index) => (
+        <Button
+          key={name}
+          variant={secret === '' && index === 0 ? 'primary' : 'normal'}
+          onClick={() => void goToProvider(name)}
+        >
+          {t.login.with(label)}
         </Button>
-      )}
+      ))}
       <form
         onSubmit={(event) => {
           event.preventDefault();

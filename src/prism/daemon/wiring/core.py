@@ -5,7 +5,7 @@ package adds its properties here, and its routes and dependencies in `app.py`.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,10 @@ from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
 from prism.sessions.api import LoginSettings
 from prism.sessions.app_sessions import AppSessions
+from prism.sessions.groups import GroupRoles
 from prism.sessions.invitation_links import InvitationLinks
 from prism.sessions.oidc import OidcClient, OidcSettings, http_client
+from prism.sessions.provider_file import ProviderEntry, read_providers
 from prism.sessions.provider_login import ProviderLogin
 from prism.sessions.service import SessionService
 from prism.sessions.terminal_login import TerminalLogins
@@ -355,27 +357,49 @@ class Wiring(ProviderWiring):
             settings.public_url,
             settings.apps_domain,
             settings.project_creation,
-            self.provider_login,
+            self.provider_logins,
         )
 
     @cached_property
-    def provider_login(self) -> ProviderLogin | None:
-        """Logins by the identity provider, if there is one."""
-        settings = self.settings
-        if not settings.oidc_issuer:
-            return None
-        client = OidcClient(
-            OidcSettings(
+    def provider_logins(self) -> Mapping[str, ProviderLogin]:
+        """Logins by identity providers, by name; the one of the settings has none."""
+        settings, entries = self.settings, {}
+        if settings.oidc_issuer:
+            entries[""] = ProviderEntry(
+                name="settings",
                 issuer=settings.oidc_issuer,
                 client_id=settings.oidc_client_id,
                 client_secret=settings.oidc_client_secret,
-                domains=settings.login_domains,
-                redirect_uri=f"{settings.public_url.rstrip('/')}/auth/callback",
+                domains=tuple(settings.login_domains),
+            )
+        entries |= {entry.name: entry for entry in read_providers(settings.oidc_file)}
+        return {name: self._provider_login(name, entry) for name, entry in entries.items()}
+
+    def _provider_login(self, name: str, entry: ProviderEntry) -> ProviderLogin:
+        callback = f"{self.settings.public_url.rstrip('/')}/auth/callback"
+        client = OidcClient(
+            OidcSettings(
+                issuer=entry.issuer,
+                client_id=entry.client_id,
+                client_secret=entry.client_secret,
+                domains=frozenset(domain.lower() for domain in entry.domains),
+                redirect_uri=f"{callback}/{name}" if name else callback,
+                name=name,
+                scopes=entry.scopes,
+                groups_claim=entry.groups_claim if entry.groups else None,
             ),
             self.clock,
             http_client,
         )
-        return ProviderLogin(self.db, self.clock, self.sessions, client, self._is_expected)
+        return ProviderLogin(
+            self.db,
+            self.clock,
+            self.sessions,
+            client,
+            is_expected=self._is_expected,
+            group_roles=GroupRoles(entry.issuer, entry.groups, self.members),
+            label=entry.label,
+        )
 
     def _is_expected(self, sql: Connection, user: str) -> bool:
         """Whether somebody is the operator, a member of a project, or invited to one."""
@@ -421,7 +445,7 @@ class Wiring(ProviderWiring):
         """Whether links that log a person in are mailed."""
         settings = self.settings
         is_wanted = self.team and settings.login_links == "mail" and bool(settings.public_url)
-        return is_wanted and not settings.oidc_issuer
+        return is_wanted and not (settings.oidc_issuer or settings.oidc_file)
 
     @cached_property
     def mail_loop(self) -> Loop[Any]:
