@@ -13,6 +13,7 @@ from tests.client.scripted import problem
 
 CONNECT = "GET /instances/mine/connect"
 PORTS = "GET /instances/mine/ports"
+ME = "GET /me"
 LAB = "http://127.0.0.1:8888/lab?token=t%2Fk"
 WAY = {"service": "jupyter", "port": 8888, "host": "127.0.0.1", "target": 8888}
 WAYS = [WAY | {"url": "http://mine.localhost:8947"}]
@@ -55,8 +56,16 @@ def test_way_from_another_computer_names_the_address_that_this_terminal_used(env
     assert "'8950:/a b/prism.sock'" in connect.forward_command("8950", "/a b/prism.sock", {})
 
 
+def test_open_on_a_shared_daemon_leads_to_the_origin_of_the_app(prism, server):
+    origin = "https://mine--bob.apps.example.org"
+    server.on(CONNECT, CONNECTION).on(PORTS, [WAY | {"url": origin}])
+    server.on(ME, {"apps_domain": "apps.example.org"})
+    done = prism("open", "mine", "--json", PRISM_TOKEN="secret")
+    assert json.loads(done.stdout)["url"] == f"{origin}/lab?token=t%2Fk"
+
+
 def test_open_on_a_remote_daemon_fails_and_suggests_a_tunnel(prism, server):
-    server.on(CONNECT, CONNECTION).on(PORTS, WAYS)
+    server.on(CONNECT, CONNECTION).on(PORTS, WAYS).on(ME, {"apps_domain": None})
     for more in ((), ("--json",)):
         done = prism("open", "mine", *more, PRISM_TOKEN="secret")
         assert (done.returncode, done.stdout) == (1, "")
