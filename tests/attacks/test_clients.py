@@ -8,7 +8,6 @@ import re
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from tests.client.conftest import home, server, wire  # noqa: F401  fixtures
 from tests.client.scripted import Scripted, problem
 from tests.kit.test_peer_credentials import as_another_user
 from tests.optional import not_none
+from tests.providers.local.test_life import python_for_all
 from tests.waiting import eventually
 
 HOSTILE = {
@@ -313,7 +313,15 @@ def test_client_sends_nothing_to_a_daemon_of_another_user(tmp_path, home, monkey
     path = home / "prism.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
-        command = [*become, sys.executable, "-I", "-S", "-c", LISTEN, str(listener.fileno())]
+        command = [
+            *become,
+            python_for_all("python3"),
+            "-I",
+            "-S",
+            "-c",
+            LISTEN,
+            str(listener.fileno()),
+        ]
         pipes: dict[str, Any] = {
             "stdout": subprocess.PIPE,
             "text": True,
