@@ -275,7 +275,7 @@ def test_launch_page_keeps_an_empty_name_and_no_expiry(home, three_workspaces, b
     page.get_by_role("button", name="Put to sleep after").click()
     page.get_by_role("option", name="Never").click()
     expect(page.get_by_text("Per day")).to_be_visible()
-    expect(page.get_by_text("Its disk per month, also while it sleeps")).to_be_visible()
+    expect(page.get_by_text("Of that the disk, also while it sleeps")).to_be_visible()
     expect(page.get_by_text("Until it expires")).to_have_count(0)
     name = page.get_by_role("textbox", name="Name")
     name.fill("")

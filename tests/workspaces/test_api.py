@@ -84,6 +84,11 @@ def test_dry_run_of_a_launch_answers_the_plan_and_creates_nothing(http, make_dae
     assert plan.json() == {
         "instance_type": "t3.medium",
         "machine": "this computer, at most 2 cores and 4 GiB of memory",
+        "profile": "local",
+        "region": "local",
+        "vcpus": 2,
+        "memory_gib": 4,
+        "gpus": 0,
         "image": "this machine",
         "hourly": 0.0,
         "daily": 0.0,
@@ -104,6 +109,17 @@ def test_dry_run_of_a_launch_answers_the_plan_and_creates_nothing(http, make_dae
     assert http("GET", "/api/v1/instances").json() == []
     assert http.launch().status_code == 201
     failed(http.launch(dry_run=True), 409, "NAME_TAKEN")
+
+
+def test_launch_at_a_higher_price_than_allowed_is_refused(make_daemon, clock):
+    ask = Http(make_daemon(local_prices="aws").app)
+    refused = ask.launch(size="XL", max_hourly_rate=0.1664)
+    failed(refused, 409, "PRICE_TOO_HIGH")
+    error = refused.json()["error"]
+    assert error["data"] == {"hourly_rate": 0.3328, "max_hourly_rate": 0.1664}
+    assert "t3.2xlarge in local; nothing was launched" in error["details"]
+    assert ask("GET", "/api/v1/instances").json() == []
+    assert ask.launch(size="XL", max_hourly_rate=0.3328).status_code == 201
 
 
 def test_simulated_prices_are_used_and_named_as_simulated(make_daemon, clock):

@@ -1066,6 +1066,14 @@ export const t = {
     size: 'Size',
     sizeWhat: 'How much memory and how many processors it may use.',
     sizeDefault: 'Default',
+    sizeDefaultWhat: 'The size that the template recommends; its price is in the plan.',
+    pricing: 'Working out the price …',
+    machine: (cores: number | null, memory: number | null, gpus: number | null) =>
+      cores === null || memory === null
+        ? 'unknown machine'
+        : `${cores} ${cores === 1 ? 'core' : 'cores'}, ${memory} GB` +
+          (gpus ? `, ${gpus} ${gpus === 1 ? 'GPU' : 'GPUs'}` : ''),
+    lasts: (date: string) => ` · money lasts until ${date}`,
     ttl: 'Put to sleep after',
     ttlWhat:
       'It is hibernated then, or stopped; never destroyed. You can change the expiry later. On this computer ' +
@@ -1087,9 +1095,12 @@ export const t = {
     wrong: 'Correct the fields first.',
     hour: 'Per hour',
     day: 'Per day',
-    month: 'Per month, if it never sleeps',
-    disk: 'Its disk per month, also while it sleeps',
-    address: 'Its public address per month, if it never sleeps',
+    where: 'Where',
+    place: (local: boolean, profile: string, region: string) =>
+      local ? `This computer (profile ${profile})` : `AWS, ${region} (profile ${profile})`,
+    month: 'Per month with disk and address, if it never sleeps',
+    disk: 'Of that the disk, also while it sleeps',
+    address: 'Of that its public address',
     until: (hours: number) => `Until it expires (${hours} h)`,
     ready: 'Ready in about',
     leaves: (budget: string | null) => (budget === null ? 'Leaves' : `Leaves in ${budget}`),
@@ -1107,7 +1118,8 @@ export const t = {
     everyCategory: 'Every category',
     launchOne: (name: string) => `Launch ${name}`,
     invalid: 'invalid',
-    runsHere: 'runs here',
+    runsHere: 'runs on this computer',
+    runsOnAws: 'runs on AWS',
     runsElsewhere: 'not on this computer',
     yours: 'yours',
     about: 'About',

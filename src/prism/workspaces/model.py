@@ -21,6 +21,10 @@ class NameTaken(Conflict, code="NAME_TAKEN"):
     """A workspace with that name already exists."""
 
 
+class PriceTooHigh(Conflict, code="PRICE_TOO_HIGH"):
+    """A launch costs more per hour than its request allows."""
+
+
 class HibernationNotSupported(Conflict, code="HIBERNATION_NOT_SUPPORTED"):
     """The workspace cannot hibernate."""
 
@@ -259,6 +263,8 @@ class LaunchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     restart: bool = False
     from_snapshot: Text | None = None
     dry_run: bool = False
+    max_hourly_rate: Annotated[float, Meta(ge=0)] | None = None
+    """In USD; at a higher price, or at an unknown one, nothing is launched."""
 
 
 class StartRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -440,11 +446,18 @@ class LaunchEstimate(Struct, frozen=True, kw_only=True):
     of `budget`, the budget that would then have the least left; `caps` has the same for each cap
     that applies. `lasts_until` is when the workspace would have to sleep if everything continued
     to run. `ready_seconds` is the expected time of the launch; measured if `ready_measured`.
-    `machine` has the type in words, or the limits that it stands for on this computer.
+    `machine` has the type in words, or the limits that it stands for on this computer. `profile`
+    and `region` say where it would be launched; `vcpus`, `memory_gib` and `gpus` are of its type,
+    null if that is not in the catalog.
     """
 
     instance_type: str
     machine: str
+    profile: str
+    region: str
+    vcpus: int | None
+    memory_gib: int | None
+    gpus: int | None
     image: str | None
     hourly: float | None
     daily: float | None

@@ -73,6 +73,7 @@ from prism.workspaces.plan import (
 )
 from prism.workspaces.rollback import snapshot_for_launch
 from prism.workspaces.template_again import TemplateReader
+from prism.workspaces.view import require_price
 
 NAMED = 5  # workspaces in a refusal
 LAUNCHED_WITHOUT = (
@@ -134,6 +135,7 @@ class WorkspaceService:
     def launch(self, request: LaunchRequest) -> LaunchPlan:
         """Request a new workspace."""
         launch_plan = self._plan(request)
+        require_price(launch_plan.workspace, request.max_hourly_rate)
         with self._db.write() as tx:
             if store.is_taken(tx.sql, request.name, launch_plan.workspace.owner):
                 raise store.name_taken(request.name)

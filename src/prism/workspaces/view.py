@@ -16,6 +16,7 @@ from prism.workspaces.model import (
     LastRequest,
     LaunchAnswer,
     LaunchEstimate,
+    PriceTooHigh,
     Workspace,
     WorkspaceState,
 )
@@ -109,6 +110,21 @@ def launched(workspace: Workspace, ready_at: datetime, notes: tuple[str, ...]) -
     )
 
 
+def require_price(workspace: Workspace, limit: float | None) -> None:
+    """Refuse a launch that costs more than was agreed to; None agrees to any price."""
+    if limit is None:
+        return
+    hourly = None if workspace.hourly_rate is None else rate(workspace.hourly_rate)
+    if hourly is None or hourly > limit:
+        now = "is not known" if hourly is None else f"is ${hourly:g}"
+        raise PriceTooHigh(
+            f"The price of {workspace.name!r} per hour {now}, and at most ${limit:g} was allowed",
+            details=f"{workspace.instance_type} in {workspace.region}; nothing was launched",
+            remediation="Look at the price again, with `prism launch --dry-run` or on the page",
+            data={"hourly_rate": hourly, "max_hourly_rate": limit},
+        )
+
+
 def planned(
     workspace: Workspace,
     image: str,
@@ -117,9 +133,15 @@ def planned(
     outlook: BudgetForecast = NO_OUTLOOK,
 ) -> LaunchEstimate:
     """The answer to a dry run; a day has 24 hours, a month 720."""
+    kind = TYPES.get(workspace.instance_type)
     return LaunchEstimate(
         instance_type=workspace.instance_type,
         machine=machine(workspace),
+        profile=workspace.profile,
+        region=workspace.region,
+        vcpus=None if kind is None else kind.vcpus,
+        memory_gib=None if kind is None else kind.memory_gib,
+        gpus=None if kind is None else kind.gpus,
         image=image,
         hourly=None if workspace.hourly_rate is None else rate(workspace.hourly_rate),
         daily=_usd(workspace.hourly_rate, 24),

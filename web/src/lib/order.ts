@@ -48,6 +48,15 @@ export function draftOf(
   };
 }
 
+/** Whether the price of one order is that of the other: they differ in the name at most. */
+export function pricesOf(
+  priced: Schemas['LaunchRequest'] | string | undefined,
+  order: Schemas['LaunchRequest'],
+): boolean {
+  if (typeof priced !== 'object') return false;
+  return JSON.stringify({ ...priced, name: '' }) === JSON.stringify({ ...order, name: '' });
+}
+
 /** The request that a form stands for. */
 export function orderOf(draft: Draft): Schemas['LaunchRequest'] {
   const hours = Number(draft.hours);

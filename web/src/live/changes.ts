@@ -34,7 +34,7 @@ const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] =
   ['snapshot_copy_', [['copies']]],
   ['snapshot_', [['snapshots']]],
   ['copy_schedule_', [['copy-schedules'], ['copies'], ['status']]],
-  ['profile_', [['profiles'], ['status']]],
+  ['profile_', [['profiles'], ['status'], ['plan']]],
   ['template_', [['templates']]],
   ['token_', [['tokens']]],
   ['session_', [['sessions']]],

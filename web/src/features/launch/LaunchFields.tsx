@@ -1,35 +1,34 @@
 import FormField from '@cloudscape-design/components/form-field';
 import Input from '@cloudscape-design/components/input';
-import SegmentedControl from '@cloudscape-design/components/segmented-control';
 import Select from '@cloudscape-design/components/select';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useQuery } from '@tanstack/react-query';
 
+import type { Schemas } from '../../api/client';
 import { queries } from '../../api/queries';
 import { HOURS, type Draft } from '../../lib/order';
-import { SIZES } from '../../lib/sizes';
-import { useNarrow } from '../../lib/useNarrow';
 import { mayLaunch, useMe } from '../../lib/me';
 import { t } from '../../strings';
+import { SizeTiles } from './SizeTiles';
 
 /** The fields of a launch beside its template. */
 export function LaunchFields({
   draft,
+  order,
+  priced,
   errors,
   edit,
 }: {
   readonly draft: Draft;
+  /** The order whose price was asked for last, and whether it can be launched. */
+  readonly order: Schemas['LaunchRequest'];
+  readonly priced: boolean;
   readonly errors: ReadonlyMap<string, string>;
   readonly edit: (changes: Partial<Record<keyof Draft, string | null>>) => void;
 }) {
   const { data: idle = [] } = useQuery(queries.idleProfiles);
   const { data: projects = [] } = useQuery(queries.projects);
-  const narrow = useNarrow();
   const me = useMe();
-  const sizes = [
-    { value: '', label: t.launch.sizeDefault },
-    ...SIZES.map((it) => ({ value: it, label: it })),
-  ];
   const hours = HOURS.map((it) => ({ value: it, label: t.launch.hours(it) }));
   const rules = [
     { value: '', label: t.launch.idleDefault },
@@ -62,25 +61,12 @@ export function LaunchFields({
         description={t.launch.sizeWhat}
         errorText={errors.get('size')}
       >
-        {narrow ? (
-          <Select
-            selectedOption={picked(sizes, draft.size ?? '')}
-            options={sizes}
-            onChange={({ detail }) => edit({ size: detail.selectedOption.value || null })}
-          />
-        ) : (
-          <SegmentedControl
-            label={t.launch.size}
-            selectedId={draft.size ?? 'default'}
-            options={[
-              { id: 'default', text: t.launch.sizeDefault },
-              ...SIZES.map((id) => ({ id, text: id })),
-            ]}
-            onChange={({ detail }) =>
-              edit({ size: detail.selectedId === 'default' ? null : detail.selectedId })
-            }
-          />
-        )}
+        <SizeTiles
+          order={order}
+          priced={priced}
+          chosen={draft.size}
+          choose={(size) => edit({ size })}
+        />
       </FormField>
       <FormField label={t.launch.ttl} description={t.launch.ttlWhat}>
         <Select

@@ -1,6 +1,5 @@
 import Button from '@cloudscape-design/components/button';
 import Container from '@cloudscape-design/components/container';
-import Form from '@cloudscape-design/components/form';
 import Grid from '@cloudscape-design/components/grid';
 import Header from '@cloudscape-design/components/header';
 import SpaceBetween from '@cloudscape-design/components/space-between';
@@ -13,7 +12,7 @@ import type { Instance, TemplateItem } from '../../api/client';
 import { ApiError } from '../../api/errors';
 import { queries } from '../../api/queries';
 import { launch } from '../../lib/equivalents';
-import { draftOf, favourite, orderOf, type Draft } from '../../lib/order';
+import { draftOf, favourite, pricesOf, orderOf, type Draft } from '../../lib/order';
 import { useDebounced } from '../../lib/useDebounced';
 import { useSearch } from '../../lib/useSearch';
 import { mayLaunch, useMe } from '../../lib/me';
@@ -62,20 +61,27 @@ export function LaunchForm({
       settled.name !== '' &&
       settled.template !== '' &&
       (me?.operator === true || settled.project !== undefined),
-    placeholderData: (before) => before,
+    placeholderData: (before, query) =>
+      pricesOf(query?.queryKey[1], settled) ? before : undefined,
     retry: false,
     gcTime: 0,
     staleTime: 0,
   });
+  const planned = settled === order && !plan.isPlaceholderData && !plan.isFetching;
+  const ready = planned && plan.isSuccess;
   const fields = plan.error instanceof ApiError ? fieldsOf(plan.error) : new Map<string, string>();
   const edit = (changes: Partial<Record<keyof Draft, string | null>>) => {
     setError(null);
     change(changes);
   };
   const submit = async () => {
+    if (!ready) return;
     setBusy(true);
     try {
-      const launched = await actions.launch(order);
+      const { hourly } = plan.data;
+      const launched = await actions.launch(
+        hourly === null ? order : { ...order, max_hourly_rate: hourly },
+      );
       client.setQueryData(
         queries.readyAt(launched.workspace).queryKey,
         launched.estimated_ready_time,
@@ -86,6 +92,7 @@ export function LaunchForm({
     } catch (problem) {
       setError(problem as Error);
       setBusy(false);
+      void plan.refetch(); // the price may be another one now
     }
   };
   return (
@@ -95,21 +102,8 @@ export function LaunchForm({
         void submit();
       }}
     >
-      <Form
-        actions={
-          <SpaceBetween direction="horizontal" size="xs">
-            <AsCommand equivalents={[launch(order)]} />
-            <Button
-              variant="primary"
-              formAction="submit"
-              loading={busy}
-              loadingText={t.launch.busy}
-              disabled={order.name === '' || order.template === ''}
-            >
-              {t.launch.go(order.name)}
-            </Button>
-          </SpaceBetween>
-        }
+      <Grid
+        gridDefinition={[{ colspan: { default: 12, xs: 7 } }, { colspan: { default: 12, xs: 5 } }]}
       >
         <SpaceBetween size="l">
           <TemplatePicker
@@ -119,20 +113,39 @@ export function LaunchForm({
             few={few}
             choose={(template) => edit({ template, name: null })}
           />
-          <Grid
-            gridDefinition={[
-              { colspan: { default: 12, m: 7 } },
-              { colspan: { default: 12, m: 5 } },
-            ]}
-          >
-            <Container fitHeight header={<Header variant="h2">{t.launch.details}</Header>}>
-              <LaunchFields draft={draft} errors={fields} edit={edit} />
-            </Container>
-            <PlanPanel query={plan} order={order} hidden={fields.size > 0} />
-          </Grid>
-          {error !== null && <ErrorAlert error={error} />}
+          <Container header={<Header variant="h2">{t.launch.details}</Header>}>
+            <LaunchFields
+              draft={draft}
+              order={settled}
+              priced={plan.isSuccess && !plan.isPlaceholderData}
+              errors={fields}
+              edit={edit}
+            />
+          </Container>
         </SpaceBetween>
-      </Form>
+        <PlanPanel
+          query={plan}
+          order={order}
+          hidden={fields.size > 0}
+          footer={
+            <SpaceBetween size="s">
+              {error !== null && <ErrorAlert error={error} />}
+              <SpaceBetween direction="horizontal" size="xs">
+                <Button
+                  variant="primary"
+                  formAction="submit"
+                  loading={busy}
+                  loadingText={t.launch.busy}
+                  disabled={order.name === '' || order.template === '' || !ready}
+                >
+                  {t.launch.go(order.name)}
+                </Button>
+                <AsCommand equivalents={[launch(order)]} />
+              </SpaceBetween>
+            </SpaceBetween>
+          }
+        />
+      </Grid>
     </form>
   );
 }

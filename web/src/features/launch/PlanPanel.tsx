@@ -4,9 +4,11 @@ import Header from '@cloudscape-design/components/header';
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import type { UseQueryResult } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
 
 import type { Schemas } from '../../api/client';
 import { day, duration, hourly, money } from '../../lib/format';
+import { isLocal } from '../../lib/providers';
 import { t } from '../../strings';
 import { Loaded } from '../../ui/Loaded';
 import { ValueWithSource } from '../../ui/ValueWithSource';
@@ -16,14 +18,16 @@ export function PlanPanel({
   query,
   order,
   hidden,
+  footer,
 }: {
   readonly query: UseQueryResult<Schemas['LaunchEstimate']>;
   readonly order: Schemas['LaunchRequest'];
   /** The form says what is wrong; nothing is repeated here. */
   readonly hidden: boolean;
+  readonly footer: ReactNode;
 }) {
   return (
-    <Container fitHeight header={<Header variant="h2">{t.plan.title}</Header>}>
+    <Container header={<Header variant="h2">{t.plan.title}</Header>} footer={footer}>
       <div aria-live="polite">
         {hidden ? (
           <Box color="text-body-secondary">{t.plan.wrong}</Box>
@@ -51,11 +55,12 @@ function Planned({
   });
   const ready = plan.ready_seconds;
   const items = [
+    { label: t.plan.where, value: t.plan.place(isLocal(plan), plan.profile, plan.region) },
     sourced(t.plan.hour, hourly(plan.hourly)),
     hours === null || plan.hourly === null
       ? sourced(t.plan.day, money(plan.daily))
       : sourced(t.plan.until(hours), money(plan.hourly * hours)),
-    sourced(t.plan.month, money(plan.monthly)),
+    sourced(t.plan.month, money(monthTotal(plan))),
     { label: t.plan.disk, value: money(plan.disk_monthly) },
     ...(plan.address_monthly === null
       ? []
@@ -102,4 +107,10 @@ function Planned({
       )}
     </SpaceBetween>
   );
+}
+
+/** A month that it never sleeps, with its disk and its address; null while a price is unknown. */
+function monthTotal(plan: Schemas['LaunchEstimate']): number | null {
+  if (plan.monthly === null || plan.disk_monthly === null) return null;
+  return plan.monthly + plan.disk_monthly + (plan.address_monthly ?? 0);
 }

@@ -51,7 +51,7 @@ export function TemplatePicker({
         selectionGroupLabel: t.templates.choose,
         itemSelectionLabel: (_, it) => t.templates.chooseOne(it.name),
       }}
-      cardsPerRow={[{ cards: 1 }, { minWidth: 560, cards: 2 }, { minWidth: 940, cards: 3 }]}
+      cardsPerRow={[{ cards: 1 }, { minWidth: 440, cards: 2 }, { minWidth: 940, cards: 3 }]}
       cardDefinition={{
         header: (it) => it.name,
         sections: [

@@ -3,6 +3,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 
 import type { TemplateItem } from '../../api/client';
 import { usable } from '../../lib/order';
+import { runsHere } from '../../lib/providers';
 import { t } from '../../strings';
 
 /** What is true of a template, in a few words. */
@@ -17,7 +18,9 @@ export function TemplateBadges({
     <SpaceBetween direction="horizontal" size="xxs">
       {it.validation_status === 'invalid' && <Badge color="red">{t.templates.invalid}</Badge>}
       {it.validation_status !== 'invalid' && usable(it, provider) && (
-        <Badge color="green">{t.templates.runsHere}</Badge>
+        <Badge color="green">
+          {runsHere(provider) ? t.templates.runsHere : t.templates.runsOnAws}
+        </Badge>
       )}
       {it.validation_status !== 'invalid' && !usable(it, provider) && (
         <Badge color="grey">{t.templates.runsElsewhere}</Badge>

@@ -1,0 +1,79 @@
+"""The launch form: the price that it shows is the price of what it launches."""
+
+import json
+import threading
+
+from playwright.sync_api import expect
+
+LAUNCHES = "**/api/v1/instances/launch"
+
+
+def test_launch_waits_for_the_price_of_the_chosen_size(empty_home, browsing):
+    browser = browsing(empty_home, own=True)
+    page = browser.open("/launch?template=plain-shell&name=sized")
+    button = page.get_by_role("button", name="Launch sized")
+    plan = page.locator("dl")
+    expect(plan.get_by_text("$0.0208/h", exact=True).first).to_be_visible()
+    expect(button).to_be_enabled()
+    held, released = [], threading.Event()
+
+    def hold(route):
+        if route.request.post_data_json.get("size") == "XL" and not released.is_set():
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route(LAUNCHES, hold)
+    page.get_by_role("radio", name="XL").click(force=True)
+    expect(plan.get_by_text("$0.0208/h", exact=True)).to_have_count(0)
+    expect(button).to_be_disabled()
+    assert held
+    released.set()
+    for route in held:
+        route.continue_()
+    expect(plan.get_by_text("$0.3328/h", exact=True).first).to_be_visible()
+    expect(button).to_be_enabled()
+    page.route(LAUNCHES, lambda route: route.abort())
+    with page.expect_request(LAUNCHES) as sent:
+        button.click()
+    order = sent.value.post_data_json
+    assert (order["size"], order["max_hourly_rate"]) == ("XL", 0.3328)
+    assert empty_home.client.workspaces.list() == []
+
+
+def test_price_that_rose_since_it_was_shown_launches_nothing(empty_home, browsing):
+    page = browsing(empty_home, own=True).open("/launch?template=plain-shell&name=dearer")
+
+    def as_if_it_rose(route):
+        order = route.request.post_data_json
+        if "max_hourly_rate" in order:
+            assert order["max_hourly_rate"] == 0.0208
+            route.continue_(post_data=json.dumps(order | {"max_hourly_rate": 0.01}))
+        else:
+            route.continue_()
+
+    page.route(LAUNCHES, as_if_it_rose)
+    page.get_by_role("button", name="Launch dearer").click()
+    expect(page.get_by_text("at most $0.01 was allowed")).to_be_visible()
+    assert empty_home.client.workspaces.list() == []
+
+
+def test_first_screen_shows_place_price_and_launch(empty_home, browsing):
+    size = {"width": 1280, "height": 800}
+    for scheme in ("light", "dark"):
+        browser = browsing(empty_home, viewport=size, color_scheme=scheme)
+        page = browser.open("/launch?template=plain-shell&name=seen")
+        expect(page.get_by_text("This computer (profile local)")).to_be_in_viewport(ratio=1)
+        expect(page.get_by_text("Per month with disk and address").first).to_be_in_viewport(
+            ratio=1
+        )
+        button = page.get_by_role("button", name="Launch seen")
+        expect(button).to_be_enabled()
+        expect(button).to_be_in_viewport(ratio=1)
+        expect(page.get_by_text("8 cores, 32 GB · $0.3328/h")).to_be_visible()
+        browser.shot(f"launch-{scheme}")
+    browser = browsing(empty_home, viewport={"width": 360, "height": 800})
+    page = browser.open("/launch?template=plain-shell&name=seen")
+    expect(page.get_by_text("8 cores, 32 GB · $0.3328/h")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    browser.shot("launch-360")
