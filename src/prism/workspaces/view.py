@@ -153,18 +153,18 @@ def planned(
         address_monthly=_usd(outlook.address_month, 1),
         reserves=_usd(outlook.needed, 1),
         leaves=_usd(outlook.left, 1),
-        caps=tuple(
-            CapEstimate(
-                cap=cap_forecast.cap,
-                reserves=amount(cap_forecast.needed),
-                leaves=amount(cap_forecast.left),
-            )
-            for cap_forecast in outlook.caps
-        ),
+        caps=_caps(outlook),
         lasts_until=outlook.lasts_until,
         ready_seconds=round(ready_in[0].total_seconds()),
         ready_measured=ready_in[1],
         creates=_created(workspace),
+    )
+
+
+def _caps(outlook: BudgetForecast) -> tuple[CapEstimate, ...]:
+    return tuple(
+        CapEstimate(cap=each.cap, reserves=amount(each.needed), leaves=amount(each.left))
+        for each in outlook.caps
     )
 
 
