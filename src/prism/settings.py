@@ -216,9 +216,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     login_links: Literal["operator", "mail"] = "operator"
     """Who makes links that log a person in once: `operator` is only the operator, by
-    `prism login-link`; `mail` also mails one with each invitation, and to members and invited
-    people who ask for it on the login page. Needs a `PRISM_PUBLIC_URL`; an identity provider
-    takes the place of mailed links."""
+    `prism login-link`; `mail` also mails one with each invitation. Needs a
+    `PRISM_PUBLIC_URL`; an identity provider takes the place of mailed links."""
 
     project_creation: Literal["operator", "everybody"] = "operator"
     """Who may make projects on a shared daemon. A project that another person than the operator
