@@ -21,7 +21,7 @@ TARGET = ROOT / "docs" / "screenshots"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-headless-shell") or "chromium"
 SIZE: ViewportSize = {"width": 1280, "height": 800}
 # What the pictures show: each line is a command of `prism`.
-PREPARED = (
+PREPARED: tuple[tuple[str, ...], ...] = (
     ("project", "create", "reef", "--budget", "200", "--description", "Coral temperatures"),
     ("project", "create", "thesis", "--budget", "50"),
     ("launch", "jupyterlab", "analysis", "--project", "reef", "--ttl", "8h"),
