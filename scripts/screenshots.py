@@ -55,7 +55,7 @@ def main() -> int:
             about = json.loads((Path(folder) / "home" / "daemon.lock").read_text())
             take(about["gui"])
         finally:
-            uninstall = [BIN / "prism", "uninstall", "--data", "delete", "--yes"]
+            uninstall = [str(BIN / "prism"), "uninstall", "--data", "delete", "--yes"]
             subprocess.run(uninstall, env=environ, check=False)
     return 0
 

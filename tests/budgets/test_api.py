@@ -216,8 +216,9 @@ def test_cost_analysis_and_forecast_contain_burn_and_run_out_date(clocked_daemon
     clocked_daemon.settle(minutes=1)
     clocked_daemon.live(hours=4)
     later = clocked_daemon.get("projects/lab/cost-analysis")
-    assert later["current_monthly_burn"] == round(720 * 0.0832 + 1.6, 2)
-    assert later["projected_monthly_burn"] == round(720 * 0.0832 + 1.6, 2)
+    month = 720 * 0.0832 + january(1_600_000, 0, 720) / 1e6  # 30 days of the disk, in January
+    assert later["current_monthly_burn"] == round(month, 2)
+    assert later["projected_monthly_burn"] == round(720 * 0.0832 + 1.6, 2), "rates of 720 hours"
     assert later["hibernation_potential_savings"] is None
     assert later["optimization_recommendations"] == []
     forecast = clocked_daemon.get("projects/lab/forecast")
@@ -262,7 +263,7 @@ def test_monthly_report_is_returned_as_json_html_markdown_and_csv(clocked_daemon
     csv = clocked_daemon.http("GET", f"{path}&format=csv")
     assert csv.headers["content-type"] == "text/csv; charset=utf-8"
     table = csv.text
-    assert table.splitlines()[1] == "kind,compute,0.83,97.4,832000"
+    assert table.splitlines()[1] == "kind,compute,0.83,97.5,832000"
     for month in ("2026-13", "0000-01", "9999-12", "٢٠٢٦-01"):
         failed(
             clocked_daemon.http("GET", path.replace("2026-01", month)), 422, "VALIDATION_FAILED"

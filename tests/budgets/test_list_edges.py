@@ -48,3 +48,14 @@ def test_lists_equal_requests_when_only_some_runs_are_surveyed(clocked_daemon):
             for follower in (lab.daemon.ledger, lab.daemon.reservations):
                 follower.confirmed(tx, seen, lab.clock.now())
         assert_same_around(lab, lab.now)
+
+
+def test_list_and_budget_of_a_project_without_a_limit_reserve_the_same(clocked_daemon, http_of):
+    lab = clocked_daemon
+    lab.project("free")
+    lab.running("w", project="free", ttl_hours=3)
+    http = http_of(lab.daemon)
+    [listed] = http("GET", "/api/v1/projects").json()
+    budget = http("GET", "/api/v1/projects/free/budget").json()
+    assert listed["budget"]["reserved"] == budget["reserved"] > 0
+    assert http("GET", "/api/v1/projects/free").json()["budget"]["reserved"] == budget["reserved"]

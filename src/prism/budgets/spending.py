@@ -18,7 +18,7 @@ from prism.budgets.model import (
     ProjectBudget,
     ProjectForecast,
 )
-from prism.budgets.plan import midnight, month_after, month_before, reserved
+from prism.budgets.plan import ALWAYS, midnight, month_after, month_before
 from prism.budgets.report import report
 from prism.budgets.runway import earliest, of_project
 from prism.budgets.view import alerts, breakdown, outcome, projected, top_spenders
@@ -259,8 +259,7 @@ def _reserved(books: Books, project: Project, money: ProjectMoney) -> int:
     """What is reserved of the project's money; if nothing limits it, of all its workspaces."""
     if money.allocated is not None:
         return money.reserved
-    rows = store.reservations_of(books.sql, "project", project.id)
-    return sum(reserved(reservation, books.now) for reservation in rows)
+    return sum(books.reserved(project_cap(project, Micros(0)), ALWAYS))
 
 
 def _projections(
@@ -301,7 +300,7 @@ def _spending(books: Books, project: Project) -> Spending:
         spent=ever,
         monthly=_pace(books, project),
         used=ever if money.allocated is None else money.spent,
-        reserved=Micros(money.reserved),
+        reserved=Micros(_reserved(books, project, money)),
         left=None if money.left is None else Micros(money.left),
     )
 
