@@ -294,6 +294,7 @@ def path_of(team, method, template):
         "id": "none",
         "rest": "x",
         "path": "x",
+        "provider": "x",
     }
     rule = rule_of(method, template)
     kind = rule.kind

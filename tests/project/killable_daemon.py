@@ -2,7 +2,8 @@
 
 The points are not listed anywhere. From the request of a launch on, there is a point before and
 after each commit, and one before each effect outside of the database (a file that is written,
-renamed or removed, a process that is started or signalled). An audit hook of Python reports these
+renamed or removed, a process that is started or signalled, a message with an open file, which
+starts a supervisor). An audit hook of Python reports these
 effects, so new code has its points, too; the point after an effect is the next point. `DIE_AT` is
 the number of the point at which the daemon is killed. The name of each point is appended to the
 file `POINTS`, so a run that survives tells how many there are.
@@ -50,7 +51,7 @@ def point(name):
 def announce(event, args):
     """Announces effects outside of the database."""
     writes = event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)
-    if (event in OUTSIDE or writes) and machines in str(args):
+    if event == "socket.sendmsg" or ((event in OUTSIDE or writes) and machines in str(args)):
         point(f"before {event}")
 
 

@@ -17,7 +17,7 @@ from prism.errors import Problem
 
 LAUNCH_OPTIONS = (
     *("size", "instance_type", "region", "project", "budget", "ttl_hours", "idle_profile"),
-    *("disk_gb", "from_snapshot"),
+    *("disk_gb", "from_snapshot", "max_hourly_rate"),
 )
 FLAGS = ("spot", "open_ports", "unlimited", "restart")
 SIZES = ("XS", "S", "M", "L", "XL")
@@ -53,6 +53,8 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--disk", dest="disk_gb", type=int, metavar="GB", help="root disk in GB")
     snapshot_help = "begin with the files of this snapshot of a workspace"
     parser.add_argument("--from-snapshot", metavar="SNAPSHOT", help=snapshot_help)
+    price_help = "launch nothing if an hour costs more than this, or its price is not known"
+    parser.add_argument("--max-hourly-rate", type=float, metavar="USD", help=price_help)
     add_flag(parser, "--no-hibernation", help="stop, never hibernate")
     add_flag(parser, "--restart", help="start it again after a reboot")
     add_flag(parser, "--dry-run", help="only show the plan and its cost")

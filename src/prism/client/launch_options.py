@@ -27,3 +27,4 @@ class LaunchOptions(TypedDict, total=False):
     hibernation: bool
     restart: bool
     from_snapshot: str
+    max_hourly_rate: float
