@@ -253,10 +253,11 @@ def test_followed_log_ends_when_its_token_expires(make_daemon, clock):
 def test_route_that_may_last_is_marked_as_lasting(daemon):
     """Proxied routes and WebSockets.
 
-    Not the stream of events, which checks rights itself, and logout by the provider, which reads
+    Not the stream of events, which checks rights itself, and logout by a provider, which reads
     a short body.
     """
-    short = {"/api/v1/ws", "/auth/backchannel-logout"}
+    logout = "/auth/backchannel-logout"
+    short = {"/api/v1/ws", logout, f"{logout}/{{provider:str}}"}
     for route in daemon.app._app.app.routes:  # within the gate and the GUI
         for handler in getattr(route, "route_handlers", None) or [route.route_handler]:
             socket_ = type(route).__name__ == "WebSocketRoute"
