@@ -47,13 +47,13 @@ async def carry(reader, writer):
         writer.close()
 
 async def serve(reader, writer):
-    far = await asyncio.open_connection("127.0.0.1", int(sys.argv[4]))
+    far = await asyncio.open_connection("127.0.0.1", int(sys.argv[5]))
     await asyncio.gather(carry(reader, far[1]), carry(far[0], writer))
 
 async def main():
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(sys.argv[1])
-    await asyncio.start_server(serve, sys.argv[2], int(sys.argv[3]), ssl=context)
+    context.load_cert_chain(*sys.argv[1:3])
+    await asyncio.start_server(serve, sys.argv[3], int(sys.argv[4]), ssl=context)
     print("listens", flush=True)
     await asyncio.Event().wait()
 
@@ -169,7 +169,7 @@ def lab(tmp_path_factory):
         "PRISM_PUBLIC_URL": f"https://{NAME}",
     }
     authority = Authority(folder / "authority")
-    authority.context(NAME)
+    certificate, key = (str(file) for file in authority.files(NAME))
     (folder / "hosts").write_text(f"127.0.0.1 localhost\n{SERVER} {NAME}\n")
     with computer() as (_, server), computer() as (pid, laptop):
         for run, words in (
@@ -184,8 +184,7 @@ def lab(tmp_path_factory):
             [*laptop, "mount", "--bind", str(folder / "hosts"), "/etc/hosts"], check=True
         )
         (folder / "bob").mkdir()
-        certificate = str(folder / "authority" / f"{NAME}.pem")
-        proxy = [str(BIN / "python"), "-c", TLS_PROXY, certificate, SERVER, TLS_PORT, PORT]
+        proxy = [str(BIN / "python"), "-c", TLS_PROXY, certificate, key, SERVER, TLS_PORT, PORT]
         try:
             with home.run_daemon([*server, str(BIN / "prismd")]), running([*server, *proxy]):
                 home.client.projects.create("reef")
