@@ -47,7 +47,7 @@ def test_token_is_refused_after_its_expiry_or_revocation(team, clock):
     assert "revoked" in refused["details"]
     assert refused["remediation"].startswith("Ask the operator for a new one: `prism token create")
     unnamed = failed(team(None, "GET", "projects"), 401, "UNAUTHENTICATED")
-    assert "Set PRISM_TOKEN" in unnamed["remediation"]
+    assert "set PRISM_TOKEN" in unnamed["remediation"]
 
 
 def test_last_use_of_a_token_is_recorded_once_a_minute(team, clock):

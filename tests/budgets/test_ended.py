@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.months import january
 from tests.shapes import failed
 
 MONTH = 720
@@ -22,7 +23,7 @@ def ended_pool(clocked_daemon):
 
 def test_ended_pool_shows_costs_booked_after_its_end(ended_pool):
     pool = ended_pool.get("budgets/grant")
-    after = round(16.0 * 2, 2)
+    after = january(16_000_000, 24, 24 + 2 * MONTH) / 1e6
     assert pool["spent_after_end"] == pytest.approx(after, abs=0.01)
     assert pool["spent_amount"] == pool["spent"] == round(ended_pool.recount() / 1e6, 2)
     assert pool["overrun"] == round(ended_pool.recount() / 1e6 - 20, 2) > 10

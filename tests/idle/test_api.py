@@ -588,7 +588,8 @@ def test_idle_action_is_recorded_once_and_kept_in_the_history(
     assert fact.data.items() >= (expected | {"profile": "batch", "note": None}).items()
     [past] = history(http)
     moment = {"trigger_time": "2026-01-01T00:30:00Z", "estimated_savings": saved}
-    assert past == {**expected, "profile": "batch", "note": None, **moment}
+    permanent = daemon.workspaces.named("mine").id
+    assert past == {**expected, "workspace": permanent, "profile": "batch", "note": None, **moment}
     assert http.state() == "hibernated"
     assert idle_of(http)["verdict"] is None
     another = make_daemon()

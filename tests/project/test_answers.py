@@ -38,7 +38,9 @@ OWN = {
     "cli/connect.py": {"service"},  # of a port
     "cli/daemon.py": {"pid", "url"},
     "cli/launch.py": {"type"},  # of a template's parameter
+    "cli/login.py": {"current"},  # of the stored logins
     "cli/new_template.py": {"path"},
+    "cli/sessions.py": {"daemon"},  # of a stored login
     "cli/uninstall.py": {"phase"},
     "cli/workspaces.py": {"terminate"},
 }

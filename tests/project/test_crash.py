@@ -68,6 +68,7 @@ def different_points(points):
     names = {
         "after commit",
         "before os.rename",
+        "before socket.sendmsg",
         "before subprocess.Popen",
         "before os.posix_spawn",
     }

@@ -193,7 +193,7 @@ def test_logout_ends_the_session_and_keeps_its_tokens(team, tab, other_tab):
     team.tokens["made"] = tab("POST", "tokens", json={"name": "made"}).json()["token"]
     other_tab.cookie = tab.cookie
     answer = tab("POST", "logout")
-    assert answer.json() == {"message": "owner@x.org is logged out"}
+    assert answer.json() == {"message": "owner@x.org is logged out", "provider_url": None}
     assert answer.headers["set-cookie"].startswith(f"{SESSION_COOKIE}=; Max-Age=0;")
     assert tab.cookie is None
     failed(other_tab("GET", "me"), 401, "UNAUTHENTICATED")
@@ -245,7 +245,8 @@ def test_login_is_refused_where_a_browser_cannot_keep_a_session(team, tab, host,
     answer = tab("POST", "login", headers, json={"link": link})
     assert words in failed(answer, 403, "LOGIN_UNAVAILABLE")["details"]
     assert words in tab("GET", "login", {"Host": host}).json()["problem"]
-    nobody = {"user": None, "shared": True, "provider": None, "problem": None}
+    nobody = {"user": None, "shared": True, "provider": None, "providers": []}
+    nobody["problem"] = None
     assert tab("GET", "login").json() == nobody
     assert tab("POST", "login", json={"link": link}).status_code == 200, "it was not used up"
 

@@ -159,7 +159,7 @@ class Setup:
         self._process_group.give(self._folder.venv)
 
     def _packages(self) -> Work:
-        if not self._config.packages and (self._folder.venv / "pyvenv.cfg").exists():
+        if not self._config.packages and self._has_environment:
             return
         self._tell("packages", 5)
         if not self._is_new:  # an earlier try has left something in it
@@ -171,6 +171,15 @@ class Setup:
                 yield from self._install_all()
         made_of = self._environment_inputs()  # it may have a tree now, or none any more
         self._stamp("environment").write_text(_fingerprint("environment", made_of))
+
+    @property
+    def _has_environment(self) -> bool:
+        try:
+            with Directory.at(self._folder.venv) as venv:
+                venv.stat("pyvenv.cfg")
+        except OSError:
+            return False
+        return True
 
     @property
     def _has_something_to_install(self) -> bool:

@@ -26,11 +26,18 @@ def world(tmp_path):
     world.close()
 
 
+@pytest.fixture
 def servers():
-    return with_words(psutil.Process().children(), "supervisor_server.py")
+    """Lists the servers that this test has started."""
+
+    def running():
+        return with_words(psutil.Process().children(), "supervisor_server.py")
+
+    before = running()
+    return lambda: [process for process in running() if process not in before]
 
 
-def test_supervisor_shows_its_own_command_line_and_outlives_the_server(world):
+def test_supervisor_shows_its_own_command_line_and_outlives_the_server(servers, world):
     id = world.launched(page())
     [server] = servers()
     supervisor = world.supervisor(id)
@@ -46,7 +53,7 @@ def test_supervisor_shows_its_own_command_line_and_outlives_the_server(world):
     eventually(lambda: not supervisor.is_running() or supervisor.status() == "zombie")
 
 
-def test_one_server_forks_all_supervisors_with_the_current_variables(world):
+def test_one_server_forks_all_supervisors_with_the_current_variables(servers, world):
     first = world.launched(page())
     [server] = servers()
     world.compute.environ = {"PRISM_WORKSPACE_NETWORK": "shared"}
@@ -60,7 +67,7 @@ def test_one_server_forks_all_supervisors_with_the_current_variables(world):
         assert world.supervisor(id).ppid() != server.pid
 
 
-def test_killed_server_is_replaced(world):
+def test_killed_server_is_replaced(servers, world):
     id = world.launched(page())
     [server] = servers()
     os.kill(server.pid, signal.SIGKILL)
@@ -82,7 +89,7 @@ def test_failed_start_has_an_exit_code_and_a_closed_server_starts_nothing(tmp_pa
     assert server.start(tmp_path, {}) is None, "it is closed"
 
 
-def test_unanswered_start_times_out(tmp_path):
+def test_unanswered_start_times_out(servers, tmp_path):
     server = SupervisorServer(tmp_path, 20)
     try:
         assert server.start(tmp_path, {"X": "y" * MAX_REQUEST_BYTES}) is None

@@ -393,7 +393,8 @@ def killed_restic(home, disk):
     repository = ["--no-cache", "--insecure-no-password", "--repo", str(locks.parent)]
     argv = ["restic", *repository, "backup", "--stdin"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
-        eventually(lambda: any(locks.iterdir()))
+        # Until it has its name, it is a file that restic does not count.
+        eventually(lambda: any("-tmp-" not in lock.name for lock in locks.iterdir()))
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         yield process
