@@ -115,7 +115,8 @@ def test_terminate_dialog_keeps_its_workspaces_while_the_list_changes(home, brow
 def test_bulk_terminate_continues_after_leaving_the_page_and_does_not_navigate(home, browsing):
     page = browsing(home).open("/workspaces?f=name%3Aw2&selected=w20%2Cw21")
     held = []
-    page.route("**/instances/w20/terminate*", lambda route: held.append(route))
+    id = home.client.workspaces.get("w20").workspace
+    page.route(f"**/instances/{id}/terminate*", lambda route: held.append(route))
     page.get_by_role("button", name="Actions").click()
     page.get_by_role("menuitem", name="Terminate (2)").click()
     dialog = page.get_by_role("dialog")

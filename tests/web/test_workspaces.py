@@ -144,7 +144,8 @@ def test_second_click_and_lost_answer_do_not_repeat_a_request(home, three_worksp
         urlopen(HTTPRequest(url, method="POST", headers=headers)).close()
         return route.abort()
 
-    page.route("**/instances/one/hibernate", lose_first)
+    id = home.client.workspaces.get("one").workspace
+    page.route(f"**/instances/{id}/hibernate", lose_first)
     page.on("response", lambda it: replayed.append(it.headers.get("idempotency-replayed")))
     page.get_by_role("button", name="Hibernate").dblclick()
     expect(page.get_by_text("Hibernating one")).to_be_visible()
@@ -181,21 +182,23 @@ def test_refusals_of_a_bulk_action_are_one_notice_that_tries_them_again(
     home, three_workspaces, browsing
 ):
     page = browsing(home, own=True).open("/workspaces?selected=one%2Cthree%2Ctwo")
+    ids = {home.client.workspaces.get(name).workspace: name for name in ("one", "two")}
+    stops = re.compile(f"instances/({'|'.join(ids)})/stop")
     refused = {"message": "no", "code": "INVALID_STATE", "details": "", "remediation": "`prism x`"}
 
     def refuse(route):
-        name = route.request.url.split("/")[-2]
+        name = ids[route.request.url.split("/")[-2]]
         body = {"error": refused | {"message": f"{name} is busy"}}
         route.fulfill(status=409, json=body)
 
-    page.route(re.compile("instances/(one|two)/stop"), refuse)
+    page.route(stops, refuse)
     page.get_by_role("button", name="Actions").click()
     page.get_by_role("menuitem", name="Stop (3)").click()
     expect(page.get_by_text("Stopping three")).to_be_visible()
     notice = page.get_by_text("Cannot stop one, two:")
     expect(notice).to_have_count(1)
     expect(page.get_by_text("one, two: … is busy")).to_be_visible()
-    page.unroute(re.compile("instances/(one|two)/stop"))
+    page.unroute(stops)
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("Stopping one, two")).to_be_visible()
     expect(notice).to_have_count(0)
@@ -391,8 +394,10 @@ def test_terminal_survives_a_reload_and_moves_to_another_tab(home, three_workspa
     expect(rows).to_contain_text("again-42")
 
     other = browser.new_page()  # a copy of the tab, with its session storage
-    session = page.evaluate("sessionStorage.getItem('shell:two')")
-    other.add_init_script(f"sessionStorage.setItem('shell:two', {json.dumps(session)})")
+    key = json.dumps(f"shell:{home.client.workspaces.get('two').workspace}")
+    session = page.evaluate(f"sessionStorage.getItem({key})")
+    assert session
+    other.add_init_script(f"sessionStorage.setItem({key}, {json.dumps(session)})")
     other.goto(f"{browser.base}/workspaces/two?tab=terminal")
     expect(other.locator(".xterm-rows")).to_contain_text("again-42")
     expect(page.get_by_text("This shell is open in another tab now.")).to_be_visible()
