@@ -198,7 +198,10 @@ def test_logout_ends_the_session_and_keeps_its_tokens(team, tab, other_tab):
     assert tab.cookie is None
     failed(other_tab("GET", "me"), 401, "UNAUTHENTICATED")
     assert team("made", "GET", "me").status_code == 200
-    assert tab("POST", "logout").json() == {"message": "Nobody was logged in"}
+    assert tab("POST", "logout").json() == {
+        "message": "Nobody was logged in",
+        "provider_url": None,
+    }
 
 
 def test_oldest_session_of_a_person_ends_if_there_are_too_many(team, tab, other_tab, clock):
@@ -245,9 +248,8 @@ def test_login_is_refused_where_a_browser_cannot_keep_a_session(team, tab, host,
     answer = tab("POST", "login", headers, json={"link": link})
     assert words in failed(answer, 403, "LOGIN_UNAVAILABLE")["details"]
     assert words in tab("GET", "login", {"Host": host}).json()["problem"]
-    nobody = {"user": None, "shared": True, "provider": None, "providers": []}
-    nobody["problem"] = None
-    assert tab("GET", "login").json() == nobody
+    nobody = {"user": None, "shared": True, "provider": None, "problem": None}
+    assert tab("GET", "login").json() == {**nobody, "providers": []}
     assert tab("POST", "login", json={"link": link}).status_code == 200, "it was not used up"
 
 
