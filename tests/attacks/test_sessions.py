@@ -146,12 +146,14 @@ def listening(home, cookie, origin=None):
     )
 
 
-def test_revoked_session_ends_open_websockets_and_streams(home):
+@pytest.mark.parametrize("person", ["bob@example.org", "ada@example.org"])
+def test_revoked_session_ends_open_websockets_and_streams(home, person):
+    """Also those of the operator, Ada."""
     with home.run_daemon(PRISM_AUTH="tokens"):
-        cookie = cookie_of(home, "bob@example.org")
+        cookie = cookie_of(home, person)
         with listening(home, cookie) as stream:
             began = time.monotonic()
-            home.client.sessions.end_all("bob@example.org")
+            home.client.sessions.end_all(person)
             with pytest.raises(ConnectionClosed):
                 while True:
                     stream.recv(timeout=60)

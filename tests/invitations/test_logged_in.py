@@ -156,3 +156,12 @@ def test_wrong_token_is_refused_also_after_a_login(team, tab):
     sent = invited(team)
     tab.log_in(GUEST)
     failed(accept(tab, sent["id"], token="x"), 403, "INVITATION_TOKEN_INVALID")
+
+
+def test_session_of_a_token_needs_the_invitations_own_token(team, tab):
+    """Whoever made the token may have given it away; with it anybody can begin a session."""
+    team.token("guest", user=GUEST)
+    invitation = invited(team)
+    answer = tab("POST", "login", json={"token": team.tokens["guest"]})
+    assert answer.status_code == 200, answer.text
+    failed(accept(tab, invitation["id"]), 422, "VALIDATION_FAILED")

@@ -259,3 +259,28 @@ def test_daemon_of_one_person_has_no_logins(http):
     failed(links, 403, "LOGIN_UNAVAILABLE")
     me = http("GET", "/api/v1/me").json()
     assert (me["operator"], me["shared"], me["may_create_projects"]) == (True, False, True)
+
+
+def test_link_ends_with_the_token_that_made_it(team, tab):
+    """A thief of a token makes links, which would let in again after it was revoked."""
+    stolen = team.token("stolen", user="ada@x.org", scope="admin")
+    answer = team("stolen", "POST", "login-links", json={"user": "ada@x.org"})
+    link = answer.json()["url"].partition("#")[2]
+    assert team("operator", "DELETE", f"tokens/{stolen.id}").status_code == 200
+    failed(tab("POST", "login", json={"link": link}), 401, "LOGIN_REFUSED")
+
+
+def test_links_end_with_all_sessions_of_a_person(team, tab):
+    link = tab.link("member@x.org")
+    assert team("operator", "DELETE", "sessions?user=member@x.org").status_code == 200
+    failed(tab("POST", "login", json={"link": link}), 401, "LOGIN_REFUSED")
+
+
+def test_link_ends_with_the_session_in_which_it_was_made(team, tab):
+    tab.log_in("ada@x.org")
+    answer = tab("POST", "login-links", json={"user": "member@x.org"})
+    assert answer.status_code == 201, answer.text
+    link = answer.json()["url"].partition("#")[2]
+    assert team("operator", "DELETE", "sessions?user=ada@x.org").status_code == 200
+    tab.cookie = None
+    failed(tab("POST", "login", json={"link": link}), 401, "LOGIN_REFUSED")

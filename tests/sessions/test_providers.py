@@ -168,7 +168,16 @@ def test_provider_is_not_trusted_with_people_of_another(team, tab, first, campus
     campus.claims["email"] = "eve@lab.org"
     tab.cookie = None
     tab.begin_at(campus, "campus")
-    refused(tab, tab.come_back_to("/auth/callback/campus"), "another identity provider")
+    refused(tab, tab.come_back_to("/auth/callback/campus"), "comes in by another way")
+
+
+@pytest.mark.parametrize("address", ["ada@x.org", "owner@x.org", "new@lab.org"])
+def test_provider_makes_nobody_who_comes_in_by_another_way(team, tab, campus, address):
+    """The operator, somebody with a token, and addresses of the other provider's domain."""
+    team.token("owner", user="owner@x.org")
+    campus.claims |= {"email": address, "groups": ["reef-admins"]}
+    tab.begin_at(campus, "campus")
+    refused(tab, tab.come_back_to("/auth/callback/campus"), "comes in by another way")
 
 
 def test_roles_follow_the_groups_at_each_login(team, tab, campus):

@@ -262,7 +262,8 @@ class InvitationService:
         """
         invitation, caller = store.named(tx.sql, id), current()
         is_invited = caller.name.lower() == invitation.email.lower()
-        if token is None and not (caller.session is not None and is_invited):
+        has_logged_in = caller.session is not None and caller.token is None
+        if token is None and not (has_logged_in and is_invited):
             raise ValidationFailed.of(
                 ("token", "is missing; only the invited person, logged in, needs none"),
                 remediation=f"Type the one from the mail: `prism invite accept {id}`",

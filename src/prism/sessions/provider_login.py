@@ -16,10 +16,15 @@ from prism.sessions.oidc import Claims, LoginAttempt, OidcClient, refused
 from prism.sessions.service import NewSession, SessionService
 
 IsExpected = Callable[[Connection, str], bool]
+ComesElsewhere = Callable[[Connection, str], bool]
 
 
 class ProviderLogin:
-    """Logins by an identity provider; `is_expected` knows members and invited people."""
+    """Logins by an identity provider; `is_expected` knows members and invited people.
+
+    `comes_elsewhere` knows who comes in by another way: no provider may say that an address is
+    this person's, except that which is trusted with its domain.
+    """
 
     def __init__(
         self,
@@ -29,11 +34,13 @@ class ProviderLogin:
         client: OidcClient,
         *,
         is_expected: IsExpected,
+        comes_elsewhere: ComesElsewhere,
         group_roles: GroupRoles,
         label: str | None = None,
     ) -> None:
         self._db, self._clock, self._sessions = db, clock, sessions
         self.client, self._is_expected, self._group_roles = client, is_expected, group_roles
+        self._comes_elsewhere = comes_elsewhere
         self.label = label or self.host
 
     @property
@@ -107,11 +114,10 @@ class ProviderLogin:
                 details="an address that was given to somebody else gives no access",
                 remediation="Ask the operator of this daemon",
             )
-        is_elsewhere = known is None and not is_of_domain and store.has_any_identity(tx.sql, user)
-        if is_elsewhere:
+        if known is None and not is_of_domain and self._comes_elsewhere(tx.sql, user):
             raise LoginRefused(
-                f"{user} logs in at another identity provider",
-                details="this one is not trusted with addresses of its domain",
+                f"{user} comes in by another way",
+                details="this identity provider is not trusted with addresses of its domain",
                 remediation="Choose the other provider, or ask the operator of this daemon",
             )
         identity = known or Identity(

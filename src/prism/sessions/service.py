@@ -43,6 +43,7 @@ from prism.sessions.model import (
     SessionShown,
 )
 
+TOKEN_ID = "tok_"  # how ids of tokens begin
 TERMINAL_PREFIX = f"{PREFIX}ses_"  # of what a command line sends as its token
 NEW_LINK = "Ask the operator for a new link: `prism login-link YOU@EXAMPLE.ORG`"
 
@@ -154,13 +155,20 @@ class SessionService:
         """Begin a session with the secret of a one-time link, which it uses up."""
         with self._db.write() as tx:
             link = self.take_code(tx, words, CodeKind.LINK)
-            if link is None:
-                raise LoginRefused(
-                    "The link is not valid any more",
-                    details="it was used already, has expired, or is of another daemon",
-                    remediation=NEW_LINK,
-                )
-            return self.begin(tx, link.user, SessionMethod.LINK, client, cookie)
+            is_valid = link is not None and self._may_still_log_in(tx.sql, link)
+            if link is not None and is_valid:
+                return self.begin(tx, link.user, SessionMethod.LINK, client, cookie)
+        raise LoginRefused(  # outside of the transaction, which has used the link up
+            "The link is not valid any more",
+            details="it was used already or withdrawn, has expired, or is of another daemon",
+            remediation=NEW_LINK,
+        )
+
+    def _may_still_log_in(self, sql: Connection, link: LoginCode) -> bool:
+        """Whether the token with which a link was made is still valid; a thief may have had it."""
+        parent = link.parent or ""
+        is_by_token = parent.startswith(TOKEN_ID)
+        return not is_by_token or self._tokens.holder(sql, parent) is not None
 
     def take_code(self, tx: Tx, words: str, kind: CodeKind) -> LoginCode | None:
         """The valid code with these words, which nobody can use again."""
@@ -255,6 +263,7 @@ class SessionService:
                 remediation="Ask the operator of this daemon",
             )
         with self._db.write() as tx:
+            store.remove_links_of(tx, user)
             return self._revoke(tx, store.living(tx.sql, user, self._clock.now()), caller)
 
     def log_out(self, cookie: str | None, terminal: str | None = None) -> BrowserSession | None:
@@ -276,6 +285,7 @@ class SessionService:
         tokens = 0
         for session in ending.values():
             tokens += revoke_made_by(tx, session.id)
+            store.remove_codes_of(tx, session.id)
             self.remove(tx, session, caller.name)
         count = len(ending)
         note = f", and {tokens} made there revoked" if tokens else ""

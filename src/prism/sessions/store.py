@@ -28,6 +28,7 @@ from prism.sessions.model import (
     AppSession,
     AppStage,
     BrowserSession,
+    CodeKind,
     DeviceLogin,
     Identity,
     LoginCode,
@@ -183,8 +184,13 @@ def remove_apps(tx: Tx, session: str, host: str) -> None:
 
 
 def remove_codes_of(tx: Tx, parent: str) -> None:
-    """Delete the one-time codes that were made for an invitation."""
+    """Delete the one-time codes that were made for an invitation, or in a session."""
     tx.sql.execute(delete(codes).where(codes.c.parent == parent))
+
+
+def remove_links_of(tx: Tx, user: str) -> None:
+    """Delete the one-time links that log a person in."""
+    tx.sql.execute(delete(codes).where(codes.c.user == user, codes.c.kind == CodeKind.LINK))
 
 
 def has_login(sql: Connection, login: str) -> bool:

@@ -6,12 +6,13 @@ package adds its properties here, and its routes and dependencies in `app.py`.
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
+from prism.access import store as token_rows
 from prism.access.handles import Handles
 from prism.access.middleware import Authenticator
 from prism.access.model import Subject, current
@@ -64,6 +65,7 @@ from prism.projects.service import ProjectService
 from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
+from prism.sessions import store as session_rows
 from prism.sessions.api import LoginSettings
 from prism.sessions.app_sessions import AppSessions
 from prism.sessions.groups import GroupRoles
@@ -363,7 +365,12 @@ class Wiring(ProviderWiring):
     @cached_property
     def provider_logins(self) -> Mapping[str, ProviderLogin]:
         """Logins by identity providers, by name; the one of the settings has none."""
-        settings, entries = self.settings, {}
+        entries = self._provider_entries
+        return {name: self._provider_login(name, entry) for name, entry in entries.items()}
+
+    @cached_property
+    def _provider_entries(self) -> Mapping[str, ProviderEntry]:
+        settings, entries = self.settings, dict[str, ProviderEntry]()
         if settings.oidc_issuer:
             entries[""] = ProviderEntry(
                 name="settings",
@@ -372,8 +379,7 @@ class Wiring(ProviderWiring):
                 client_secret=settings.oidc_client_secret,
                 domains=tuple(settings.login_domains),
             )
-        entries |= {entry.name: entry for entry in read_providers(settings.oidc_file)}
-        return {name: self._provider_login(name, entry) for name, entry in entries.items()}
+        return entries | {entry.name: entry for entry in read_providers(settings.oidc_file)}
 
     def _provider_login(self, name: str, entry: ProviderEntry) -> ProviderLogin:
         callback = f"{self.settings.public_url.rstrip('/')}/auth/callback"
@@ -397,8 +403,26 @@ class Wiring(ProviderWiring):
             self.sessions,
             client,
             is_expected=self._is_expected,
+            comes_elsewhere=partial(self._comes_elsewhere, name),
             group_roles=GroupRoles(entry.issuer, entry.groups, self.members),
             label=entry.label,
+        )
+
+    def _comes_elsewhere(self, provider: str, sql: Connection, user: str) -> bool:
+        """Whether somebody comes in by another way than a provider not of the own domain.
+
+        If there is one provider only, it is trusted with everybody.
+        """
+        if len(self._provider_entries) < 2:
+            return False
+        entries = (entry for name, entry in self._provider_entries.items() if name != provider)
+        domain = user.rpartition("@")[2]
+        return (
+            user == self.settings.actor.lower()
+            or any(domain in map(str.lower, entry.domains) for entry in entries)
+            or session_rows.has_any_identity(sql, user)
+            or bool(session_rows.living(sql, user, self.clock.now()))
+            or bool(token_rows.every(sql, user))
         )
 
     def _is_expected(self, sql: Connection, user: str) -> bool:
