@@ -34,7 +34,6 @@ PREPARED: tuple[tuple[str, ...], ...] = (
 PAGES = {
     "home": "/",
     "workspaces": "/workspaces",
-    "workspace": "/workspaces/analysis",
     "project": "/projects/reef",
 }
 

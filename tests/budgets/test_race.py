@@ -11,12 +11,13 @@ from prism.budgets.model import BudgetExceeded
 from prism.workspaces.model import LaunchRequest, RootDisk
 from tests.conftest import ML
 from tests.money import ClockedDaemon
+from tests.months import january_up
 from tests.proofs import record
 
 pytestmark = pytest.mark.postgres
 
 RATES = {"S": 41_600, "M": 83_200, "L": 166_400}
-DISK = 80_000 * 20
+DISK = january_up(80_000 * 20, 0, 720)  # what 30 days reserve
 
 
 def need(size):
