@@ -284,7 +284,7 @@ def by_kind(sql: Connection, project: str, now: int) -> dict[CostKind, int]:
     """What a project has spent on each kind; and what was saved."""
     closed = sql.execute(CLOSED, {"of": project})
     sums = {CostKind(kind): int(micros) for kind, micros in closed}
-    for kind, micros in sql.execute(RUNNING, parameters(now=now) | {"of": project}):
+    for kind, micros in sql.execute(OPEN_BY_KIND, parameters(now=now) | {"of": project}):
         sums[CostKind(kind)] = sums.get(CostKind(kind), 0) + int(micros or 0)
     return sums
 
@@ -471,8 +471,11 @@ SPENT = {
     )
     for name, column in SCOPES.items()
 }
-RUNNING = select(segments.c.kind, func.sum(cost_by(AT_NOW))).where(OPEN, segments.c.project == OF)
-RUNNING = RUNNING.group_by(segments.c.kind)
+OPEN_BY_KIND = (
+    select(segments.c.kind, func.sum(cost_by(AT_NOW)))
+    .where(OPEN, segments.c.project == OF)
+    .group_by(segments.c.kind)
+)
 MARK = select(marks.c.micros).where(marks.c.scope == OF, marks.c.at == THEN)
 BOOKED = cost_by(  # including the time until its end
     (func.coalesce(segments.c.ended, NOW), func.coalesce(segments.c.month_ended, NOW_MONTH))

@@ -75,7 +75,7 @@ from prism.workspaces.rollback import snapshot_for_launch
 from prism.workspaces.template_again import TemplateReader
 from prism.workspaces.view import require_price
 
-NAMED = 5  # workspaces in a refusal
+NAMES_IN_REFUSAL = 5
 LAUNCHED_WITHOUT = (
     "it was launched without hibernation, as with `--no-hibernation`, which cannot be changed"
 )
@@ -410,9 +410,9 @@ class WorkspaceService:
         if not (names := store.names_in(tx.sql, project.id)):
             return None
         word = "workspaces belong" if len(names) > 1 else "workspace belongs"
-        reason = f"{len(names)} {word} to it: {', '.join(names[:NAMED])}"
+        reason = f"{len(names)} {word} to it: {', '.join(names[:NAMES_IN_REFUSAL])}"
         hint = f"Terminate what you do not need: `prism list --project {quote(project.name)}`"
-        return ProjectUse(reason + ", …" * (len(names) > NAMED), hint)
+        return ProjectUse(reason + ", …" * (len(names) > NAMES_IN_REFUSAL), hint)
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
         """Implements `ProjectDependent`: show the new name in the project's workspaces."""

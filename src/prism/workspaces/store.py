@@ -127,9 +127,10 @@ LIVE = workspaces.c.ended_at.is_(None)
 TAKEN = select(workspaces.c.owner).where(workspaces.c.name == bindparam("of"), LIVE)
 CALLED = tuple(workspaces.c[key] for key in ("name", "id", "machine_id", "expected_id"))
 NEWEST_FIRST = (~LIVE, workspaces.c.launched_at.desc(), workspaces.c.id.desc())
-NAMED = SELECT_WORKSPACES.where(or_(*(column == bindparam("of") for column in CALLED)))
-NAMED = NAMED.order_by(*NEWEST_FIRST)
-FIRST_NAMED = NAMED.limit(2)
+BY_NAME = SELECT_WORKSPACES.where(or_(*(column == bindparam("of") for column in CALLED))).order_by(
+    *NEWEST_FIRST
+)
+FIRST_BY_NAME = BY_NAME.limit(2)
 BY_ID = SELECT_WORKSPACES.where(workspaces.c.id == bindparam("of"))
 BY_IDS = SELECT_WORKSPACES.where(workspaces.c.id.in_(bindparam("ids", expanding=True)))
 _PRICED = [workspaces.c[name] for name in PricedKind.__struct_fields__]
@@ -277,9 +278,9 @@ def named(sql: Connection, name: str) -> Workspace:
     A terminated one only if there is no other.
     """
     team = current().team
-    rows = _many(sql, NAMED if team else FIRST_NAMED, {"of": name})
+    rows = _many(sql, BY_NAME if team else FIRST_BY_NAME, {"of": name})
     if not team and len(rows) > 1 and rows[1].ended_at is None:  # of several people, once
-        rows = _many(sql, NAMED, {"of": name})
+        rows = _many(sql, BY_NAME, {"of": name})
     if not rows and SEPARATOR in name:
         rows = _named_in_full(sql, name)
     workspace = chosen("workspace", name, rows, has_ended, partial(_full_names, sql))
@@ -296,7 +297,7 @@ def has_ended(workspace: Workspace) -> bool:
 def _named_in_full(sql: Connection, full: str) -> list[Workspace]:
     name, _, handle = full.rpartition(SEPARATOR)
     person = handles.person_of(sql, handle)
-    rows = _many(sql, NAMED, {"of": name}) if person is not None else []
+    rows = _many(sql, BY_NAME, {"of": name}) if person is not None else []
     return [row for row in rows if row.name == name and row.owner.lower() == person]
 
 
