@@ -243,7 +243,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     wake_on_request: Literal["off", "free", "all"] = "free"
     """Which hibernated workspaces wake when you open their address in a browser: `free` are
-    those that cost nothing by the hour, as on this computer, `all` also those in the cloud."""
+    those that cost nothing by the hour, as on this computer, `all` also those in the cloud, from
+    their own pages and by the button."""
 
     caller_cidr: Range = ""
     """The range of addresses from which machines on AWS accept connections. Empty means your

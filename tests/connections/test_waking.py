@@ -74,14 +74,23 @@ def wake(mode: WakingMode, model: FakeModel, headers=TYPED) -> tuple[bool, list[
         ("free", 0, True),
         ("free", 1, False),
         ("free", None, False),  # unknown is not free
-        ("all", 1, True),
-        ("all", None, True),
+        ("all", 0, True),
+        ("all", 1, False),  # the address that was typed may have led here
+        ("all", None, False),
         ("off", 0, False),
     ],
 )
 def test_mode_says_which_workspaces_wake(mode, rate, woken):
     states = [WorkspaceState.HIBERNATED, WorkspaceState.RUNNING]
     comes_up, resumed = wake(mode, FakeModel(states, FakeRow(rate)))
+    assert (comes_up, resumed) == (False, ["mine"] if woken else [])
+
+
+@pytest.mark.parametrize(("mode", "woken"), [("free", False), ("all", True)])
+def test_what_costs_money_wakes_from_its_own_page_only(mode, woken):
+    states = [WorkspaceState.HIBERNATED, WorkspaceState.RUNNING]
+    own_page = TYPED | {"sec-fetch-site": "same-origin"}
+    comes_up, resumed = wake(mode, FakeModel(states, FakeRow(1)), own_page)
     assert (comes_up, resumed) == (False, ["mine"] if woken else [])
 
 

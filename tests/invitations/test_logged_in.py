@@ -4,6 +4,7 @@ import email
 from email.policy import default
 
 import pytest
+from msgspec import structs
 
 from tests.access.people import Team
 from tests.conftest import Http
@@ -84,14 +85,20 @@ def test_whoever_invites_never_gets_the_link(team):
             assert secret not in repr(sql.exec_driver_sql(f"SELECT * FROM {table}").fetchall())
 
 
-@pytest.mark.parametrize("end", ["revoke", "resend", "expire", "decline"])
-def test_link_ends_with_its_invitation(team, tab, clock, end):
+@pytest.mark.parametrize("end", ["revoke", "resend", "expire", "decline", "project", "setting"])
+def test_link_ends_with_its_invitation(team, tab, make_daemon, clock, end):
     sent = invited(team)
     [text] = mails(team)
     if end == "revoke":
         assert team("admin", "DELETE", f"invitations/{sent['id']}").status_code == 200
     elif end == "resend":
         team("admin", "POST", f"invitations/{sent['id']}/resend")
+    elif end == "project":
+        assert team("operator", "DELETE", f"projects/{team.project}").status_code == 200
+    elif end == "setting":
+        settings = structs.asdict(team.daemon.settings) | {"login_links": "operator"}
+        restarted = make_daemon(**settings)
+        team.http = Http(restarted.app)
     elif end == "expire":
         clock.advance(days=7)
     else:

@@ -1,5 +1,7 @@
 """Logging in with a browser: links, sessions, their limits and their end."""
 
+from functools import partial
+
 import pytest
 
 from prism.kit.cookies import SESSION_COOKIE
@@ -284,3 +286,42 @@ def test_link_ends_with_the_session_in_which_it_was_made(team, tab):
     assert team("operator", "DELETE", "sessions?user=ada@x.org").status_code == 200
     tab.cookie = None
     failed(tab("POST", "login", json={"link": link}), 401, "LOGIN_REFUSED")
+
+
+@pytest.mark.parametrize("maker", ["token", "session"])
+def test_session_of_a_link_ends_with_what_made_the_link(team, tab, other_tab, maker):
+    """A thief would else stay, as anybody, after the token or session was found and ended."""
+    stolen = team.token("stolen", user="ada@x.org", scope="admin")
+    if maker == "session":
+        tab.log_in("ada@x.org")
+        [session] = [s for s in tab("GET", "sessions").json() if s["current"]]
+    made_by = tab if maker == "session" else partial(team, "stolen")
+    answer = made_by("POST", "login-links", json={"user": "owner@x.org"})
+    link = answer.json()["url"].partition("#")[2]
+    assert other_tab("POST", "login", json={"link": link}).status_code == 200
+    token = other_tab("POST", "tokens", json={"name": "made there"}).json()
+    team.tokens["made"] = token["token"]
+    path = f"sessions/{session['id']}" if maker == "session" else f"tokens/{stolen.id}"
+    assert team("operator", "DELETE", path).status_code == 200
+    failed(other_tab("GET", "me"), 401, "UNAUTHENTICATED")
+    failed(team("made", "GET", "me"), 401, "UNAUTHENTICATED")
+    entries = team("operator", "GET", "audit?subject=owner@x.org").json()
+    assert "session_ended" in [entry["event"] for entry in entries]
+
+
+def test_session_of_a_link_ends_when_the_token_that_made_it_expires(team, tab, clock):
+    team.token("short", user="ada@x.org", scope="admin", days=1)
+    answer = team("short", "POST", "login-links", json={"user": "owner@x.org"})
+    assert tab("POST", "login", json={"link": answer.json()["url"].partition("#")[2]})
+    for _ in range(3):
+        assert tab("GET", "me").status_code == 200
+        clock.advance(hours=8)
+    failed(tab("GET", "me"), 401, "UNAUTHENTICATED")
+
+
+def test_logout_leaves_the_sessions_of_links_that_were_made_in_it(tab, other_tab):
+    tab.log_in("ada@x.org")
+    answer = tab("POST", "login-links", json={"user": "member@x.org"})
+    other_tab("POST", "login", json={"link": answer.json()["url"].partition("#")[2]})
+    tab("POST", "logout")
+    assert other_tab("GET", "me").status_code == 200

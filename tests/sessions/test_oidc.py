@@ -16,6 +16,7 @@ from prism.sessions import oidc
 from tests.access.people import Team
 from tests.conftest import Http
 from tests.sessions.conftest import HOST, TabOfBrowser
+from tests.sessions.test_terminal_login import ask, logged_in
 from tests.shapes import failed
 
 ISSUER = "https://id.example.org"
@@ -77,7 +78,7 @@ def provider(monkeypatch):
     def client():
         return httpx.Client(transport=httpx.MockTransport(provider))
 
-    monkeypatch.setattr("prism.daemon.wiring.core.http_client", client)
+    monkeypatch.setattr("prism.daemon.wiring.logins.http_client", client)
     return provider
 
 
@@ -384,3 +385,23 @@ def test_logout_token_for_another_session_ends_nothing(team, tab, provider):
     assert told(team, logout_token(provider, sid="s2")).status_code == 200
     assert tab("GET", "me").status_code == 200
     assert told(team, "x").status_code == 401
+
+
+@pytest.mark.parametrize("logs_out_here", [False, True])
+@pytest.mark.parametrize("names", ["sid", "sub"])
+def test_provider_logs_out_command_lines_too(team, tab, provider, clock, names, logs_out_here):
+    """Tokens that the person made by hand stay."""
+    assert tab.sign_on(provider).status_code == 303
+    session = logged_in(team, tab)
+    team.tokens["by hand"] = tab("POST", "tokens", json={"name": "by hand"}).json()["token"]
+    token = logout_token(provider, **({"sid": None} if names == "sub" else {}))
+    clock.advance(seconds=5)
+    tab.cookie = None if logs_out_here else tab.cookie
+    assert tab.sign_on(provider, code="c2").status_code == 303
+    later = logged_in(team, tab)
+    assert told(team, token).status_code == 200
+    failed(ask(team, session), 401, "UNAUTHENTICATED")
+    assert ask(team, later).status_code == 200, "which began after the logout"
+    assert team("by hand", "GET", "me").status_code == 200
+    answer = ask(team, later, "POST", "logout").json()
+    assert answer["provider_url"] is None, "a command line opens no page"

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from prism.access.model import Role
-from prism.sessions.groups import GroupRule, next_role, wanted_roles
+from prism.sessions.groups import BY_HAND, GroupRule, next_role, wanted_roles
 from prism.sessions.oidc import groups_of
 from prism.sessions.provider_file import ProviderFileInvalid, read_providers
 from tests.access.people import Team
@@ -92,7 +92,7 @@ def team(make_daemon, first, campus, monkeypatch, tmp_path):
             transport=httpx.MockTransport(lambda asked: by_host[asked.url.host](asked))
         )
 
-    monkeypatch.setattr("prism.daemon.wiring.core.http_client", client)
+    monkeypatch.setattr("prism.daemon.wiring.logins.http_client", client)
     file = tmp_path / "providers.toml"
     file.write_text(FILE)
     file.chmod(0o600)
@@ -208,6 +208,31 @@ def test_role_that_was_changed_by_hand_is_by_hand_from_then_on(team, tab, campus
     assert tab.sign_on_at_campus(campus, code="c3") == {team.project: "owner"}
 
 
+@pytest.mark.parametrize("role", [None, "viewer", "owner"])
+def test_member_who_was_removed_by_hand_stays_away(team, tab, campus, role):
+    """Also if their role had been changed by hand before; the group alone brings nobody back."""
+    tab.sign_on_at_campus(campus, "reef-team")
+    member = f"projects/{team.project}/members/ann@campus.org"
+    if role:
+        assert team("operator", "PUT", member, json={"role": role}).status_code == 200
+        assert tab.sign_on_at_campus(campus, "reef-team", code="c2") == {team.project: role}
+    assert team("operator", "DELETE", member).status_code == 200
+    for code in ("c3", "c4"):
+        assert tab.sign_on_at_campus(campus, "reef-team", "reef-admins", code=code) == {}
+    body = {"email": "ann@campus.org", "role": "viewer"}
+    team("operator", "POST", f"projects/{team.project}/members", json=body)
+    roles = tab.sign_on_at_campus(campus, "reef-team", code="c5")
+    assert roles == {team.project: "viewer"}, "by hand"
+
+
+def test_person_who_was_removed_and_leaves_the_group_comes_back_with_it(team, tab, campus):
+    tab.sign_on_at_campus(campus, "reef-team")
+    team("operator", "DELETE", f"projects/{team.project}/members/ann@campus.org")
+    assert tab.sign_on_at_campus(campus, "reef-team", code="c2") == {}
+    assert tab.sign_on_at_campus(campus, code="c3") == {}
+    assert tab.sign_on_at_campus(campus, "reef-team", code="c4") == {team.project: "member"}
+
+
 def test_lost_group_ends_what_a_token_for_the_project_opens(team, tab, campus):
     tab.sign_on_at_campus(campus, "reef-team")
     body = {"name": "mine", "project": "Reef"}
@@ -266,6 +291,9 @@ def test_highest_role_of_all_groups_counts():
         (Role.VIEWER, None, Role.ADMIN, Role.VIEWER),
         (Role.OWNER, Role.MEMBER, None, Role.OWNER),
         (None, Role.MEMBER, None, None),
+        (None, Role.MEMBER, Role.MEMBER, None),
+        (None, BY_HAND, Role.ADMIN, None),
+        (Role.MEMBER, BY_HAND, Role.ADMIN, Role.MEMBER),
     ],
 )
 def test_next_role(present, previous, target, after):

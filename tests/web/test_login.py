@@ -423,12 +423,16 @@ def test_mail_of_an_invitation_leads_to_a_running_workspace_without_a_terminal(c
             [file] = eventually(lambda: [*(home.folder / "outbox").glob("*.eml")], 60)
             mail = email.message_from_bytes(file.read_bytes(), policy=default)
             text = not_none(mail.get_body(["plain"])).get_content()
-            page.goto(not_none(re.search(rf"{base}/invitations/\S+", text))[0])
+            link = not_none(re.search(rf"{base}/invitations/\S+", text))[0]
+            page.goto(link)
             page.get_by_role("button", name="Log in with this link").click()
             expect(page.get_by_text("invites you to reef as")).to_be_visible()
             assert "#" not in page.url
             save_shot(page, "invitation")
             other = context.new_page()
+            other.goto(link)
+            expect(other.get_by_text("invites you to reef as")).to_be_visible()
+            assert "#" not in other.url, "nor if the person is logged in already"
             other.goto(f"{base}/")
             expect(other.get_by_text("You are in no project yet")).to_be_visible()
             save_shot(other, "no-project")

@@ -11,7 +11,7 @@ from msgspec import structs
 from sqlalchemy import Connection
 
 from prism.access import store
-from prism.access.events import TokenCreated, TokenRevoked, about
+from prism.access.events import TokenCreated, about
 from prism.access.model import (
     Caller,
     CreatedToken,
@@ -26,9 +26,10 @@ from prism.access.model import (
     current,
 )
 from prism.access.plan import token_covers
+from prism.access.revocation import Revocation
 from prism.kit.clock import Clock, whole
 from prism.kit.database_faults import DatabaseUnavailable
-from prism.kit.db import Database, Tx
+from prism.kit.db import Database
 from prism.kit.ids import sortable_id
 from prism.kit.look_alike_names import require_honest_address
 
@@ -42,9 +43,14 @@ class TokenService:
     """Makes, revokes and checks tokens; `operator` is the user who runs the daemon."""
 
     def __init__(
-        self, db: Database, clock: Clock, operator: str, memberships: Memberships
+        self,
+        db: Database,
+        clock: Clock,
+        operator: str,
+        memberships: Memberships,
+        revocation: Revocation,
     ) -> None:
-        self._db, self._clock = db, clock
+        self._db, self._clock, self._revocation = db, clock, revocation
         self._operator, self._memberships = operator.lower(), memberships
 
     def authenticate(self, credential: str) -> Caller | None:
@@ -119,10 +125,7 @@ class TokenService:
         return CreatedToken(**structs.asdict(_shown(token)), token=f"{PREFIX}{token.id}.{secret}")
 
     def revoke(self, id: str) -> tuple[TokenShown, int]:
-        """Revoke a token, and all tokens that were made with it; return their number.
-
-        A thief may have made other tokens with a stolen one.
-        """
+        """Revoke a token, and all that was made with it; return the number of other tokens."""
         actor = current()
         with self._db.write() as tx:
             token = store.by_id(tx.sql, id)
@@ -135,10 +138,7 @@ class TokenService:
                     f"Token {id!r} not found",
                     remediation="Use `prism token list` to see your tokens",
                 )
-            family = _descendants(tx.sql, token)
-            for related in reversed(family):
-                _remove(tx, actor.name, related)
-            return _shown(token), len(family) - 1
+            return _shown(token), self._revocation.end(tx, [id]).tokens - 1
 
     def _check(self, caller: Caller, user: str, scope: Scope, project: str | None) -> None:
         """Raise if the new token would have more rights than the caller's."""
@@ -174,40 +174,6 @@ class TokenService:
             token_project=token.project,
             token_expires_at=token.expires_at,
         )
-
-
-def revoke_for_project(tx: Tx, user: str, project: str) -> int:
-    """Revoke a user's tokens that are limited to a project; return their number."""
-    tokens = [token for token in store.every(tx.sql, user.lower()) if token.project == project]
-    revoked = {related.id: related for token in tokens for related in _descendants(tx.sql, token)}
-    for related in reversed(revoked.values()):
-        _remove(tx, current().name, related)
-    return len(revoked)
-
-
-def revoke_made_by(tx: Tx, parent: str) -> int:
-    """Revoke all tokens that were made with a token or in a session; return their number."""
-    family = [
-        related
-        for token in store.made_by(tx.sql, parent)
-        for related in _descendants(tx.sql, token)
-    ]
-    for token in reversed(family):
-        _remove(tx, current().name, token)
-    return len(family)
-
-
-def _remove(tx: Tx, actor: str, token: Token) -> None:
-    store.remove(tx, token.id)
-    tx.happened(TokenRevoked(**about(token, actor)))
-
-
-def _descendants(sql: Connection, token: Token) -> list[Token]:
-    """A token and all that were made with it, directly or not; parents come first."""
-    family = [token]
-    for parent in family:
-        family += store.made_by(sql, parent.id)
-    return family
 
 
 def hashed(secret: str) -> str:

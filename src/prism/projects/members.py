@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from prism.access.model import AccessVerb, PermissionDenied, Role, current
 from prism.access.plan import allows, may_give
-from prism.access.service import revoke_for_project
+from prism.access.revocation import Revocation
 from prism.errors import ValidationFailed
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
@@ -37,9 +37,10 @@ class MemberService:
         clock: Clock,
         listeners: Sequence[MembershipListener],
         workspaces: MemberWorkspaces,
+        revocation: Revocation,
     ) -> None:
         self._db, self._clock, self._listeners = db, clock, listeners
-        self._workspaces = workspaces
+        self._workspaces, self._revocation = workspaces, revocation
 
     def every(self, project: str) -> list[Member]:
         """Its members, in the order of joining."""
@@ -121,7 +122,7 @@ class MemberService:
         fields = about(project, current().name)
         tx.happened(MemberLeft(**fields, email=member.email, previous_role=member.role))
         self._demoted(tx, project, member.email, None)
-        return revoke_for_project(tx, member.email, project.id)
+        return self._revocation.of_project(tx, member.email, project.id)
 
     def _demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
         for listener in self._listeners:

@@ -245,7 +245,9 @@ def _provider_logout(login: LoginSettings, session: BrowserSession | None) -> st
     """Where whoever had this session logs out at its identity provider."""
     back = f"{login.public_url.rstrip('/')}/login"
     for provider in login.providers.values():
-        if session is not None and session.issuer == provider.client.settings.issuer:
+        if session is None or session.is_terminal:
+            return None
+        if session.issuer == provider.client.settings.issuer:
             return provider.client.logout_url(back)
     return None
 

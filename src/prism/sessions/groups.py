@@ -1,7 +1,8 @@
 """Memberships that follow from groups at an identity provider.
 
 At each login, a person gets the roles of their groups and loses those of groups that they have
-left. A membership that somebody gave by hand, or changed by hand later, stays as it is.
+left. A membership that somebody gave by hand, or changed by hand later, stays as it is, and who
+was removed by hand is not made a member again while the groups give the same project.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from prism.kit.tables import metadata
 from prism.projects import store as projects
 from prism.projects.model import GroupMembers
 
+BY_HAND = "by hand"  # in place of a role: somebody had decided otherwise at the last login
 given_roles = Table(
     "group_roles",
     metadata,
@@ -49,12 +51,13 @@ def wanted_roles(rules: Sequence[GroupRule], groups: Collection[str]) -> dict[st
     return roles
 
 
-def next_role(present: Role | None, previous: Role | None, target: Role | None) -> Role | None:
-    """The role from now on; `previous` is what groups gave at the last login.
+def next_role(present: Role | None, previous: str | None, target: Role | None) -> Role | None:
+    """The role from now on; `previous` is what groups gave at the last login, or `BY_HAND`.
 
-    A present role that no group gave stays: somebody gave it by hand.
+    A present role that no group gave stays: somebody gave it by hand. Who has none, and had one
+    at the last login, was removed by hand.
     """
-    return target if present is None or present == previous else present
+    return target if present == previous else present
 
 
 @contextmanager
@@ -88,22 +91,29 @@ class GroupRoles:
             if after is not before:
                 with acting(Caller(name=person)):
                     self._members.set_by_group(tx, project, person, after)
-            is_by_hand = before is not None and before != previous.get(project)
-            self._remember(tx, person, project, None if is_by_hand else after)
+                if after is None:  # no other provider takes it for a removal by hand
+                    _forget(tx, person=person, project=project)
+            is_by_hand = before != previous.get(project)
+            role = BY_HAND if is_by_hand else target.get(project)
+            self._remember(tx, person, project, role if project in target else None)
 
     def _by_id(self, sql: Connection, roles: Mapping[str, Role]) -> dict[str, Role]:
         """The roles by the id of the project; a project that does not exist (yet) is left out."""
         rows = ((projects.find(sql, name), role) for name, role in roles.items())
         return {row.id: role for row, role in rows if row is not None}
 
-    def _given(self, sql: Connection, person: str) -> dict[str, Role]:
+    def _given(self, sql: Connection, person: str) -> dict[str, str]:
         mine = (given_roles.c.person == person, given_roles.c.issuer == self._issuer)
         rows = sql.execute(select(given_roles.c.project, given_roles.c.role).where(*mine))
-        return {project: Role(role) for project, role in rows}
+        return {project: role for project, role in rows}
 
-    def _remember(self, tx: Tx, person: str, project: str, role: Role | None) -> None:
+    def _remember(self, tx: Tx, person: str, project: str, role: str | None) -> None:
         key = {"person": person, "project": project, "issuer": self._issuer}
-        is_it = (given_roles.c[name] == value for name, value in key.items())
-        tx.sql.execute(delete(given_roles).where(*is_it))
+        _forget(tx, **key)
         if role is not None:
             tx.sql.execute(given_roles.insert().values(**key, role=role))
+
+
+def _forget(tx: Tx, **columns: str) -> None:
+    is_it = (given_roles.c[name] == value for name, value in columns.items())
+    tx.sql.execute(delete(given_roles).where(*is_it))

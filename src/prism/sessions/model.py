@@ -96,7 +96,8 @@ class BrowserSession(Struct, frozen=True, kw_only=True):
     login: str | None = None
     """A hash of the login's state, with which no second session begins."""
     parent: str | None = None
-    """Of a command line: the session of the browser that allowed it."""
+    """What it ends with: of a command line, the session of the browser that allowed it; of a
+    one-time link, the token or session that made the link."""
 
     @property
     def is_terminal(self) -> bool:

@@ -78,7 +78,10 @@ class ProviderLogin:
             )
 
     def log_out(self, token: str) -> int:
-        """End the sessions that a logout token is about; those that began later stay."""
+        """End the sessions that a logout token is about; those that began later stay.
+
+        Sessions of command lines have the names of the session in which they were allowed.
+        """
         logout, count = self.client.logout(token), 0
         with self._db.write() as tx:
             for session in store.of_provider(tx.sql, self.client.settings.issuer):

@@ -2,14 +2,16 @@
 
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from msgspec import Struct, structs
 from sqlalchemy import Connection
 
 from prism.access.model import Caller, PermissionDenied, current
+from prism.access.revocation import Revocation
 from prism.access.service import (
     LAST_USED_INTERVAL,
     NO_HASH,
@@ -17,7 +19,6 @@ from prism.access.service import (
     SECRET,
     TokenService,
     hashed,
-    revoke_made_by,
 )
 from prism.kit.clock import Clock, whole
 from prism.kit.database_faults import DatabaseUnavailable
@@ -43,9 +44,16 @@ from prism.sessions.model import (
     SessionShown,
 )
 
-TOKEN_ID = "tok_"  # how ids of tokens begin
+TOKEN_ID, INVITATION_ID = "tok_", "inv_"  # how ids of tokens and invitations begin
 TERMINAL_PREFIX = f"{PREFIX}ses_"  # of what a command line sends as its token
 NEW_LINK = "Ask the operator for a new link: `prism login-link YOU@EXAMPLE.ORG`"
+
+
+class LinkMaker(NamedTuple):
+    """The token or session with which a link was made, if any, and when it ends."""
+
+    parent: str | None = None
+    ends_at: datetime | None = None
 
 
 class NewSession(Struct, frozen=True):
@@ -66,10 +74,23 @@ class NewSession(Struct, frozen=True):
 
 
 class SessionService:
-    """Begins, checks, lists and ends sessions; `address` is that of the web GUI."""
+    """Begins, checks, lists and ends sessions; `address` is that of the web GUI.
 
-    def __init__(self, db: Database, clock: Clock, tokens: TokenService, address: str) -> None:
+    `is_open` tells whether mailed links of an invitation may be used.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        tokens: TokenService,
+        revocation: Revocation,
+        is_open: Callable[[Connection, str], bool],
+        *,
+        address: str,
+    ) -> None:
         self._db, self._clock, self._tokens, self._address = db, clock, tokens, address
+        self._revocation, self._is_open = revocation, is_open
 
     def of_token(self, token: str) -> Caller | None:
         """The caller with this token, or with that of a command line; None if it is not valid."""
@@ -155,20 +176,29 @@ class SessionService:
         """Begin a session with the secret of a one-time link, which it uses up."""
         with self._db.write() as tx:
             link = self.take_code(tx, words, CodeKind.LINK)
-            is_valid = link is not None and self._may_still_log_in(tx.sql, link)
-            if link is not None and is_valid:
-                return self.begin(tx, link.user, SessionMethod.LINK, client, cookie)
+            maker = self._maker(tx.sql, link) if link else None
+            if link is not None and maker is not None:
+                about, until = {"parent": maker.parent}, maker.ends_at
+                method = SessionMethod.LINK
+                return self.begin(tx, link.user, method, client, cookie, about=about, until=until)
         raise LoginRefused(  # outside of the transaction, which has used the link up
             "The link is not valid any more",
             details="it was used already or withdrawn, has expired, or is of another daemon",
             remediation=NEW_LINK,
         )
 
-    def _may_still_log_in(self, sql: Connection, link: LoginCode) -> bool:
-        """Whether the token with which a link was made is still valid; a thief may have had it."""
+    def _maker(self, sql: Connection, link: LoginCode) -> LinkMaker | None:
+        """What ends the session of a link; None if it has ended already.
+
+        A thief may have made the link with a stolen token, or in a stolen session.
+        """
         parent = link.parent or ""
-        is_by_token = parent.startswith(TOKEN_ID)
-        return not is_by_token or self._tokens.holder(sql, parent) is not None
+        if parent.startswith(TOKEN_ID):
+            holder = self._tokens.holder(sql, parent)
+            return LinkMaker(parent, holder.token_expires_at) if holder else None
+        if parent.startswith(INVITATION_ID):
+            return LinkMaker() if self._is_open(sql, parent) else None
+        return LinkMaker(link.parent)
 
     def take_code(self, tx: Tx, words: str, kind: CodeKind) -> LoginCode | None:
         """The valid code with these words, which nobody can use again."""
@@ -204,10 +234,12 @@ class SessionService:
         *,
         holder: Caller | None = None,
         about: Mapping[str, str | None] | None = None,
+        until: datetime | None = None,
     ) -> NewSession:
         """Begin a session with a new secret; the one that the browser had, `cookie`, ends.
 
         `about` are further columns: what an identity provider calls the login, or the parent.
+        It ends at `until`, or earlier.
         """
         now, secret = whole(self._clock.now()), secrets.token_urlsafe(SECRET)
         session = BrowserSession(
@@ -218,7 +250,7 @@ class SessionService:
             token=holder.token if holder else None,
             created_at=now,
             last_used=now,
-            expires_at=_limit(now, method, holder),
+            expires_at=_limit(now, method, holder.token_expires_at if holder else until),
             address=client.address,
             browser=client.browser,
             **(about or {}),
@@ -250,7 +282,7 @@ class SessionService:
                     f"BrowserSession {id!r} not found",
                     remediation="Use `prism session list` to see your sessions",
                 )
-            return self._revoke(tx, [session], caller)
+            return self._revoke(tx, [session])
 
     def end_all(self, user: str | None) -> EndedSessions:
         """End all sessions of a person, by default the caller's; also the one of this request."""
@@ -264,7 +296,7 @@ class SessionService:
             )
         with self._db.write() as tx:
             store.remove_links_of(tx, user)
-            return self._revoke(tx, store.living(tx.sql, user, self._clock.now()), caller)
+            return self._revoke(tx, store.living(tx.sql, user, self._clock.now()))
 
     def log_out(self, cookie: str | None, terminal: str | None = None) -> BrowserSession | None:
         """End the session of a browser, or `terminal`; None if it had ended before.
@@ -278,16 +310,9 @@ class SessionService:
                 self.remove(tx, session, session.user)
             return session
 
-    def _revoke(self, tx: Tx, sessions: list[BrowserSession], caller: Caller) -> EndedSessions:
-        """End sessions, the command lines that they allowed, and all tokens made in these."""
-        allowed = [each for session in sessions for each in store.allowed_by(tx.sql, session.id)]
-        ending = {session.id: session for session in (*sessions, *allowed)}
-        tokens = 0
-        for session in ending.values():
-            tokens += revoke_made_by(tx, session.id)
-            store.remove_codes_of(tx, session.id)
-            self.remove(tx, session, caller.name)
-        count = len(ending)
+    def _revoke(self, tx: Tx, sessions: list[BrowserSession]) -> EndedSessions:
+        """End sessions, with the logins and tokens that were made in them."""
+        tokens, count = self._revocation.end(tx, [session.id for session in sessions])
         note = f", and {tokens} made there revoked" if tokens else ""
         words = "1 session" if count == 1 else f"{count} sessions"
         return EndedSessions(f"{words} ended{note}", count, tokens)
@@ -324,10 +349,9 @@ class SessionService:
         )
 
 
-def _limit(now: datetime, method: SessionMethod, holder: Caller | None) -> datetime:
-    """When a new session ends at the latest: not after its token."""
+def _limit(now: datetime, method: SessionMethod, end: datetime | None) -> datetime:
+    """When a new session ends at the latest: not after the `end` of its token."""
     latest = now + (TERMINAL_LIMIT if method is SessionMethod.TERMINAL else ABSOLUTE_LIMIT)
-    end = holder.token_expires_at if holder is not None else None
     return latest if end is None else min(latest, end)
 
 

@@ -126,9 +126,10 @@ def living(sql: Connection, user: str | None, now: datetime) -> list[BrowserSess
     return structs_of(sql, BrowserSession, query)
 
 
-def allowed_by(sql: Connection, parent: str) -> list[BrowserSession]:
-    """The sessions of command lines that were allowed in a session."""
-    return structs_of(sql, BrowserSession, SELECT_SESSIONS.where(sessions.c.parent == parent))
+def made_with(sql: Connection, id: str) -> list[BrowserSession]:
+    """The sessions that began with a token, in a session, or with a link from there."""
+    is_made = or_(sessions.c.parent == id, sessions.c.token == id)
+    return structs_of(sql, BrowserSession, SELECT_SESSIONS.where(is_made))
 
 
 def add(tx: Tx, session: BrowserSession) -> None:

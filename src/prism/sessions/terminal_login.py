@@ -201,9 +201,10 @@ class TerminalLogins:
         self, tx: Tx, parent: str | None, computer: str | None, address: str
     ) -> TerminalSession | None:
         """The session, with the rights of the one that allowed it; None if that has ended."""
-        allowed_by = self._sessions.caller_of(tx.sql, parent or "")
-        if allowed_by is None:
+        living = self._sessions.by_id(tx.sql, parent or "")
+        if living is None:
             return None
+        browser, allowed_by = living
         client = SessionClient(address, f"prism on {computer}")
         holder = allowed_by if allowed_by.token else None
         new = self._sessions.begin(
@@ -213,7 +214,12 @@ class TerminalLogins:
             client,
             None,
             holder=holder,
-            about={"parent": parent},
+            about={
+                "parent": parent,
+                "issuer": browser.issuer,  # so that it ends with a logout there
+                "subject": browser.subject,
+                "provider_session": browser.provider_session,
+            },
         )
         return TerminalSession(
             session=new.session.id,

@@ -13,19 +13,20 @@ import { ErrorAlert } from '../ui/ErrorAlert';
 import { Loaded } from '../ui/Loaded';
 import { t } from '../strings';
 import { AloneOnPage, LoginPage } from './LoginPage';
+import { takeSecret } from './loginSecret';
 
 /** Where the mail of an invitation leads: the login, the answer, and on to a first workspace. */
 export function InvitationPage({ id }: { readonly id: string }) {
   const ways = useQuery(queries.loginWays);
-  const [hasLink] = useState(location.hash !== '');
+  const [secret] = useState(takeSecret);
   const user = ways.data?.user ?? null;
   const isOut = ways.data?.shared === true && user === null;
   const invitation = useQuery({ ...queries.invitation(id), enabled: ways.isSuccess && !isOut });
-  if (isOut) return <LoginPage />;
+  if (isOut) return <LoginPage secret={secret} />;
   const { error } = invitation;
   if (user !== null && error instanceof ApiError && error.status === 404) {
     // A link in the mail logs in its own person, whoever used this browser before.
-    if (hasLink) return <LoginPage />;
+    if (secret !== '') return <LoginPage secret={secret} />;
     return (
       <AloneOnPage title={t.invitations.title}>
         <Alert type="warning" action={<Button href="/logout">{t.login.out}</Button>}>

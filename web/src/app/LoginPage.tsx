@@ -16,13 +16,7 @@ import { ErrorAlert } from '../ui/ErrorAlert';
 import { Loaded } from '../ui/Loaded';
 import { Remediation } from '../ui/Remediation';
 import { t } from '../strings';
-
-/** The secret of a one-time link, which is never sent with the address; it leaves the history. */
-function takeSecret(): string {
-  const secret = location.hash.slice(1);
-  if (secret !== '') history.replaceState(null, '', location.pathname + location.search);
-  return secret;
-}
+import { takeSecret } from './loginSecret';
 
 /** The path to go on with; another page can only name the way to an app, which asks the daemon. */
 function goal(): string {
@@ -37,10 +31,10 @@ function goOn(): void {
   else location.reload();
 }
 
-/** How a person comes in: with a one-time link, or with a token. */
-export function LoginPage() {
+/** How a person comes in; `secret` is that of a one-time link, if a page has taken it already. */
+export function LoginPage({ secret: given }: { readonly secret?: string }) {
   const ways = useQuery(queries.loginWays);
-  const [secret] = useState(takeSecret);
+  const [secret] = useState(() => given ?? takeSecret());
   return (
     <AloneOnPage title={t.login.title}>
       <Loaded query={ways} what={t.login.title}>

@@ -5,19 +5,17 @@ package adds its properties here, and its routes and dependencies in `app.py`.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
-
-from prism.access import store as token_rows
 from prism.access.handles import Handles
 from prism.access.middleware import Authenticator
 from prism.access.model import Subject, current
 from prism.access.plan import visible
 from prism.access.request_lifetime import LongRequests
+from prism.access.revocation import Revocation
 from prism.access.service import TokenService
 from prism.access.visibility import event_filters, ids_of_caller
 from prism.audit.model import AuditedWorkspace
@@ -38,12 +36,17 @@ from prism.daemon.disk_reserve import HomeDisk
 from prism.daemon.doctor import Doctor
 from prism.daemon.gui_settings import GuiSettingsFile
 from prism.daemon.server_certificate import ServerCertificate
+from prism.daemon.wiring.logins import (
+    LoginParts,
+    mails_links,
+    open_invitation,
+    provider_logins,
+)
 from prism.daemon.wiring.providers import ByLocation, ProviderWiring
 from prism.files.homes import HomeFiles
 from prism.idle.activity import ActivityRecorder
 from prism.idle.observer import IdleObserver
 from prism.idle.service import IdleService, IdleTracker
-from prism.invitations import store as invitation_rows
 from prism.invitations.ports import MailTransport
 from prism.invitations.reconciler import MailReconciler
 from prism.invitations.service import InvitationService
@@ -65,14 +68,10 @@ from prism.projects.service import ProjectService
 from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
-from prism.sessions import store as session_rows
 from prism.sessions.api import LoginSettings
 from prism.sessions.app_sessions import AppSessions
-from prism.sessions.groups import GroupRoles
 from prism.sessions.invitation_links import InvitationLinks
-from prism.sessions.oidc import OidcClient, OidcSettings, http_client
-from prism.sessions.provider_file import ProviderEntry, read_providers
-from prism.sessions.provider_login import ProviderLogin
+from prism.sessions.lineage import SessionLineage
 from prism.sessions.service import SessionService
 from prism.sessions.terminal_login import TerminalLogins
 from prism.storage import store as storage_rows
@@ -308,7 +307,7 @@ class Wiring(ProviderWiring):
     def members(self) -> MemberService:
         """Requests about members."""
         listeners: list[MembershipListener] = [self.invitations, self.storage]
-        return MemberService(self.db, self.clock, listeners, self.leaving)
+        return MemberService(self.db, self.clock, listeners, self.leaving, self.revocation)
 
     @cached_property
     def gui_settings(self) -> GuiSettingsFile:
@@ -318,7 +317,13 @@ class Wiring(ProviderWiring):
     @cached_property
     def tokens(self) -> TokenService:
         """Requests about tokens, for team mode."""
-        return TokenService(self.db, self.clock, self.settings.actor, self.members)
+        actor = self.settings.actor
+        return TokenService(self.db, self.clock, actor, self.members, self.revocation)
+
+    @cached_property
+    def revocation(self) -> Revocation:
+        """Ends tokens and sessions with all that was made with them."""
+        return Revocation(SessionLineage())
 
     @cached_property
     def long_requests(self) -> LongRequests:
@@ -330,7 +335,10 @@ class Wiring(ProviderWiring):
         """Requests about sessions of browsers, for team mode."""
         usual = f"http://localhost:{self.settings.port}"
         address = self.settings.public_url.rstrip("/") or usual
-        return SessionService(self.db, self.clock, self.tokens, address)
+        is_open = partial(open_invitation, self.clock, mails_links=self.mails_links)
+        return SessionService(
+            self.db, self.clock, self.tokens, self.revocation, is_open, address=address
+        )
 
     @cached_property
     def server_certificate(self) -> ServerCertificate | None:
@@ -350,6 +358,11 @@ class Wiring(ProviderWiring):
         """Knows people by their tokens and sessions."""
         return self.sessions
 
+    @property
+    def login_parts(self) -> LoginParts:
+        """What logins are made of."""
+        return LoginParts(self.settings, self.db, self.clock, self.sessions, self.members)
+
     @cached_property
     def login(self) -> LoginSettings:
         """What logging in depends on."""
@@ -359,82 +372,7 @@ class Wiring(ProviderWiring):
             settings.public_url,
             settings.apps_domain,
             settings.project_creation,
-            self.provider_logins,
-        )
-
-    @cached_property
-    def provider_logins(self) -> Mapping[str, ProviderLogin]:
-        """Logins by identity providers, by name; the one of the settings has none."""
-        entries = self._provider_entries
-        return {name: self._provider_login(name, entry) for name, entry in entries.items()}
-
-    @cached_property
-    def _provider_entries(self) -> Mapping[str, ProviderEntry]:
-        settings, entries = self.settings, dict[str, ProviderEntry]()
-        if settings.oidc_issuer:
-            entries[""] = ProviderEntry(
-                name="settings",
-                issuer=settings.oidc_issuer,
-                client_id=settings.oidc_client_id,
-                client_secret=settings.oidc_client_secret,
-                domains=tuple(settings.login_domains),
-            )
-        return entries | {entry.name: entry for entry in read_providers(settings.oidc_file)}
-
-    def _provider_login(self, name: str, entry: ProviderEntry) -> ProviderLogin:
-        callback = f"{self.settings.public_url.rstrip('/')}/auth/callback"
-        client = OidcClient(
-            OidcSettings(
-                issuer=entry.issuer,
-                client_id=entry.client_id,
-                client_secret=entry.client_secret,
-                domains=frozenset(domain.lower() for domain in entry.domains),
-                redirect_uri=f"{callback}/{name}" if name else callback,
-                name=name,
-                scopes=entry.scopes,
-                groups_claim=entry.groups_claim if entry.groups else None,
-            ),
-            self.clock,
-            http_client,
-        )
-        return ProviderLogin(
-            self.db,
-            self.clock,
-            self.sessions,
-            client,
-            is_expected=self._is_expected,
-            comes_elsewhere=partial(self._comes_elsewhere, name),
-            group_roles=GroupRoles(entry.issuer, entry.groups, self.members),
-            label=entry.label,
-        )
-
-    def _comes_elsewhere(self, provider: str, sql: Connection, user: str) -> bool:
-        """Whether somebody comes in by another way than a provider not of the own domain.
-
-        If there is one provider only, it is trusted with everybody.
-        """
-        if len(self._provider_entries) < 2:
-            return False
-        entries = (entry for name, entry in self._provider_entries.items() if name != provider)
-        domain = user.rpartition("@")[2]
-        return (
-            user == self.settings.actor.lower()
-            or any(domain in map(str.lower, entry.domains) for entry in entries)
-            or session_rows.has_any_identity(sql, user)
-            or bool(session_rows.living(sql, user, self.clock.now()))
-            or bool(token_rows.every(sql, user))
-        )
-
-    def _is_expected(self, sql: Connection, user: str) -> bool:
-        """Whether somebody is the operator, a member of a project, or invited to one."""
-        now = self.clock.now()
-        return (
-            user == self.settings.actor.lower()
-            or bool(self.members.roles_of(sql, user))
-            or any(
-                invitation.answer is None and invitation.expires_at > now
-                for invitation in invitation_rows.of_person(sql, user)
-            )
+            provider_logins(self.login_parts),
         )
 
     @cached_property
@@ -467,9 +405,7 @@ class Wiring(ProviderWiring):
     @property
     def mails_links(self) -> bool:
         """Whether links that log a person in are mailed."""
-        settings = self.settings
-        is_wanted = self.team and settings.login_links == "mail" and bool(settings.public_url)
-        return is_wanted and not (settings.oidc_issuer or settings.oidc_file)
+        return mails_links(self.settings)
 
     @cached_property
     def mail_loop(self) -> Loop[Any]:

@@ -1,0 +1,65 @@
+"""Ends tokens and sessions, with everything that was made with them.
+
+A thief makes tokens, links and logins with what was stolen; those made with these end, too.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import Connection
+
+from prism.access import store
+from prism.access.events import TokenRevoked, about
+from prism.access.model import current
+from prism.kit.db import Tx
+
+
+class MadeSessions(Protocol):
+    """Sessions by what they were made with."""
+
+    def made_with(self, sql: Connection, id: str) -> Sequence[str]:
+        """The ids of sessions that began with a token, in a session, or with a link from there."""
+
+    def end(self, tx: Tx, id: str, actor: str) -> bool:
+        """End a session, if it is one; codes and links that were made with this id end too."""
+
+
+class EndedFamily(NamedTuple):
+    """How many tokens and sessions ended."""
+
+    tokens: int
+    sessions: int
+
+
+class Revocation:
+    """Revokes within the transaction of a request."""
+
+    def __init__(self, sessions: MadeSessions) -> None:
+        self._sessions = sessions
+
+    def end(self, tx: Tx, ids: Iterable[str]) -> EndedFamily:
+        """End these tokens and sessions, and their descendants before them."""
+        family = list(dict.fromkeys(ids))
+        for id in family:
+            tokens = [token.id for token in store.made_by(tx.sql, id)]
+            children = (*tokens, *self._sessions.made_with(tx.sql, id))
+            family += [each for each in children if each not in family]
+        count = EndedFamily(0, 0)
+        for id in reversed(family):
+            revoked, ended = _revoke(tx, id), self._sessions.end(tx, id, current().name)
+            count = EndedFamily(count.tokens + revoked, count.sessions + ended)
+        return count
+
+    def of_project(self, tx: Tx, user: str, project: str) -> int:
+        """End a user's tokens that are limited to a project; the number of all tokens ended."""
+        tokens = store.every(tx.sql, user.lower())
+        return self.end(tx, [token.id for token in tokens if token.project == project]).tokens
+
+
+def _revoke(tx: Tx, id: str) -> bool:
+    token = store.by_id(tx.sql, id)
+    if token is None:
+        return False
+    store.remove(tx, id)
+    tx.happened(TokenRevoked(**about(token, current().name)))
+    return True
