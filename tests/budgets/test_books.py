@@ -17,12 +17,12 @@ def test_lists_of_one_second_share_what_they_read_and_transactions_do_not(clocke
     clocked_daemon.clock.advance(seconds=1)
     with db.read() as sql:
         later = reader.open_whole(sql)
-        assert later._memo is not first._memo, "another second"
+        assert later._sums is not first._sums, "another second"
         assert later.pools() is first.pools(), "which has not changed"
     clocked_daemon.pool("gift", 10.0)
     with db.write() as tx:
         assert reader.open_whole(tx.sql).pools().keys() > first.pools().keys()
-        assert reader.open_whole(tx.sql)._memo is None, "its own changes have no version"
+        assert reader.open_whole(tx.sql)._sums is None, "its own changes have no version"
 
 
 def test_books_read_thresholds_without_what_is_reserved(clocked_daemon):

@@ -73,7 +73,9 @@ def assert_same(costs: OpenCosts, rows: list[OpenRow], now: int, starts: tuple[i
     for ids in {(row.project, row.allocation, row.pool) for row in paid}:
         mine = [r for r in paid if (r.project, r.allocation, r.pool) == ids and r.ended is None]
         assert sums.get(ids, 0) == sum(cost_by(row, now) for row in mine)
-    assert costs.paid(now) == 5 + sum(cost_by(r, now) - cost_by(r, starts[0]) for r in paid)
+    assert costs.paid(now, sum(sums.values())) == 5 + sum(
+        cost_by(r, now) - cost_by(r, starts[0]) for r in paid
+    )
     asleep = [row for row in rows if row.kind == CostKind.ASLEEP]
     assert costs.saved(now) == 3 + sum(cost_by(r, now) - cost_by(r, starts[1]) for r in asleep)
 

@@ -1,6 +1,6 @@
 """The balance of each cap: its amount, what is spent and what is reserved. Pure functions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -40,10 +40,10 @@ class Balance(Struct, frozen=True):
     @property
     def shown_left(self) -> Micros:
         """`left` in whole cents, so that the shown cap, spent, reserved and left add up."""
-        if not self.left:
+        amount, settled, reserved = self.cap.amount, self.settled, self.reserved
+        if self.within is None or amount <= settled + reserved:
             return Micros(0)
-        cents = round(self.cap.amount, -4) - round(self.settled, -4) - round(self.reserved, -4)
-        return Micros(max(0, cents))
+        return Micros(max(0, round(amount, -4) - round(settled, -4) - round(reserved, -4)))
 
     @property
     def overrun(self) -> int:
@@ -92,11 +92,16 @@ class PoolShare(Struct, frozen=True):
         return self.allocation.is_unknown or self.pool.is_unknown
 
 
-class ProjectMoney(Struct, frozen=True):
-    """The balances of all caps of a project at one moment."""
+class ProjectMoney:
+    """The balances of all caps of a project at one moment.
 
-    own: Balance | None
-    parts: tuple[PoolShare, ...]
+    `present` are the allocations that have money now.
+    """
+
+    def __init__(self, own: Balance | None, parts: tuple[PoolShare, ...]) -> None:
+        self.own, self.parts = own, parts
+        self.present = [part.allocation for part in parts if part.allocation.within is not None]
+        self._counted = self.present if own is None else [own]
 
     @property
     def balances(self) -> list[Balance]:
@@ -113,11 +118,6 @@ class ProjectMoney(Struct, frozen=True):
         return own + [pool_share.allocation for pool_share in self.parts]
 
     @property
-    def present(self) -> list[Balance]:
-        """The allocations that have money now."""
-        return [part.allocation for part in self.parts if part.allocation.within is not None]
-
-    @property
     def allocated(self) -> Micros | None:
         """The project's limit, or the sum of its allocations now; null without a limit."""
         if self.own is not None:
@@ -127,24 +127,25 @@ class ProjectMoney(Struct, frozen=True):
     @property
     def spent(self) -> Micros | None:
         """What is spent of `allocated`; null if no price is known."""
-        total = sum(balance.settled for balance in self._counted)
-        is_unknown = not total and any(balance.is_unknown for balance in self._counted)
-        return None if is_unknown else Micros(total)
+        total = sum([balance.settled for balance in self._counted])
+        is_unpriced = not total and any(balance.is_unknown for balance in self._counted)
+        return None if is_unpriced else Micros(total)
 
     @property
     def reserved(self) -> int:
         """What is reserved of `allocated`."""
-        return sum(balance.reserved for balance in self._counted)
+        return sum([balance.reserved for balance in self._counted])
 
     @property
-    def left(self) -> int | None:
+    def left(self) -> Micros | None:
         """What can still be reserved under every cap that applies.
 
         Null without a limit, and if nothing that one of the caps paid for has a known price.
         """
-        own = [] if self.own is None else [self.own.shown_left]
-        parts = [sum(pool_share.left for pool_share in self.parts)] if self.parts else []
-        return None if self._is_left_unknown else min([*own, *parts], default=None)
+        limits = [] if self.own is None else [self.own.shown_left]
+        if self.parts:
+            limits.append(Micros(sum([pool_share.left for pool_share in self.parts])))
+        return None if not limits or self._is_left_unknown else min(limits)
 
     @property
     def overrun(self) -> int:
@@ -154,13 +155,10 @@ class ProjectMoney(Struct, frozen=True):
 
     @property
     def _is_left_unknown(self) -> bool:
-        paid = sum(pool_share.allocation.settled for pool_share in self.parts)
-        parts = not paid and any(pool_share.is_unknown for pool_share in self.parts)
-        return parts or (self.own is not None and self.own.is_unknown)
-
-    @property
-    def _counted(self) -> Sequence[Balance]:
-        return self.present if self.own is None else [self.own]
+        if self.own is not None and self.own.is_unknown:
+            return True
+        unknown = any([pool_share.is_unknown for pool_share in self.parts])
+        return unknown and not any(pool_share.allocation.settled for pool_share in self.parts)
 
 
 def project_cap(project: Project, amount: Micros) -> Cap:

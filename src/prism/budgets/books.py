@@ -1,14 +1,14 @@
 """The books: what is spent and reserved of each cap at one moment, and when it runs out.
 
 All numbers of money are read here, for requests and for pages. A request reads what it needs, in
-its transaction. Pages read everything at once; it stays valid for a version of the tables
-(`kit/versions.py`) and a second, so that pages of the same second share it.
+its transaction. Lists read all sums at once (`AllSums`), which are right for a version of the
+tables (`kit/versions.py`) and a second, so that lists of the same second share them.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -23,7 +23,7 @@ from prism.budgets.balances import (
     pool_cap,
     project_cap,
 )
-from prism.budgets.model import Allocation, Cap, Pool, Window
+from prism.budgets.model import Cap, Pool, Window
 from prism.budgets.plan import (
     ALWAYS,
     ProjectReserved,
@@ -38,7 +38,7 @@ from prism.costs import rollups
 from prism.costs import store as ledger
 from prism.costs.model import CostKind, UnpricedRow
 from prism.costs.plan import unix_time, unpriced_until, unpriced_within
-from prism.costs.store import Totals, Value
+from prism.costs.store import SumsNow, Totals
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.money import Micros
@@ -46,22 +46,38 @@ from prism.kit.versions import TopicVersions, VersionedParts, VersionedValue
 from prism.projects import store as projects
 from prism.projects.model import Project
 
+Value = TypeVar("Value")
+
+
+class Limits(NamedTuple):
+    """All pools by id, the oldest first; each project's part of them; what each has allocated."""
+
+    pools: Mapping[str, Pool]
+    parts: Mapping[str, Sequence[tuple[Cap, Cap]]]
+    allocated: Mapping[str, int]
+
+
+class AllSums(NamedTuple):
+    """The sums of all caps at one moment; `known` has what was computed from them."""
+
+    limits: Limits
+    periods: Mapping[str, Window]  # the present one of each pool that has money now
+    ledger: rollups.LedgerNow
+    totals: SumsNow
+    reserved: ReservedNow
+    known: dict[Hashable, Any]
+
 
 class Books:
     """Reads ledger and reservations together, at one moment, however long that takes."""
 
     def __init__(
-        self,
-        sql: Connection,
-        now: int,
-        *,
-        besides: str = "",
-        memo: dict[Hashable, Any] | None = None,
+        self, sql: Connection, now: int, *, besides: str = "", sums: AllSums | None = None
     ) -> None:
-        """The reservation of `besides` is left out. With `memo`, everything is read at once."""
-        self.sql, self.now, self._besides, self._memo = sql, now, besides, memo
-        self.totals = Totals(sql, now, memo)
-        self._known: dict[Hashable, Any] = {} if memo is None else memo
+        """The reservation of `besides` is left out. `sums` has everything that lists need."""
+        self.sql, self.now, self._besides, self._sums = sql, now, besides, sums
+        self.totals = Totals(sql, now, sums and sums.totals)
+        self._known: dict[Hashable, Any] = {} if sums is None else sums.known
 
     def without(self, reservation: str) -> "Books":
         """The same books without one reservation."""
@@ -90,28 +106,30 @@ class Books:
             caps.append(pool_cap(source))
         return caps
 
-    def parts(self, project: Project) -> list[Cap]:
-        """All allocations of a project."""
-        if self._memo is None:
-            rows: Sequence[Allocation] = store.allocations_of(self.sql, project=project.id)
-        else:
-            rows = self._memo["parts"].get(project.id, [])
-        return [allocation_cap(part, project, self._pool(part.pool)) for part in rows]
+    def own_cap(self, project: Project) -> Cap | None:
+        """The cap of a project itself."""
+        return None if project.cap is None else project_cap(project, project.cap)
+
+    def parts(self, project: Project) -> Sequence[tuple[Cap, Cap]]:
+        """All allocations of a project, each with its pool."""
+        if self._sums is not None:
+            return self._sums.limits.parts.get(project.id, ())
+        rows = store.allocations_of(self.sql, project=project.id)
+        pools = [store.pool_named(self.sql, row.pool) for row in rows]
+        return [
+            (allocation_cap(row, project, pool), pool_cap(pool))
+            for row, pool in zip(rows, pools, strict=True)
+        ]
 
     def pools(self) -> Mapping[str, Pool]:
         """All pools, by id, the oldest first."""
-        pools: Mapping[str, Pool] = self.once("pools", partial(store.pools_by_id, self.sql))
-        return pools
+        return store.pools_by_id(self.sql) if self._sums is None else self._sums.limits.pools
 
     def allocated(self, pool: str) -> int:
         """The allocated money of a pool."""
-        if self._memo is None:
+        if self._sums is None:
             return store.allocated(self.sql, pool)
-        allocated: Mapping[str, int] = self._memo["allocated"]
-        return allocated.get(pool, 0)
-
-    def _pool(self, id: str) -> Pool:
-        return store.pool_named(self.sql, id) if self._memo is None else self.pools()[id]
+        return self._sums.limits.allocated.get(pool, 0)
 
     # ------------------------------------------------------------------- sums
 
@@ -119,9 +137,8 @@ class Books:
         """The present period of a cap; null if it has no money now."""
         if cap.pool is None:
             return ALWAYS
-        if self._memo is not None and (within := self._memo["periods"].get(cap.pool.id)):
-            period: Window = within
-            return period
+        if self._sums is not None:
+            return self._sums.periods.get(cap.pool.id)
         return window(cap.pool, self.now)
 
     def counted(self, cap: Cap) -> Window | None:
@@ -149,9 +166,8 @@ class Books:
 
     def reserved(self, cap: Cap, within: Window) -> tuple[int, int]:
         """The reserved money of a cap in one of its periods: for compute, and for disks."""
-        if self._memo is not None and within == self.present(cap):
-            reserved: ReservedNow = self._memo["reserved"]
-            return reserved.of(cap)
+        if self._sums is not None and within == self.present(cap):
+            return self._sums.reserved.of(cap)
         until = disks_until(cap, within, self.now)
         return store.reserved(
             self.sql, cap, self.now, within, besides=self._besides, disks_until=until
@@ -199,23 +215,21 @@ class Books:
 
     def priced(self, cap: Cap) -> Balance:
         """The balance of a cap, marked as unknown if no price in its period is known."""
-
-        def look() -> Balance:
+        balance: Balance | None = self._known.get(cap.id)
+        if balance is None:
             balance = self.balance(cap)
-            is_unknown = not balance.settled and bool(self.unpriced_of(cap))
-            return replace(balance, is_unknown=is_unknown)
-
-        return self.once(("balance", cap), look)
+            if not balance.settled and self.unpriced_of(cap):
+                balance = replace(balance, is_unknown=True)
+            self._known[cap.id] = balance
+        return balance
 
     def money(self, project: Project) -> ProjectMoney:
         """The balances of all caps of a project."""
-        own = None if project.cap is None else self.priced(project_cap(project, project.cap))
+        own = self.own_cap(project)
         shares = [
-            PoolShare(self.priced(part), self.priced(pool_cap(part.pool)))
-            for part in self.parts(project)
-            if part.pool is not None
+            PoolShare(self.priced(part), self.priced(pool)) for part, pool in self.parts(project)
         ]
-        return ProjectMoney(own, tuple(shares))
+        return ProjectMoney(None if own is None else self.priced(own), tuple(shares))
 
     def threshold_balance(self, project: Project, *, reserved: bool = True) -> Balance | None:
         """The balance to which thresholds of a project refer: its own cap or all allocations.
@@ -228,9 +242,9 @@ class Books:
         def balance(cap: Cap) -> Balance:
             return self.balance(cap) if reserved else self._spent_balance(cap)
 
-        if project.cap is not None:
-            return balance(project_cap(project, project.cap))
-        return combined(project, [balance(cap) for cap in self.parts(project)])
+        if (own := self.own_cap(project)) is not None:
+            return balance(own)
+        return combined(project, [balance(part) for part, _ in self.parts(project)])
 
     def _spent_balance(self, cap: Cap) -> Balance:
         return Balance(cap, self.present(cap), self.spent(cap), 0)
@@ -239,6 +253,8 @@ class Books:
 
     def unpriced(self) -> Sequence[UnpricedRow]:
         """Everything that had no known price."""
+        if self._sums is not None and not self._sums.ledger.has_unpriced:
+            return ()
         return self.once("unpriced", lambda: ledger.unpriced_rows(self.sql))
 
     def unpriced_until(self) -> Mapping[str, int]:
@@ -253,11 +269,9 @@ class Books:
 
     def burn(self, project: str) -> Micros | None:
         """What a project spends in 30 days, at its pace in the last 30 days."""
-        if self._memo is None:
-            ledger = rollups.OpenCostReader().read(self.sql, None, self.now, {project})
-        else:
-            ledger = self._memo["ledger"]
-        return ledger.burn(project)
+        if self._sums is not None:
+            return self._sums.ledger.burn(project)
+        return rollups.OpenCostReader().read(self.sql, None, self.now, {project}).burn(project)
 
     # ------------------------------------------------------------ how it goes on
 
@@ -282,8 +296,8 @@ class Books:
         """When a project's spending puts its workspaces to sleep; never without a limit."""
         if project.auto_hibernate_threshold is None:
             return NEVER
-        own = project.cap
-        caps = self.parts(project) if own is None else [project_cap(project, own)]
+        own = self.own_cap(project)
+        caps = [part for part, _ in self.parts(project)] if own is None else [own]
         read = {use.balance.cap.id: use for use in uses}
         counted = [read.get(cap.id) or self.uses([self.balance(cap)])[0] for cap in caps]
         now = [use for use in counted if use.balance.within is not None]
@@ -347,12 +361,11 @@ class BookReader:
         self, db: Database, clock: Clock, open_costs: rollups.OpenCostReader | None = None
     ) -> None:
         self._db, self._clock = db, clock
-        self._memos = VersionedValue[dict[Hashable, Any]]()
+        self._sums = VersionedValue[AllSums]()
         self._open_costs = open_costs or rollups.OpenCostReader()
         self._reserved = VersionedParts[ProjectReserved](store.RESERVED, ledger.COUNTED)
-        self._budgets = VersionedValue[dict[Hashable, Any]](store.BUDGETS)
+        self._limits = VersionedValue[Limits](store.BUDGETS, projects.PROJECTS)
         self._closed = VersionedValue[dict[str, int]](ledger.LEDGER)
-        self._unpriced = VersionedValue[Sequence[UnpricedRow]](ledger.LEDGER)
         self._marks = VersionedValue[dict[tuple[str, int], int]](ledger.PAST)
 
     def open(self, sql: Connection) -> Books:
@@ -364,51 +377,45 @@ class BookReader:
         if (versions := self._db.versions(sql)) is None:
             return self.open(sql)
         now = unix_time(self._clock.now())
-        read = partial(self._read, sql, versions, now)
-        return Books(sql, now, memo=self._memos.get({}, read, *sorted(versions.items()), now))
+        sums = self._sums.get({}, partial(self._read, sql, versions, now), versions, now)
+        return Books(sql, now, sums=sums)
 
-    def _read(self, sql: Connection, versions: TopicVersions, now: int) -> dict[Hashable, Any]:
+    def _read(self, sql: Connection, versions: TopicVersions, now: int) -> AllSums:
         """Everything that lists need, of which only what has changed is read again."""
-        limits = self._budgets.get(versions, partial(_limits, sql))
-        pools: Mapping[str, Pool] = limits["pools"]
-        every = {id: window(pool, now) for id, pool in pools.items()}
+        limits = self._limits.get(versions, partial(_limits, sql))
+        every = {id: window(pool, now) for id, pool in limits.pools.items()}
         periods = {id: within for id, within in every.items() if within is not None}
 
         reserved = partial(store.reserved_by_project, sql, now, periods)
         bounds, ends = partial(store.counted_bounds, sql), tuple(periods.items())
         reserved_of = self._reserved.get(versions, now, reserved, bounds, ends)
         open_costs = self._open_costs.read(sql, versions, now)
-        return {
-            **limits,
-            "periods": periods,
-            "ledger": open_costs,
-            "open": open_costs.of_payers(),
-            "closed": self._closed.get(versions, partial(ledger.closed_totals, sql)),
-            "marks": self._marks.get(versions, partial(ledger.newest_marks, sql)),
-            "unpriced": self._unpriced.get(versions, partial(ledger.unpriced_rows, sql)),
-            "reserved": ReservedNow(now, reserved_of),
-        }
+        totals = SumsNow(
+            open_costs.of_payers,
+            self._closed.get(versions, partial(ledger.closed_totals, sql)),
+            self._marks.get(versions, partial(ledger.newest_marks, sql)),
+        )
+        reserved_now = ReservedNow(now, reserved_of)
+        return AllSums(limits, periods, open_costs, totals, reserved_now, {})
 
 
-def _limits(sql: Connection) -> dict[Hashable, Any]:
-    """All pools and allocations."""
-    return {
-        "pools": store.pools_by_id(sql),
-        "parts": store.allocations_by_project(sql),
-        "allocated": store.allocated_of_pools(sql),
-    }
+def _limits(sql: Connection) -> Limits:
+    """All pools and caps."""
+    owners = {project.id: project for project in projects.every(sql)}
+    pools, parts = store.pools_by_id(sql), dict[str, list[tuple[Cap, Cap]]]()
+    whole = {id: pool_cap(pool) for id, pool in pools.items()}
+    for row in store.allocations_of(sql):
+        cap = allocation_cap(row, owners.get(row.project), pools[row.pool])
+        parts.setdefault(row.project, []).append((cap, whole[row.pool]))
+    return Limits(pools, parts, store.allocated_of_pools(sql))
 
 
 def every_cap(sql: Connection) -> list[Cap]:
     """All caps."""
-    owners = {project.id: project for project in projects.every(sql)}
-    pools = {pool.id: pool for pool in store.every_pool(sql)}
-    caps = [
-        project_cap(project, project.cap) for project in owners.values() if project.cap is not None
-    ]
-    for part in store.allocations_of(sql):
-        caps.append(allocation_cap(part, owners.get(part.project), pools[part.pool]))
-    return [*caps, *(pool_cap(pool) for pool in pools.values())]
+    limits, every = _limits(sql), projects.every(sql)
+    own = [project_cap(owner, owner.cap) for owner in every if owner.cap is not None]
+    parts = [part for of in limits.parts.values() for part, _ in of]
+    return [*own, *parts, *map(pool_cap, limits.pools.values())]
 
 
 def _last_period(cap: Cap, end: int) -> Window | None:

@@ -248,15 +248,15 @@ class _Rest:
                 first = max(row.disk_since, within.start)
                 last = earliest(min(row.disk_until if own else row.part_until, end))
                 disks.append(Line(row.disk or 0, MONTH_HOURS, row.disk_since, first, last, True))
-        self._counted, self._runs = counted, GrowingSum(runs, counted or now)
-        self._kept = GrowingSum(disks, now)
+        self._runs, self._kept = GrowingSum(runs, counted or now), GrowingSum(disks, now)
         self._compute = fixed[0] + self._runs.at(counted or now)
+        self._rest = fixed[0] if counted else None
         self._disks = fixed[1] + self._kept.at(now)
         self.until = self._kept.until if counted else min(self._kept.until, self._runs.until)
 
     def at(self, now: int) -> tuple[int, int]:
         """What is not spent yet."""
-        compute = self._compute - self._runs.at(self._counted or now)
+        compute = self._compute - self._runs.at(now) if self._rest is None else self._rest
         return compute, self._disks - self._kept.at(now)
 
     def moved(self, counted: int) -> "_Rest | None":
@@ -264,7 +264,7 @@ class _Rest:
         if counted >= self._runs.until:
             return None
         new = copy(self)
-        new._counted = counted
+        new._rest = self._compute - self._runs.at(counted)
         return new
 
 

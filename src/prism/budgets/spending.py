@@ -74,11 +74,10 @@ class ProjectSpending:
     def spending(self, sql: Connection, rows: Sequence[Project]) -> Mapping[str, Spending]:
         """Each project's money, by its id."""
         books = self._reader.open_whole(sql)
-        spending_of: dict[str, Spending] = {}
-        for row in rows:
-            read = partial(_spending, books, row)
-            spending_of[row.id] = books.once(("spending", row.id), read)
-        return spending_of
+        return {
+            row.id: books.once(("spending", row.id), partial(_spending, books, row))
+            for row in rows
+        }
 
     def check_cap_change(self, tx: Tx, before: Project, after: Project) -> None:
         """Check a change of a project's own cap; refused if less is left than is reserved."""
@@ -257,7 +256,7 @@ def _read(books: Books, project: Project) -> SpendingNow:
 
 def _reserved(books: Books, project: Project, money: ProjectMoney) -> int:
     """What is reserved of the project's money; if nothing limits it, of all its workspaces."""
-    if money.allocated is not None:
+    if money.own is not None or money.parts:
         return money.reserved
     return sum(books.reserved(project_cap(project, Micros(0)), ALWAYS))
 
@@ -295,13 +294,14 @@ def _spending(books: Books, project: Project) -> Spending:
     """A project's money as lists show it."""
     money, spent = books.money(project), books.totals.of("project", project.id)
     ever = unless_unknown(spent, is_unpriced=project.id in books.unpriced_until())
+    allocated = money.allocated
     return Spending(
-        allocated=money.allocated,
+        allocated=allocated,
         spent=ever,
         monthly=_pace(books, project),
-        used=ever if money.allocated is None else money.spent,
+        used=ever if allocated is None else money.spent,
         reserved=Micros(_reserved(books, project, money)),
-        left=None if money.left is None else Micros(money.left),
+        left=money.left,
     )
 
 

@@ -312,14 +312,6 @@ def allocations_of(
     return once(sql, (BUDGETS,), key, lambda: structs_of(sql, Allocation, query, binds))
 
 
-def allocations_by_project(sql: Connection) -> dict[str, list[Allocation]]:
-    """All allocations, by project."""
-    by_project: dict[str, list[Allocation]] = {}
-    for allocation in allocations_of(sql):
-        by_project.setdefault(allocation.project, []).append(allocation)
-    return by_project
-
-
 def find_allocation(sql: Connection, id: str) -> Allocation | None:
     """The allocation with that id."""
     key, binds = ("allocation", id), {"of": id}

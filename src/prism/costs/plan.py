@@ -370,7 +370,10 @@ class GrowingSum:
 
     def at(self, moment: int) -> int:
         """The sum at a moment from `now` until before `until`."""
-        total, by_month = self._fixed, month_time(moment)
+        total = self._fixed
+        if not self._growing:
+            return total
+        by_month = month_time(moment)
         for amount, seconds, is_by_month, quotients, rests in self._growing:
             quotient, rest = divmod(amount * (by_month if is_by_month else moment), seconds)
             total += len(rests) * (quotient - 1) - quotients + bisect_right(rests, rest)
@@ -425,12 +428,13 @@ class OpenCosts:
         *,
         since: int | None = None,
         ended: tuple[int, int] = (0, 0),
+        has_unpriced: bool = False,
     ) -> None:
         """`ended` is what closed segments have cost and saved, each since its time in `starts`.
 
-        The project's first segment began at `since`.
+        The project's first segment began at `since`; it `has_unpriced` ones.
         """
-        self.now, self.since, self._starts = now, since, starts
+        self.now, self.since, self._starts, self.has_unpriced = now, since, starts, has_unpriced
         self.counted = common_count((row.counted for row in rows if row.ended is None), now)
         lines = [(row, row.line) for row in rows]
         saving = [line for row, line in lines if row.kind == CostKind.ASLEEP]
@@ -474,9 +478,9 @@ class OpenCosts:
         """What a project, an allocation and a pool have spent together on open segments."""
         return {of: ran + self._grows[of].at(now) for of, ran in self._ran.items()}
 
-    def paid(self, now: int) -> int:
-        """What all segments have cost since the first of `starts`."""
-        return self._paid + self._ending.at(now) + sum(self.of_payers(now).values())
+    def paid(self, now: int, open_ones: int) -> int:
+        """What all segments have cost since the first of `starts`; open ones `open_ones` ever."""
+        return self._paid + self._ending.at(now) + open_ones
 
     def saved(self, now: int) -> int:
         """What sleep has saved since the second of `starts`."""

@@ -3,7 +3,7 @@
 import secrets
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
@@ -50,7 +50,6 @@ from prism.costs.store import (
     OPEN,
     PAST,
     PAYING,
-    SCOPES,
     THEN,
     accounts,
     began,
@@ -102,7 +101,11 @@ ENDED_SINCE = {
     for kind, paying in (("paid", PAYING), ("saved", ~PAYING))
     for which, mine in OF_PROJECTS.items()
 }
-FIRST = select(accounts.c.project, func.min(accounts.c.since)).group_by(accounts.c.project)
+FIRST = select(
+    accounts.c.project,
+    func.min(accounts.c.since),
+    func.max(case((accounts.c.unknown, 1), else_=0)),
+).group_by(accounts.c.project)
 BEGAN = {
     "all": FIRST,
     "some": FIRST.where(accounts.c.project.in_(SOME)),
@@ -114,6 +117,7 @@ OPEN_BOUNDS = (
     .group_by(segments.c.project)
 )
 FORGET = delete(days).where(days.c.day >= bindparam("first"))
+LAST_DAY = select(func.max(days.c.day)).where(days.c.scope == "")
 
 
 def forget_after(tx: Tx, at: int) -> None:
@@ -151,16 +155,17 @@ def open_costs(
         ended = sql.execute(ENDED_SINCE[kind, which], binds)
         sums.append({project or "": int(micros or 0) for project, micros in ended.all()})
     paid, saved = sums
-    since = {project: int(at) for project, at in sql.execute(BEGAN[which], of).all()}
+    firsts = {project: known for project, *known in sql.execute(BEGAN[which], of).all()}
     return {
         project: OpenCosts(
             rows.get(project, ()),
             now,
             starts,
-            since=since.get(project),
+            since=firsts.get(project, (None, 0))[0],
             ended=(paid.get(project, 0), saved.get(project, 0)),
+            has_unpriced=bool(firsts.get(project, (None, 0))[1]),
         )
-        for project in {*rows, *paid, *saved, *since}
+        for project in {*rows, *paid, *saved, *firsts}
     }
 
 
@@ -178,16 +183,25 @@ class LedgerNow:
     ) -> None:
         """`spent` and `saved` are the sums of stored days; `costs` has what came after them."""
         self._now, self._costs, self._spent, self._saved = now, costs, spent, saved
+        self.has_unpriced = any(of.has_unpriced for of in costs.values())
 
-    def of_payers(self) -> dict[tuple[str, str], int]:
-        """What each payer has spent on open segments, by its kind and id."""
-        sums: dict[tuple[str, str], int] = {}
+    @cached_property
+    def of_payers(self) -> dict[str, int]:
+        """What each project, allocation and pool has spent on open segments, by its id."""
+        sums: dict[str, int] = {}
         for costs in self._costs.values():
             for payers, paid in costs.of_payers(self._now).items():
-                for kind, id in zip(SCOPES, payers, strict=True):
+                for id in payers:
                     if id is not None:
-                        sums[kind, id] = sums.get((kind, id), 0) + paid
+                        sums[id] = sums.get(id, 0) + paid
         return sums
+
+    def began(self) -> int | None:
+        """When the first segment began; null if there is none."""
+        return min(
+            (costs.since for costs in self._costs.values() if costs.since is not None),
+            default=None,
+        )
 
     def burn(self, project: str) -> Micros | None:
         """What a project spends in 30 days at the pace of the last 30 days, in UTC, with today.
@@ -197,7 +211,7 @@ class LedgerNow:
         costs, now = self._costs.get(project), self._now
         if costs is None or costs.since is None or now - costs.since < HOUR:
             return None
-        spent = self._spent.get(project, 0) + costs.paid(now)
+        spent = self._spent.get(project, 0) + costs.paid(now, self.of_payers.get(project, 0))
         return Micros(spent * BURN * DAY // (now - max(costs.since, burn_begin(now))))
 
     def saved(self) -> int:
@@ -283,7 +297,7 @@ def day_so_far(sql: Connection, day: int, now: int, project: str | None = None) 
 
 def last_day(sql: Connection) -> int | None:
     """The last day that is summed up."""
-    return sql.execute(select(func.max(days.c.day)).where(days.c.scope == "")).scalar()
+    return sql.execute(LAST_DAY).scalar()
 
 
 def keep_days(tx: Tx, day_costs: Iterable[tuple[str, DayCost]]) -> None:

@@ -41,7 +41,7 @@ from prism.workspaces.store import workspaces
 
 LONGEST = 3660  # days of the longest period
 LISTED = select(workspaces.c.id)
-Unpriced = tuple[int | None, list[tuple[str, CostKind]]]
+Unpriced = list[tuple[str, CostKind]]
 MAX_SCOPES = 16  # projects whose past days are cached, each at most a megabyte
 
 
@@ -69,18 +69,17 @@ class CostService:
         with self._db.read() as sql:
             versions = self._db.versions(sql)
             ledger = self._open_costs.read(sql, versions, now)
-            known_from, unpriced = self._unpriced(sql, versions)
-        saved, measured = ledger.saved(), now - max(begin, known_from or now)
+            unpriced = self._unpriced(sql, versions) if ledger.has_unpriced else []
+        saved, measured = ledger.saved(), now - max(begin, ledger.began() or now)
         pace = None if measured < HOUR else amount(Micros(saved * (end - begin) // measured))
         savings = HibernationSavings(amount(Micros(saved)), pace)
         return current(ledger.monthly(), ledger.drivers(), unpriced, savings)
 
     def _unpriced(self, sql: Connection, versions: TopicVersions | None) -> Unpriced:
-        """When the first segment began, and what costs money now at an unknown price."""
+        """What costs money now at an unknown price."""
 
         def read() -> Unpriced:
-            rows = store.unpriced_rows(sql)
-            return store.began(sql), unpriced_within(rows, store.EVER - 1, store.EVER)
+            return unpriced_within(store.unpriced_rows(sql), store.EVER - 1, store.EVER)
 
         return read() if versions is None else self._read.get(versions, read)
 

@@ -1,8 +1,8 @@
 """The ledger's tables, and all of its SQL. Segments are only ever added, and closed once."""
 
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import structs
@@ -49,7 +49,6 @@ from prism.kit.tables import metadata, partial_index, select_struct, structs_of
 from prism.kit.versions import change_part, once, topic
 
 EVER = 2**62  # seconds since 1970: later than all segments
-Value = TypeVar("Value")
 Moment = tuple[ColumnElement[int], ColumnElement[int]]  # as a clock counts, and in month time
 # Topics: segments, until when running ones count, and stored sums of times that are over.
 LEDGER, COUNTED, PAST = "ledger", "counted", "past"
@@ -289,30 +288,37 @@ def by_kind(sql: Connection, project: str, now: int) -> dict[CostKind, int]:
     return sums
 
 
-class Totals:
-    """What projects, allocations and pools spent until `now`, read on demand.
+class SumsNow(NamedTuple):
+    """What each payer has spent by one moment, by its id: on open and on closed segments.
 
-    Each is read by itself or, with `memo`, all at once: what was read is kept there.
+    And what it had spent when its last period began, if that is stored.
     """
 
-    def __init__(self, sql: Connection, now: int, memo: dict[Hashable, Any] | None = None) -> None:
-        self._sql, self.now, self._memo = sql, now, memo
+    open_ones: Mapping[str, int]
+    closed: Mapping[str, int]
+    marks: Mapping[tuple[str, int], int]
+
+
+class Totals:
+    """What projects, allocations and pools spent until `now`: read when asked, or as known."""
+
+    def __init__(self, sql: Connection, now: int, known: SumsNow | None = None) -> None:
+        self._sql, self.now, self._known = sql, now, known
 
     def of(self, column: str, scope: str) -> Micros:
         """All that a payer has spent."""
-        if self._memo is None:
+        if (known := self._known) is None:
             return total(self._sql, column, scope, self.now)
-        closed, open_ones = self._memo["closed"], self._memo["open"]
-        return Micros(closed.get(scope, 0) + open_ones.get((column, scope), 0))
+        return Micros(known.closed.get(scope, 0) + known.open_ones.get(scope, 0))
 
     def by(self, column: str, scope: str, at: int) -> Micros:
         """What a payer had spent by `at`, a moment in the past."""
-        if self._memo is not None:
-            known = self._memo["marks"].get((scope, at))
+        if self._known is not None:
+            mark = self._known.marks.get((scope, at))
         else:
-            known = once(self._sql, (PAST,), (scope, at), lambda: self._mark(scope, at))
-        if known is not None:
-            return Micros(known)
+            mark = once(self._sql, (PAST,), (scope, at), lambda: self._mark(scope, at))
+        if mark is not None:
+            return Micros(mark)
         moments = parameters(then=at, now=self.now) | {"of": scope}
         since = self._sql.execute(SINCE[column], moments).scalar() or 0
         return Micros(self.of(column, scope) - int(since))
