@@ -1,5 +1,7 @@
 """What will have been spent, and the risk that follows from it: one pace."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from tests.months import january
@@ -22,6 +24,40 @@ def test_projection_ends_when_a_workspace_expires(clocked_daemon):
     assert clocked_daemon.verb("mine", "extend", hours=48).status_code == 204
     projected, risk = money(clocked_daemon)
     assert (projected, risk) == (round((72 * RATE + january(DISK, 0, 720)) / 1e6, 2), "low")
+
+
+def test_course_goes_on_at_the_rate_of_the_disk_after_the_workspace_expires(clocked_daemon):
+    """At the rate of now, $80 would be gone before 30 days; the workspace expires after one."""
+    clocked_daemon.project("lab", 40.0)
+    clocked_daemon.running(project="lab", ttl_hours=24)
+    forecast = clocked_daemon.get("projects/lab/forecast")
+    [course], [cap] = forecast["courses"], forecast["caps"]
+    assert course["id"] == cap["id"]
+    ends = [datetime.fromisoformat(point["at"]) for point in course["points"]]
+    now = clocked_daemon.clock.now()
+    assert [end - now for end in ends] == [timedelta(hours=hours) for hours in (0, 24, 720)]
+    disk = january(DISK, 0, 24)
+    assert [point["unspent"] for point in course["points"]] == [
+        40.0,
+        round((40_000_000 - 24 * RATE - disk) / 1e6, 2),
+        round(40 - cap["projected"], 2),
+    ]
+    assert datetime.fromisoformat(forecast["runs_out_on"]) > ends[-1]
+
+
+def test_course_has_everything_asleep_after_the_run_out_date(clocked_daemon):
+    clocked_daemon.project("lab", 20.0)
+    clocked_daemon.running(project="lab")
+    forecast = clocked_daemon.get("projects/lab/forecast")
+    [course] = forecast["courses"]
+    end = datetime.fromisoformat(forecast["runs_out_on"])
+    begin, bend, last = course["points"]
+    assert datetime.fromisoformat(bend["at"]) == end
+    hours = (end - datetime.fromisoformat(begin["at"])) / timedelta(hours=1)
+    assert begin["unspent"] - bend["unspent"] == pytest.approx(
+        (hours * RATE + january(DISK, 0, int(hours))) / 1e6, abs=0.02
+    )
+    assert 0 < bend["unspent"] - last["unspent"] < 1.7, "only the disk goes on"
 
 
 @pytest.mark.parametrize(("cap", "risk"), [(80.0, "low"), (65.0, "medium"), (60.0, "high")])

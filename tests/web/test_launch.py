@@ -84,3 +84,31 @@ def test_first_screen_shows_place_price_and_launch(empty_home, browsing):
     expect(page.get_by_text("8 cores, 32 GB · $0.3328/h")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     browser.shot("launch-360")
+
+
+def test_places_stand_side_by_side_with_their_prices(empty_home, browsing):
+    profiles = empty_home.client.profiles
+    profiles.create("cloud", "aws", region="eu-central-1")  # without credentials
+    profiles.create("bench")
+    try:
+        for scheme, width in (("light", 1280), ("dark", 360)):
+            size = {"width": width, "height": 800}
+            browser = browsing(empty_home, viewport=size, color_scheme=scheme)
+            page = browser.open("/launch?template=plain-shell&name=placed&size=XL")
+            here = page.get_by_role("radio", name="This computer (profile local)")
+            cloud = page.get_by_role("radio", name="AWS, eu-central-1 (profile cloud)")
+            expect(here).to_be_checked()
+            places = page.get_by_role("radiogroup", name="Where")
+            expect(places.get_by_text("8 cores, 32 GB · $0.3328/h")).to_have_count(2)
+            expect(places).not_to_contain_text("Working out the price")
+            cloud.click(force=True)
+            expect(page.get_by_role("button", name="Launch placed")).to_be_disabled()
+            assert "profile=cloud" in page.url
+            here.click(force=True)
+            expect(page.get_by_role("button", name="Launch placed")).to_be_enabled()
+            assert "profile=" not in page.url
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            browser.shot(f"launch-places-{scheme}")
+    finally:
+        profiles.delete("cloud")
+        profiles.delete("bench")

@@ -170,6 +170,34 @@ def test_removing_a_member_keeps_stops_or_hands_over_the_workspaces(home, browsi
         client.workspaces.terminate("theirs", wait=300)
 
 
+def test_chart_goes_on_at_the_rate_that_is_left_after_the_workspace_expires(browsing, tmp_path):
+    """At the rate of now, the $5 would be gone in a day; the workspace expires after two hours."""
+    home = Home(tmp_path / "home")
+    with home.run_daemon(PRISM_LOCAL_PRICES="aws"):
+        home.client.projects.create("Reef", budget=NewBudget(total_allocated=5))
+        launch = home.client.workspaces.launch
+        launch("Plain Shell", "mine", wait=120, project="Reef", size="XL", ttl_hours=2)
+        forecast = home.client.projects.forecast("Reef")
+        [course] = forecast.courses
+        last = course.points[-1].unspent
+        assert forecast.daily
+        assert 5 - forecast.daily < 0 < last
+        for scheme, width in (("light", 1280), ("dark", 360)):
+            size = {"width": width, "height": 800}
+            browser = browsing(home, viewport=size, color_scheme=scheme)
+            page = browser.open("/projects/Reef")
+            chart = page.get_by_role("application", name="What is not spent yet")
+            chart.focus()
+            tip, spoken = page.get_by_role("tooltip"), ""
+            for _ in range(35):  # a point a day, then those of the course
+                page.keyboard.press("ArrowRight")
+                spoken += tip.inner_text()
+            assert f"${last:.2f}" in spoken
+            browser.shot(f"course-{scheme}")
+            browser.leave()
+        home.client.workspaces.terminate("mine", wait=120)
+
+
 @pytest.mark.slow
 def test_forecast_shows_the_range_of_the_last_days(browsing, tmp_path):
     home = Home(tmp_path / "home")

@@ -711,7 +711,7 @@ export const t = {
       `Runs out on ${when}${because === null ? '' : `: ${because}`}.`,
     burnDown: 'What is not spent yet',
     leftThen: 'Not spent',
-    leftComing: 'If nothing changes',
+    leftComing: 'If nothing is launched; workspaces expire as they do now',
     quiet: 'If each day is like the quietest',
     busy: 'If each day is like the busiest',
     range: (days: number, slow: string, fast: string, gone: string | null) =>
@@ -1063,6 +1063,9 @@ export const t = {
     go: (name: string) => (name === '' ? 'Launch' : `Launch ${name}`),
     busy: 'Launching',
     nameWhat: 'Small letters, digits and single hyphens; it becomes a host name.',
+    place: 'Where',
+    placeWhat: 'Each place with the machine and the price of this size there.',
+    defaultRegion: 'its default region',
     size: 'Size',
     sizeWhat: 'How much memory and how many processors it may use.',
     sizeDefault: 'Default',

@@ -54,12 +54,6 @@ describe('money', () => {
     expect(paceOf([day(1, 0), day(2, 0)], now, 7)).toBeNull();
     expect(paceOf([day(17, 4), day(18, null), day(19, 4), day(20, 4)], now, 7)).toBeNull();
   });
-  it('lasts until the date of the forecast, minus reserved money', () => {
-    const now = new Date('2026-11-01T00:00:00Z');
-    const sleeps = new Date('2026-11-02T00:00:00Z');
-    expect(outlook(now, 10, 2, 30, sleeps)[1]).toEqual({ x: sleeps, y: 8 });
-    expect(outlook(now, 10, 2, 30, new Date('2026-10-01T00:00:00Z'))[1]).toEqual({ x: now, y: 10 });
-  });
   it('lasts until it is spent, at most the requested days', () => {
     const now = new Date('2026-11-01T00:00:00Z');
     expect(outlook(now, 20, 10, 30)[1]).toEqual({ x: new Date('2026-11-03T00:00:00Z'), y: 0 });

@@ -392,8 +392,29 @@ class CostAnalysis(Struct, frozen=True, kw_only=True):
     optimization_recommendations: tuple[CostRecommendation, ...]
 
 
+class UnspentAt(Struct, frozen=True):
+    """What will not have been spent of a cap at a moment, in USD."""
+
+    at: datetime
+    unspent: float
+
+
+class CapCourse(Struct, frozen=True):
+    """How the rest of a cap gets less in the next 720 hours, or until its period ends.
+
+    Between two points it is a straight line. There are none if no price is known.
+    """
+
+    id: str
+    points: tuple[UnspentAt, ...]
+
+
 class ProjectForecast(Struct, frozen=True, kw_only=True):
-    """What happens to a project's money if nothing changes."""
+    """What happens to a project's money if nothing changes.
+
+    `courses` has each cap of `caps`: workspaces run until they expire, and no longer than until
+    `runs_out_on`.
+    """
 
     project: str
     hourly: float | None
@@ -407,6 +428,7 @@ class ProjectForecast(Struct, frozen=True, kw_only=True):
     runs_out: datetime | None
     runs_out_on: datetime | None
     because: str | None
+    courses: tuple[CapCourse, ...]
     unpriced: tuple[str, ...]
     not_limited: tuple[str, ...]
     as_of: datetime

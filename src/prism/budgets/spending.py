@@ -21,7 +21,7 @@ from prism.budgets.model import (
 from prism.budgets.plan import ALWAYS, midnight, month_after, month_before
 from prism.budgets.report import report
 from prism.budgets.runway import earliest, of_project
-from prism.budgets.view import alerts, breakdown, outcome, projected, top_spenders
+from prism.budgets.view import alerts, breakdown, course, outcome, projected, top_spenders
 from prism.costs import store as ledger
 from prism.costs.advice import advice, enough
 from prism.costs.model import BURN, DAY, MONTH_HOURS, CostKind, Segment, UsageObserver
@@ -51,6 +51,7 @@ class SpendingNow(Struct, frozen=True):
 
     `ever` is `paid`, or null if no price is known. `projections` is what each cap will have spent
     by the end of its period; `has_unpriced` says that something costs money at an unknown price.
+    `segments` is what its payers pay for now, and `runs_out` when its workspaces will sleep.
     """
 
     money: ProjectMoney
@@ -60,6 +61,8 @@ class SpendingNow(Struct, frozen=True):
     unpriced: tuple[tuple[str, CostKind], ...]
     projections: Mapping[str, int]
     has_unpriced: bool
+    segments: Sequence[Segment]
+    runs_out: int | None
     shown: dict[str, Any]
 
 
@@ -164,8 +167,9 @@ class ProjectSpending:
         """When a project's money runs out if nothing changes."""
         with self._db.read() as sql:
             project = projects.named(sql, name)
-            current = _read(self._reader.open(sql), project)
+            current = _read(books := self._reader.open(sql), project)
             segments = [segment for segment in ledger.open_now(sql, project.id) if segment.is_paid]
+            expiries = _expiries(books, current.segments)
         monthly = known_monthly(segments)
         return ProjectForecast(
             **current.shown,
@@ -174,6 +178,10 @@ class ProjectSpending:
             daily=None if monthly is None else amount(Micros(monthly * 24 // MONTH_HOURS)),
             monthly=None if monthly is None else amount(monthly),
             runs_out=current.shown["runs_out_on"],
+            courses=tuple(
+                course(balance, current.segments, expiries, books.now, current.runs_out)
+                for balance in current.money.balances
+            ),
         )
 
     def report(self, name: str, month: date | None) -> MonthlyReport:
@@ -239,6 +247,8 @@ def _read(books: Books, project: Project) -> SpendingNow:
         unpriced=unpriced,
         projections=(projections := _projections(books, money.balances, segments)),
         has_unpriced=_has_unpriced(segments, project.id),
+        segments=segments,
+        runs_out=first.at,
         shown={
             "spent": None if used is None else amount(used),
             "reserved": amount(Micros(_reserved(books, project, money))),
@@ -265,9 +275,14 @@ def _projections(
     books: Books, balances: Sequence[Balance], segments: Sequence[Segment]
 ) -> dict[str, int]:
     """What each cap will have spent by the end of its period, by id."""
-    runs = [row.resource for row in segments if row.kind is CostKind.COMPUTE]
-    expiries = store.expiries(books.sql, runs)
+    expiries = _expiries(books, segments)
     return {b.cap.id: projected(b, segments, expiries, books.now) for b in balances}
+
+
+def _expiries(books: Books, segments: Sequence[Segment]) -> Mapping[str, int]:
+    """When what runs now expires, by id; what never does is absent."""
+    runs = [row.resource for row in segments if row.kind is CostKind.COMPUTE]
+    return store.expiries(books.sql, runs)
 
 
 def _has_unpriced(segments: Sequence[Segment], project: str) -> bool:

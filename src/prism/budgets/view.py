@@ -9,11 +9,13 @@ from prism.budgets.model import (
     AllocationShown,
     BudgetAlerts,
     CapBalance,
+    CapCourse,
     CostBreakdown,
     Pool,
     PoolShown,
     TopInstance,
     TopProject,
+    UnspentAt,
 )
 from prism.budgets.runway import Runway
 from prism.costs.model import HOUR, MONTH_HOURS, PAID, RUNS, CostKind, Segment
@@ -24,6 +26,7 @@ from prism.kit.money import Micros, amount, apportioned
 
 CRITICAL = 0.95
 MEDIUM, HIGH = 0.8, 1.0
+MOST_BENDS = 12  # points of a course; each looks at every segment
 
 
 def pool(pool: Pool, allocated: int, balance: Balance, unpriced: Sequence[str]) -> PoolShown:
@@ -133,10 +136,46 @@ def projected(
     `segments` is what costs money now; a workspace runs until it expires.
     """
     end = (balance.within and balance.within.end) or now + MONTH_HOURS * HOUR
+    return _spent_by(end, balance, segments, expiries, now)
+
+
+def course(
+    balance: Balance,
+    segments: Sequence[Segment],
+    expiries: Mapping[str, int],
+    now: int,
+    sleeps: int | None,
+) -> CapCourse:
+    """What will not be spent of a cap; all workspaces are asleep from `sleeps` on."""
+    if balance.is_unknown:
+        return CapCourse(balance.cap.id, ())
+    end = now + MONTH_HOURS * HOUR
+    if balance.within is not None and balance.within.end is not None:
+        end = max(now, min(end, balance.within.end))
+    ends = dict(expiries)
+    if sleeps is not None:
+        running = (row.resource for row in segments if row.kind in RUNS)
+        ends |= {id: min(sleeps, expiries.get(id, sleeps)) for id in running}
+    bends = sorted({at for at in ends.values() if now < at < end})
+    times = [now, *bends[:: 1 + len(bends) // MOST_BENDS], *bends[-1:], end]
+    points = [
+        UnspentAt(
+            moment(at),
+            amount(Micros(balance.cap.amount - _spent_by(at, balance, segments, ends, now))),
+        )
+        for at in sorted(set(times))
+    ]
+    return CapCourse(balance.cap.id, tuple(points))
+
+
+def _spent_by(
+    at: int, balance: Balance, segments: Iterable[Segment], ends: Mapping[str, int], now: int
+) -> int:
+    """What will have been spent of a cap by then; a workspace runs until its end."""
     total, cap = balance.settled, balance.cap
     for row in segments:
         if row.is_paid and row.amount and getattr(row, cap.column) == cap.id:
-            until = min(end, expiries.get(row.resource, end)) if row.kind in RUNS else end
+            until = min(at, ends.get(row.resource, at)) if row.kind in RUNS else at
             seconds = elapsed(now, max(now, until), by_month=row.by_month)
             total += cost(row.amount, row.hours, seconds)
     return total

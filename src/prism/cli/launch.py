@@ -16,8 +16,8 @@ from prism.client.workspaces import Workspaces
 from prism.errors import Problem
 
 LAUNCH_OPTIONS = (
-    *("size", "instance_type", "region", "project", "budget", "ttl_hours", "idle_profile"),
-    *("disk_gb", "from_snapshot", "max_hourly_rate"),
+    *("size", "instance_type", "profile", "region", "project", "budget", "ttl_hours"),
+    *("idle_profile", "disk_gb", "from_snapshot", "max_hourly_rate"),
 )
 FLAGS = ("spot", "open_ports", "unlimited", "restart")
 SIZES = ("XS", "S", "M", "L", "XL")
@@ -29,6 +29,7 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the name of the workspace")
     parser.add_argument("--size", choices=SIZES, help="the size (default: the template's, or M)")
     parser.add_argument("--instance-type", metavar="TYPE", help="a type, in place of --size")
+    parser.add_argument("--profile", metavar="NAME", help="its profile (default: the one in use)")
     parser.add_argument("--region", help="its region (default: the profile's)")
     add_flag(parser, "--spot", help="cheaper, but AWS may stop it")
     unlimited_help = "in the cloud: let a burstable machine use more CPU than its price covers"

@@ -12,6 +12,7 @@ class LaunchOptions(TypedDict, total=False):
 
     size: Size
     instance_type: str
+    profile: str
     region: str
     spot: bool
     open_ports: bool

@@ -80,17 +80,22 @@ class ProfileService:
         """Use another profile from now on."""
         with self._db.write() as tx:
             profile = self._named(tx.sql, name)
-            if self._fixed and self._fixed != name:
-                raise ProfileFixed(
-                    details=f"PRISM_PROFILE is {self._fixed!r}",
-                    remediation="Unset PRISM_PROFILE and run `prism daemon stop`",
-                )
+            self._check_fixed(name)
             previous = self._active(tx.sql)
             store.activate(tx, self._actor(), name)
             self.used(tx, name)
             if previous != name:
                 tx.happened(ProfileSwitched(actor=self._actor(), subject=name, previous=previous))
             return _shown(structs.replace(profile, last_used=self._now()), name)
+
+    def chosen(self, name: str | None) -> Profile:
+        """The profile for a launch that names one, or names none."""
+        with self._db.read() as sql:
+            if name is None:
+                return self.current_in(sql)
+            profile = self._named(sql, name)
+        self._check_fixed(name)
+        return profile
 
     def named(self, name: str) -> Profile:
         """The profile of that name, active or not."""
@@ -158,6 +163,13 @@ class ProfileService:
             actor=self._actor(), subject=profile.name, provider=profile.provider
         )
         tx.happened(event)
+
+    def _check_fixed(self, name: str) -> None:
+        if self._fixed and self._fixed != name:
+            raise ProfileFixed(
+                details=f"PRISM_PROFILE is {self._fixed!r}",
+                remediation="Unset PRISM_PROFILE and run `prism daemon stop`",
+            )
 
     def _active(self, sql: Connection) -> str:
         return self._fixed or store.active_of(sql, self._actor()) or _default(store.every(sql))

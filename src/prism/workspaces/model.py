@@ -248,6 +248,8 @@ class LaunchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     template: Text
     size: Size | None = None
     instance_type: Text | None = None
+    profile: Text | None = None
+    """Where it is launched; by default with the profile in use."""
     region: Text | None = None
     spot: bool = False
     open_ports: bool = False

@@ -463,7 +463,8 @@ class WorkspaceService:
             self._changes.apply(tx, before, replace(before, reserved_until=until))
 
     def _plan(self, request: LaunchRequest) -> LaunchPlan:
-        profile, template = self._profiles.current(), self._templates.named(request.template)
+        profile = self._profiles.chosen(request.profile)
+        template = self._templates.named(request.template)
         offer = self._offer_of_profile(replace(profile, region=request.region or profile.region))
         parameters = parameters_for(template, request.parameters)
         size = request.size or template.size or "M"

@@ -62,9 +62,10 @@ export function verbs(name: string): Equivalent[] {
 export function launch(order: Schemas['LaunchRequest']): Equivalent {
   const { name, template, ...rest } = order;
   const chosen = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
-  const { size, project, budget, ttl_hours: hours, idle_profile: idle } = rest;
+  const { size, profile, project, budget, ttl_hours: hours, idle_profile: idle } = rest;
   const flags = [
     ...(size ? ['--size', size] : []),
+    ...(profile ? ['--profile', quoted(profile)] : []),
     ...(project ? ['--project', quoted(project)] : []),
     ...(budget ? ['--budget', quoted(budget)] : []),
     ...(hours ? ['--ttl', String(hours)] : []),

@@ -11,6 +11,8 @@ export interface Draft {
   readonly hours: string;
   readonly idle: string;
   readonly project: string;
+  /** Where it is launched; empty is the profile in use. */
+  readonly profile: string;
 }
 
 export const HOURS = ['never', '2', '4', '8', '24', '72', '168'] as const;
@@ -45,6 +47,7 @@ export function draftOf(
     hours: search.get('hours') ?? '8',
     idle: search.get('idle') ?? '',
     project: search.get('project') ?? project,
+    profile: search.get('profile') ?? '',
   };
 }
 
@@ -67,5 +70,6 @@ export function orderOf(draft: Draft): Schemas['LaunchRequest'] {
     ...(hours > 0 ? { ttl_hours: hours } : {}),
     ...(draft.idle === '' ? {} : { idle_profile: draft.idle }),
     ...(draft.project === '' ? {} : { project: draft.project }),
+    ...(draft.profile === '' ? {} : { profile: draft.profile }),
   };
 }

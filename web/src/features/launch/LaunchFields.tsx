@@ -9,6 +9,7 @@ import { queries } from '../../api/queries';
 import { HOURS, type Draft } from '../../lib/order';
 import { mayLaunch, useMe } from '../../lib/me';
 import { t } from '../../strings';
+import { ProfileTiles } from './ProfileTiles';
 import { SizeTiles } from './SizeTiles';
 
 /** The fields of a launch beside its template. */
@@ -16,6 +17,7 @@ export function LaunchFields({
   draft,
   order,
   priced,
+  compared,
   errors,
   edit,
 }: {
@@ -23,11 +25,14 @@ export function LaunchFields({
   /** The order whose price was asked for last, and whether it can be launched. */
   readonly order: Schemas['LaunchRequest'];
   readonly priced: boolean;
+  /** Whether it has a price here, or none that another place could not have. */
+  readonly compared: boolean;
   readonly errors: ReadonlyMap<string, string>;
   readonly edit: (changes: Partial<Record<keyof Draft, string | null>>) => void;
 }) {
   const { data: idle = [] } = useQuery(queries.idleProfiles);
   const { data: projects = [] } = useQuery(queries.projects);
+  const { data: profiles = [] } = useQuery(queries.profiles);
   const me = useMe();
   const hours = HOURS.map((it) => ({ value: it, label: t.launch.hours(it) }));
   const rules = [
@@ -56,6 +61,21 @@ export function LaunchFields({
           onChange={({ detail }) => edit({ name: detail.value })}
         />
       </FormField>
+      {profiles.length > 1 && (
+        <FormField
+          label={t.launch.place}
+          description={t.launch.placeWhat}
+          errorText={errors.get('profile')}
+        >
+          <ProfileTiles
+            profiles={profiles}
+            order={order}
+            priced={compared}
+            chosen={draft.profile}
+            choose={(profile) => edit({ profile })}
+          />
+        </FormField>
+      )}
       <FormField
         label={t.launch.size}
         description={t.launch.sizeWhat}

@@ -29,11 +29,12 @@ const REST = 200; // milliseconds that the form rests before its price is asked 
 export function LaunchForm({
   templates,
   instances,
-  provider,
+  provider: current,
   few,
 }: {
   readonly templates: readonly TemplateItem[];
   readonly instances: readonly Instance[];
+  /** Of the profile in use. */
   readonly provider: string;
   /** Show only the first templates, for a first launch. */
   readonly few: boolean;
@@ -43,6 +44,8 @@ export function LaunchForm({
   const navigate = useNavigate();
   const [error, setError] = useState<Error | null>(null);
   const [busy, setBusy] = useState(false);
+  const { data: profiles = [] } = useQuery(queries.profiles);
+  const provider = profiles.find((it) => it.name === search.get('profile'))?.provider ?? current;
   const slug = search.get('template') ?? favourite(templates, provider);
   const me = useMe();
   const { data: projects = [] } = useQuery(queries.projects);
@@ -118,6 +121,7 @@ export function LaunchForm({
               draft={draft}
               order={settled}
               priced={plan.isSuccess && !plan.isPlaceholderData}
+              compared={!plan.isPlaceholderData && !plan.isPending && fields.size === 0}
               errors={fields}
               edit={edit}
             />

@@ -1,12 +1,9 @@
 import Tiles from '@cloudscape-design/components/tiles';
-import { useQuery } from '@tanstack/react-query';
 
 import type { Schemas } from '../../api/client';
-import { queries } from '../../api/queries';
-import { day, hourly } from '../../lib/format';
-import { pricesOf } from '../../lib/order';
 import { type Size, SIZES } from '../../lib/sizes';
 import { t } from '../../strings';
+import { OrderPrice } from './OrderPrice';
 
 const DEFAULT = 'default';
 
@@ -33,31 +30,10 @@ export function SizeTiles({
         ...SIZES.map((size) => ({
           value: size,
           label: size,
-          description: <SizeText order={{ ...order, size }} priced={priced} />,
+          description: <OrderPrice order={{ ...order, size }} priced={priced} />,
         })),
       ]}
       onChange={({ detail }) => choose(SIZES.find((size) => size === detail.value) ?? null)}
     />
   );
-}
-
-function SizeText({
-  order,
-  priced,
-}: {
-  readonly order: Schemas['LaunchRequest'];
-  readonly priced: boolean;
-}) {
-  const { data: plan, error } = useQuery({
-    ...queries.plan(order),
-    enabled: priced,
-    placeholderData: (before, query) => (pricesOf(query?.queryKey[1], order) ? before : undefined),
-    retry: false,
-    gcTime: 0,
-    staleTime: 0,
-  });
-  if (error !== null) return error.message;
-  if (plan === undefined) return t.launch.pricing;
-  const lasts = plan.lasts_until === null ? '' : t.launch.lasts(day(plan.lasts_until));
-  return `${t.launch.machine(plan.vcpus, plan.memory_gib, plan.gpus)} · ${hourly(plan.hourly)}${lasts}`;
 }

@@ -3,6 +3,7 @@ import LineChart from '@cloudscape-design/components/line-chart';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useQuery } from '@tanstack/react-query';
 
+import type { Schemas } from '../../api/client';
 import { queries } from '../../api/queries';
 import { day, money } from '../../lib/format';
 import { burnDown, outlook, paceOf } from './money';
@@ -23,23 +24,23 @@ export function BurnDown({
   spent,
   daily,
   asOf,
-  runsOut,
+  course,
 }: {
   readonly project: string;
   readonly amount: number;
   readonly spent: number;
   readonly daily: number | null;
   readonly asOf: string;
-  readonly runsOut: string | null;
+  /** What will not be spent, as the daemon computes it together with the run-out date. */
+  readonly course: Schemas['CapCourse'] | undefined;
 }) {
   const query = useQuery(queries.projectHistory(project));
   return (
     <Loaded query={query} what={t.money.burnDown}>
       {({ daily_costs: days }) => {
         const past = burnDown(amount, spent, days);
-        const sleeps = runsOut === null ? null : new Date(runsOut);
         const now = new Date(asOf);
-        const coming = outlook(now, amount - spent, daily, AHEAD, sleeps);
+        const coming = (course?.points ?? []).map((it) => ({ x: new Date(it.at), y: it.unspent }));
         const pace = paceOf(days, now, daily);
         const slow = outlook(now, amount - spent, pace?.slow ?? null, AHEAD);
         const fast = outlook(now, amount - spent, pace?.fast ?? null, AHEAD);

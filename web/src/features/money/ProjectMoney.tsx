@@ -135,7 +135,7 @@ function Outlook({
           spent={first.settled}
           daily={forecast.daily}
           asOf={forecast.as_of}
-          runsOut={forecast.runs_out_on}
+          course={forecast.courses.find((it) => it.id === first.id)}
         />
       )}
       {project.budget.auto_hibernate_threshold !== null && (

@@ -79,21 +79,10 @@ export function paceOf(
   return { slow: Math.min(...known), fast: Math.max(...known), days: costs.length };
 }
 
-/**
- * What will not be spent if all goes on as it does now: until it sleeps, on the date that the
- * forecast gives, until all is spent, or for so many days.
- */
-export function outlook(
-  now: Date,
-  unspent: number,
-  daily: number | null,
-  days: number,
-  sleeps: Date | null = null,
-): Point[] {
+/** What will not be spent at a cost a day: until all is spent, or for so many days. */
+export function outlook(now: Date, unspent: number, daily: number | null, days: number): Point[] {
   if (daily === null) return [];
-  const until = sleeps === null ? days : Math.max(0, (sleeps.getTime() - now.getTime()) / DAY);
-  const gone = daily > 0 ? Math.max(0, unspent) / daily : days;
-  const lasts = Math.min(days, until, gone);
+  const lasts = Math.min(days, daily > 0 ? Math.max(0, unspent) / daily : days);
   const end = new Date(now.getTime() + lasts * DAY);
   return [
     { x: now, y: unspent },
