@@ -95,16 +95,16 @@ def test_places_stand_side_by_side_with_their_prices(empty_home, browsing):
             size = {"width": width, "height": 800}
             browser = browsing(empty_home, viewport=size, color_scheme=scheme)
             page = browser.open("/launch?template=plain-shell&name=placed&size=XL")
-            here = page.get_by_role("radio", name="This computer (profile local)")
+            local = page.get_by_role("radio", name="This computer (profile local)")
             cloud = page.get_by_role("radio", name="AWS, eu-central-1 (profile cloud)")
-            expect(here).to_be_checked()
+            expect(local).to_be_checked()
             places = page.get_by_role("radiogroup", name="Where")
             expect(places.get_by_text("8 cores, 32 GB · $0.3328/h")).to_have_count(2)
             expect(places).not_to_contain_text("Working out the price")
             cloud.click(force=True)
             expect(page.get_by_role("button", name="Launch placed")).to_be_disabled()
             assert "profile=cloud" in page.url
-            here.click(force=True)
+            local.click(force=True)
             expect(page.get_by_role("button", name="Launch placed")).to_be_enabled()
             assert "profile=" not in page.url
             assert page.evaluate("document.documentElement.scrollWidth") <= width
