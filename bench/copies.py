@@ -12,7 +12,7 @@ from statistics import median
 
 from page import Report
 
-from prism.agent import tree_copy
+from prism.agent.copies import tree_copy
 
 FILES, IN_ONE_FOLDER, TURNS = 15_000, 100, 9
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from prism.agent import identity, network
-from prism.agent.reachable_addresses import destinations, mode_of
+from prism.agent.network import namespace
+from prism.agent.network.reachable_addresses import destinations, mode_of
+from prism.agent.sandbox import identity
 from prism.providers.local.provider import local_compute
 from prism.settings import SettingInvalid, Settings, variable
 
@@ -224,12 +225,12 @@ def test_invalid_uid_range_is_refused(text):
 def test_supervisors_have_the_same_defaults():
     assert Settings().uid_range == identity.DEFAULT_RANGE
     assert Settings().pids_max == identity.MOST_PROCESSES
-    assert variable("workspace_network") == network.MODE_VARIABLE
+    assert variable("workspace_network") == namespace.MODE_VARIABLE
     assert local_compute(Settings()).environ.keys() == {
         identity.RANGE_VARIABLE,
         identity.PROCESSES_VARIABLE,
-        network.MODE_VARIABLE,
-        network.ALLOWED_VARIABLE,
+        namespace.MODE_VARIABLE,
+        namespace.ALLOWED_VARIABLE,
     }
     assert mode_of("") == Settings().workspace_network
 

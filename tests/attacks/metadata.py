@@ -14,8 +14,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from prism.agent import packet_filter
-from prism.agent.network import ALLOWED_VARIABLE, MODE_VARIABLE
+from prism.agent.network import packet_filter
+from prism.agent.network.namespace import ALLOWED_VARIABLE, MODE_VARIABLE
 from prism.templates.model import Template
 from tests.attacks.networking import WEB
 from tests.providers.local.test_sandbox import run

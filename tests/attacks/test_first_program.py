@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from prism.agent import init
-from prism.agent.seccomp import filter_for
+from prism.agent.sandbox.seccomp import filter_for
 from tests.attacks.ordinary import as_ordinary, can_be_ordinary
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it asks Linux's kernel")

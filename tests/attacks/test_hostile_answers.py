@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from prism.agent import folder as supervisors
-from prism.agent import jupyter, ports
-from prism.agent.output_logs import LineBuffer
-from prism.agent.services import _ending
+from prism.agent.idle import jupyter
+from prism.agent.machine import folder as supervisors
+from prism.agent.machine.output_logs import LineBuffer
+from prism.agent.machine.services import _ending
+from prism.agent.network import ports
 from prism.errors import Unavailable
 from prism.providers.local import exec_client, folder
 from prism.workspaces.model import Observed

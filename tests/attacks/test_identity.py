@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from prism.agent import isolation
-from prism.agent.identity import UidRange, is_privileged
+from prism.agent.sandbox import isolation
+from prism.agent.sandbox.identity import UidRange, is_privileged
 from prism.providers.local.sandbox_paths import reachable
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
@@ -248,7 +248,8 @@ def test_fork_bomb_is_limited_to_its_workspace_as_ordinary_user():
     output_as_ordinary_user("-m", "tests.attacks.bombed", "{home}/prism", "{home}/cache")
 
 
-PROBE = "import json, sys; from prism.agent.isolation import main; main(json.loads(sys.argv[1]))"
+PROBE = "import json, sys; from prism.agent.sandbox.isolation import main"
+PROBE += "; main(json.loads(sys.argv[1]))"
 
 
 @pytest.mark.skipif(

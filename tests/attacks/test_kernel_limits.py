@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from prism.agent.identity import is_privileged
-from prism.agent.kernel_limits import OPEN_FILES, QUEUES, SIGNALS, parts_of
+from prism.agent.sandbox.identity import is_privileged
+from prism.agent.system.kernel_limits import OPEN_FILES, QUEUES, SIGNALS, parts_of
 from tests.attacks import hoarding
 from tests.attacks.ordinary import can_be_ordinary, ordinary_home
 from tests.providers.local.test_sandbox import run

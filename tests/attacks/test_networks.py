@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from prism.agent.network import FORWARDER, resolver_file
+from prism.agent.network.namespace import FORWARDER, resolver_file
 from tests.providers.local.test_life import (
     NOBODY,
     environment,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prism.agent import identity
-from prism.agent.host_user import HostUser, as_user
+from prism.agent.sandbox import identity
+from prism.agent.sandbox.host_user import HostUser, as_user
 
 pytestmark = pytest.mark.skipif(
     not identity.is_privileged(), reason="needs root: only root can become another user"

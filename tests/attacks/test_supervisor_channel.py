@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from prism.agent import sandbox, sandbox_process
 from prism.agent.protocol import LocalMachineSpec
-from prism.agent.sandbox_process import LONGEST_ANSWER, SandboxProcess
+from prism.agent.sandbox import bubblewrap, sandbox_process
+from prism.agent.sandbox.sandbox_process import LONGEST_ANSWER, SandboxProcess
 
 ORDER: LocalMachineSpec = {"key": "k", "name": "mine"}
 
@@ -96,7 +96,7 @@ def refused_machine(tmp_path, monkeypatch):
 
 def test_machine_does_not_start_without_a_sandbox_when_the_home_had_one(refused_machine):
     """A hostile workspace can use up user namespaces, processes and memory."""
-    sandbox.remember_that_it_works(refused_machine)
+    bubblewrap.remember_that_it_works(refused_machine)
     with pytest.raises(OSError, match="cannot be made now: bwrap: No space left on device"):
         SandboxProcess(refused_machine, ORDER, [], lambda: None)
 

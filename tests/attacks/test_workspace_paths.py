@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from prism.agent import safe_paths
-from prism.agent.safe_paths import Directory, remove_tree
+from prism.agent.system import safe_paths
+from prism.agent.system.safe_paths import Directory, remove_tree
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeSpec

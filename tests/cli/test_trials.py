@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from prism.agent import isolation, sandbox_probe
+from prism.agent.sandbox import isolation, sandbox_probe
 from prism.cli.checks import trials
 from prism.cli.checks.trials import ForkedTrial, ProgramResult
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prism.agent.folder import Folder
-from prism.agent.mounts import VolumeLinks
+from prism.agent.machine.folder import Folder
+from prism.agent.machine.mounts import VolumeLinks
 from prism.errors import AlreadyExists
 from prism.files.model import (
     FileMissing,

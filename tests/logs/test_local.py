@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prism.agent.output_logs import OutputLog
+from prism.agent.machine.output_logs import OutputLog
 from prism.providers.local import logs
 from prism.providers.local.logs import LINES_LOST, LocalLogs
 

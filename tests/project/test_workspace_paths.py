@@ -1,4 +1,4 @@
-"""Only `agent/safe_paths.py` resolves paths below a folder that a workspace can write.
+"""Only `agent/system/safe_paths.py` resolves paths below a folder that a workspace can write.
 
 The check reads the code of the agent and of the local provider. The root of a tree (`home`,
 `venv`, `data`) may be named, because no workspace can write the folder that contains it. A path
@@ -15,7 +15,7 @@ import pytest
 from tests.project.tree import FILES, PACKAGE, refuse, short
 
 CHECKED = [file for file in FILES if {"agent", "local"} & {*file.relative_to(PACKAGE).parts[:-1]}]
-CHECKED = [file for file in CHECKED if file != PACKAGE / "agent" / "safe_paths.py"]
+CHECKED = [file for file in CHECKED if file != PACKAGE / "agent" / "system" / "safe_paths.py"]
 ROOTS = {"home", "venv", "data"}
 ROOT, BELOW = 1, 2
 METHODS = {
@@ -128,7 +128,7 @@ def test_only_safe_paths_resolves_paths_that_a_workspace_can_write(file):
     wrong = PathReader(file.read_text()).wrong
     refuse(
         (f"{short(file)}:{node.lineno}: {ast.unparse(node)}" for node in wrong),
-        "A workspace can change this path while it is resolved; use prism.agent.safe_paths",
+        "A workspace can change this path while it is resolved; use prism.agent.system.safe_paths",
     )
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from prism.agent.folder import Folder
-from prism.agent.kernel_limits import raise_file_limit
-from prism.agent.output_logs import Selector
-from prism.agent.processes import adopt_orphans
-from prism.agent.supervised_machine import SupervisedMachine
+from prism.agent.machine.folder import Folder
+from prism.agent.machine.output_logs import Selector
+from prism.agent.machine.supervised_machine import SupervisedMachine
+from prism.agent.system.kernel_limits import raise_file_limit
+from prism.agent.system.processes import adopt_orphans
 
 READY = b"1"
 

@@ -19,8 +19,8 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from prism.agent.process_title import set_title
 from prism.agent.supervisor import main as supervise
+from prism.agent.system.process_title import set_title
 
 MAX_REQUEST_BYTES = 1 << 17
 SUPERVISOR_PROGRAM = Path(__file__).with_name("supervisor.py")

@@ -351,7 +351,7 @@ def _destroy(home: str) -> None:
 
 def _remove(home: str, paths: list[str]) -> None:
     """Remove files and trees, whatever the permissions in them: a sandbox leaves mode 0."""
-    from prism.agent.safe_paths import remove_tree  # noqa: PLC0415  cold start: needed only here
+    from prism.agent.system.safe_paths import remove_tree  # noqa: PLC0415  cold start: needed only here
 
     for path in paths:
         try:

@@ -1,7 +1,7 @@
 """Finds programs as a local workspace would find them: the system's, not yours.
 
-The search uses the `PATH` that the supervisor sets (`agent/machine_config.py`), not the daemon's:
-a workspace cannot see programs in a user's home.
+The search uses the `PATH` that the supervisor sets (`agent/machine/machine_config.py`), not the
+daemon's: a workspace cannot see programs in a user's home.
 """
 
 import shutil

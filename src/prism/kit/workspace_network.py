@@ -1,8 +1,8 @@
 """Sockets in a workspace's own network namespace, received from its gateway.
 
-The gateway (`agent/gateway.py`) listens on a Unix socket in the workspace's folder. A user who may
-connect to that socket may connect to any port inside. Its answers contain nothing that a workspace
-made, because the gateway runs outside of the sandbox.
+The gateway (`agent/network/gateway.py`) listens on a Unix socket in the workspace's folder. A user
+who may connect to that socket may connect to any port inside. Its answers contain nothing that a
+workspace made, because the gateway runs outside of the sandbox.
 """
 
 import asyncio

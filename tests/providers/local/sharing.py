@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from prism.agent.package_trees import recorded
+from prism.agent.packages.package_trees import recorded
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
 from tests.attacks.index import Index

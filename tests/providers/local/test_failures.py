@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from prism.agent.folder import Folder
-from prism.agent.output_logs import Selector
+from prism.agent.machine.folder import Folder
+from prism.agent.machine.output_logs import Selector
+from prism.agent.machine.supervised_machine import SupervisedMachine
 from prism.agent.protocol import SPEC, MachineIntent
-from prism.agent.supervised_machine import SupervisedMachine
 from prism.providers.local import folder as folders
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from prism.agent import identity
 from prism.agent.protocol import IsolationReport
+from prism.agent.sandbox import identity
 from prism.providers.local import launch_check, registry_check
 from prism.providers.local.launch_check import IsolationResult, LaunchCheck, isolation_notes
 from prism.workspaces.ports import ProviderRefused

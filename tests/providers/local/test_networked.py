@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from prism.agent.network import MODE_VARIABLE
+from prism.agent.network.namespace import MODE_VARIABLE
 from prism.agent.protocol import ObservedMachine
 from prism.kit import workspace_peers
 from prism.providers.local import folder as folders

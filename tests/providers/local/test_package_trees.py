@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from prism.agent import identity
-from prism.agent.package_trees import are_plain, recorded
+from prism.agent.packages.package_trees import are_plain, recorded
+from prism.agent.sandbox import identity
 from prism.providers.local.cleaning import Cleaner
 from prism.templates.model import Template
 from prism.workspaces.model import Observed

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from prism.agent.pause import ANSWER_FILE, BOUND, REQUEST_FILE
+from prism.agent.machine.pause import ANSWER_FILE, BOUND, REQUEST_FILE
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import SnapshotSpec, VolumeSpec

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from prism.agent.init import LANDLOCK_LEAST, landlock_version
-from prism.agent.sandbox_process import INIT_PROGRAM
+from prism.agent.sandbox.sandbox_process import INIT_PROGRAM
 from prism.providers.local.exec_client import enter
 from prism.templates.model import Template
 from prism.workspaces.model import Observed

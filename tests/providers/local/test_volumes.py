@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from prism.agent.protocol import replace_file
-from prism.agent.safe_paths import remove_tree
+from prism.agent.system.safe_paths import remove_tree
 from prism.providers.local import checks, removals, tree_snapshots
 from prism.providers.local.mounted_folders import DISK_MARKER
 from prism.providers.local.offer import machine_id

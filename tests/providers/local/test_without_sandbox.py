@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from prism.agent import identity
-from prism.agent.access_lists import (
+from prism.agent.init import LANDLOCK_LEAST, landlock_version
+from prism.agent.sandbox import identity
+from prism.agent.sandbox.host_user import HostUser
+from prism.agent.sandbox.identity import Leases
+from prism.agent.system.access_lists import (
     MASK,
     OTHER,
     OWN_GROUP,
@@ -26,10 +29,7 @@ from prism.agent.access_lists import (
     with_user,
     without_users,
 )
-from prism.agent.host_user import HostUser
-from prism.agent.identity import Leases
-from prism.agent.init import LANDLOCK_LEAST, landlock_version
-from prism.agent.own_files import give
+from prism.agent.system.own_files import give
 from tests.providers.local.test_life import environment
 
 ROOT = Path(__file__).parents[3]

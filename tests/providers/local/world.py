@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 from msgspec.structs import replace
 
-from prism.agent.package_trees import lower_of
+from prism.agent.packages.package_trees import lower_of
 from prism.agent.protocol import supervisor_pid
 from prism.providers.local.compute import LocalCompute
 from prism.templates.model import Service, Template

@@ -59,7 +59,7 @@ def _admits_others(context: CheckContext, folder: Path) -> bool:
     """Whether others may enter a folder; a workspace without a sandbox may pass through it."""
     if not folder.stat().st_mode & 0o077:
         return False
-    from prism.agent.access_lists import admits_others  # noqa: PLC0415  cold start: rarely needed
+    from prism.agent.system.access_lists import admits_others  # noqa: PLC0415  cold start: rarely needed
 
     ids = uids(context.environ.get(variable("uid_range")) or Settings().uid_range)
     return os.geteuid() != 0 or admits_others(str(folder), lambda uid: uid in ids)

@@ -90,7 +90,7 @@ def _sandbox_trials(
 ) -> dict[str, ForkedTrial]:
     from shutil import which  # noqa: PLC0415  cold start: the database first
 
-    from prism.agent import isolation, sandbox_probe  # noqa: PLC0415  cold start: the same
+    from prism.agent.sandbox import isolation, sandbox_probe  # noqa: PLC0415  cold start: the same
     from prism.providers.local.sandbox_paths import reachable  # noqa: PLC0415  cold start: the same
 
     isolated: IsolationProbe = {"reachable": reachable(), "told": dict(environ), "home": home}

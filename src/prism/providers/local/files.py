@@ -1,7 +1,7 @@
 """Homes of local machines, whether they run or not.
 
 A workspace can change its home at any moment and in any way, so no path is passed to the kernel:
-everything is resolved from the descriptor of the home (`agent/safe_paths.py`).
+everything is resolved from the descriptor of the home (`agent/system/safe_paths.py`).
 
 `~/volumes/NAME` is a symlink to the folder of an attached volume, and is not followed either. If
 the daemon's own record has an attached volume of that name, and the link leads to its folder, the
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from prism.agent.protocol import Mount
-from prism.agent.safe_paths import Directory
+from prism.agent.system.safe_paths import Directory
 from prism.errors import AlreadyExists, Problem
 from prism.files.model import (
     DiskFull,

@@ -1,9 +1,9 @@
 """Whether a workspace can be started on this computer now, asked before a launch is planned.
 
 Cheap facts (disk space, Python, uv) are read each time. How a workspace would be isolated is tried
-with a real program (`agent/isolation.py`): the result holds for some minutes, and a later launch
-tries again in the background. Only the first launch waits for it, and one whose predecessor was
-refused. The package registry is asked meanwhile, and only while the home has no packages yet
+with a real program (`agent/sandbox/isolation.py`): the result holds for some minutes, and a later
+launch tries again in the background. Only the first launch waits for it, and one whose predecessor
+was refused. The package registry is asked meanwhile, and only while the home has no packages yet
 (`registry_check.py`). What is unknown is no reason to refuse.
 """
 
@@ -20,7 +20,7 @@ import msgspec
 import uv
 from msgspec import Struct
 
-from prism.agent.install_failures import known_failure
+from prism.agent.packages.install_failures import known_failure
 from prism.agent.protocol import IsolationProbe, IsolationReport, replace_file
 from prism.providers.local.registry_check import RegistryCheck
 from prism.providers.local.sandbox_paths import reachable
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 AGENT = Path(__file__).parents[2]
 PROBE = (
     f"import json, sys; sys.path.insert(0, {str(AGENT.parent)!r}); "
-    "from prism.agent.isolation import main; sys.exit(main(json.load(sys.stdin)))"
+    "from prism.agent.sandbox.isolation import main; sys.exit(main(json.load(sys.stdin)))"
 )
 PROBE_SECONDS = 10.0
 PACKAGES = ("trees/*", "wheels/archive-v*/*")

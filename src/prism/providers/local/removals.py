@@ -16,7 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from prism.agent.protocol import DISK_FULL_ERRORS
-from prism.agent.safe_paths import remove_tree
+from prism.agent.system.safe_paths import remove_tree
 from prism.storage.model import StorageFailure
 from prism.storage.ports import StorageRefused
 

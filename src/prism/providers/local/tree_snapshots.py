@@ -1,8 +1,8 @@
 """Copies trees in the background.
 
-A separate program (`agent/tree_copy.py`) makes a copy under a name that surveys ignore, compares
-it with its manifest, and syncs it to the disk; then the copy is renamed. The program ends with the
-daemon. The next daemon removes incomplete copies when it starts.
+A separate program (`agent/copies/tree_copy.py`) makes a copy under a name that surveys ignore,
+compares it with its manifest, and syncs it to the disk; then the copy is renamed. The program ends
+with the daemon. The next daemon removes incomplete copies when it starts.
 """
 
 import json
@@ -24,7 +24,7 @@ from prism.providers.local.trees import try_remove
 from prism.storage.model import StorageFailure
 
 log = logging.getLogger(__name__)
-TREE_COPY_PROGRAM = Path(__file__).parents[2] / "agent" / "tree_copy.py"
+TREE_COPY_PROGRAM = Path(__file__).parents[2] / "agent" / "copies" / "tree_copy.py"
 MAX_SNAPSHOTS_AT_ONCE = 2  # more would only make each other wait for the disk
 INTERRUPTED = "COPY_INTERRUPTED"
 MAX_ATTEMPTS = 3  # a copy whose program was killed is started again

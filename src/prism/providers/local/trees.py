@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from prism.agent.safe_paths import remove_tree
+from prism.agent.system.safe_paths import remove_tree
 
 log = logging.getLogger(__name__)
 ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}

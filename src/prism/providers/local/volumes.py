@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from prism.agent.mounts import linked_volumes
+from prism.agent.machine.mounts import linked_volumes
 from prism.agent.protocol import (
     DISK_FULL_ERRORS,
     MOUNTS_FILE,

@@ -24,7 +24,7 @@ from prism.providers.aws.machine.agent_bundle import Layout, bundle
 from prism.providers.aws.machine.watch import AwsWatch
 from prism.providers.aws.ssh.model import HostKeyUnknown
 from prism.workspaces.idleness import Idleness, IdleRule
-from tests.agent.ec2 import ROLE, Ec2
+from tests.agent.ec2.machine import ROLE, Ec2
 from tests.optional import not_none
 from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, Sshd, by_root
 from tests.waiting import eventually
@@ -344,8 +344,8 @@ def test_agent_bundle_is_reproducible_and_parsed_by_python_3_9():
             if name.startswith("prism/agent/") and not name.endswith("__init__.py"):
                 assert "from __future__ import annotations" in text
         names = {Path(name).stem for name in packed.namelist()}
-    assert {"idle_watch", "idle", "samples", "jupyter", "power", "__main__"} <= names
-    assert not {"supervisor", "machine", "process_group"} & names
+    assert {"idle_watch", "verdict", "samples", "jupyter", "power", "__main__"} <= names
+    assert not {"supervisor", "supervised_machine", "process_group"} & names
 
 
 OLD = """

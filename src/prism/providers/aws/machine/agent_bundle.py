@@ -18,14 +18,14 @@ from prism.providers.aws.ssh.pool import AS_ROOT
 
 AGENT_FOLDER = Path(__file__).parents[3] / "agent"
 PACKAGE = "prism.agent"
-ENTRY = "idle_daemon"
+ENTRY = "ec2.idle_daemon"
 STATE = "/var/lib/prism/idle"
 LATER = "from __future__ import annotations\n"  # old Pythons lack some names of types
 MAIN = f"""\
 import socket
 import sys
 
-from {PACKAGE} import jupyter
+from {PACKAGE}.idle import jupyter
 from {PACKAGE}.{ENTRY} import main
 
 if sys.version_info < (3, 10):  # there a socket's patience ends by another name
@@ -56,8 +56,10 @@ class AgentBundle(Struct, frozen=True):
 def bundle() -> AgentBundle:
     """The idle daemon with all modules that it imports; the same from the same sources."""
     files = {"prism/__init__.py": "", "__main__.py": MAIN}
-    for name in ("__init__", *_imported_modules(ENTRY)):
-        files[f"prism/agent/{name}.py"] = _with_lazy_annotations(_source(name))
+    modules = _imported_modules(ENTRY)
+    packages = {f"{folder}.__init__" for name in modules for folder in name.split(".")[:-1]}
+    for name in ("__init__", *packages, *modules):
+        files[f"prism/agent/{_path(name)}"] = _with_lazy_annotations(_source(name))
     sources = "".join(f"{path}\n{text}\n" for path, text in sorted(files.items()))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
@@ -135,7 +137,11 @@ def _quoted_paths(layout: Layout) -> dict[str, str]:
 
 
 def _source(name: str) -> str:
-    return (AGENT_FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    return (AGENT_FOLDER / _path(name)).read_text(encoding="utf-8")
+
+
+def _path(name: str) -> str:
+    return f"{name.replace('.', '/')}.py"
 
 
 def _imported_modules(entry: str) -> list[str]:
@@ -147,12 +153,11 @@ def _imported_modules(entry: str) -> list[str]:
             continue
         modules.add(name)
         for node in ast.walk(ast.parse(_source(name))):
-            if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
-                queue += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
-                f"{PACKAGE}."
-            ):
-                queue.append((node.module or "").removeprefix(f"{PACKAGE}."))
+            if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{PACKAGE}."):
+                source = f"{node.module}.".removeprefix(f"{PACKAGE}.")
+                inside = [f"{source}{alias.name}" for alias in node.names]
+                files = [name for name in inside if (AGENT_FOLDER / _path(name)).is_file()]
+                queue += files or [source.rstrip(".")]
     return sorted(modules)
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import asyncssh
 from asyncssh.forward import SSHForwarder
 
-from prism.agent.foreign_requests import REFUSAL, head_of, is_foreign
+from prism.agent.network.foreign_requests import REFUSAL, head_of, is_foreign
 from prism.errors import Unavailable
 from prism.providers.aws.ssh.forwards import Forwards, ForwardTarget
 from prism.providers.aws.ssh.pool import SshPool

@@ -32,7 +32,7 @@ from prism.providers.local.restic.failures import (
 )
 from prism.storage.model import StorageFailure
 
-ARCHIVE_CHECK = Path(__file__).parents[3] / "agent" / "archive_check.py"
+ARCHIVE_CHECK = Path(__file__).parents[3] / "agent" / "copies" / "archive_check.py"
 TAG, ABOUT = "prism", "about="
 OLDEST = (0, 17)
 RESTIC_VARIABLES = (

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from prism.agent.folder import Folder
-from prism.agent.machine_config import MachineConfig
+from prism.agent.machine.folder import Folder
+from prism.agent.machine.machine_config import MachineConfig
 from prism.providers.aws.machine.cloudinit.words import (
     PlaceholderFiller,
     environment_line,

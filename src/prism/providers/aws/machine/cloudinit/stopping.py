@@ -8,7 +8,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-AGENT_FOLDER = Path(__file__).parents[4] / "agent"
+AGENT_FOLDER = Path(__file__).parents[4] / "agent" / "ec2"
 PARTS = ("sigv4", "metadata", "power")  # each needs the ones before it
 HEAD = """\
 #!/usr/bin/python3 -I

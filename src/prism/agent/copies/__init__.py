@@ -1,0 +1,1 @@
+"""Copies trees that programs may be changing, and compares copies with what was copied."""

@@ -1,0 +1,1 @@
+"""The programs on an EC2 machine: the idle watch, and how a machine stops itself."""

@@ -1,0 +1,1 @@
+"""Measures what a machine does, and decides whether it is idle."""

@@ -1,0 +1,1 @@
+"""What separates a workspace from this computer: users, mounts, refused system calls."""
