@@ -36,6 +36,10 @@ SHARED = {
         "which has a bound, and compiled statements (decision 045)."
     ),
     "A workspace in Chromium": "A browser uses real workspaces, each on its own origin.",
+    "Apps of a shared daemon in Chromium": (
+        "A browser opens apps at origins of their own, with TLS of the daemon, and behind Caddy "
+        "and nginx with the configuration of `prism team setup`. The services run unchanged."
+    ),
     "Disks that are full or fail, and memory that runs out": (
         "Full: the disk of the home is filled to the last byte that the user gets, before each "
         "of the verbs. Failing: the kernel of this run has no device mapper, so neither "

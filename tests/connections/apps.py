@@ -200,30 +200,47 @@ def is_open(port: int) -> bool:
     return False
 
 
+class TeamHome:
+    """The home of a shared daemon, with its certificates; it may be served in several ways."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.port = folder, free_port()
+        self.home, self.authority = Home(folder / "home"), Authority(folder / "authority")
+        self.files = self.authority.files(HOST, f"*.{APPS}")
+        templates = self.home.folder / "templates"
+        templates.mkdir()
+        (templates / "served.yml").write_text(TEMPLATE)
+
+    @contextlib.contextmanager
+    def served(self, proxy: str = "", **environ: str) -> Iterator[TeamSite]:
+        """Run the daemon, with TLS of its own or behind a proxy."""
+        settings = {
+            "PRISM_AUTH": "tokens",
+            "PRISM_PUBLIC_URL": f"https://{HOST}:{self.port}",
+            "PRISM_APPS_DOMAIN": APPS,
+        }
+        reached: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+        cert, key = self.files
+        if proxy:
+            inner = free_port()
+            settings |= {"PRISM_TRUSTED_PROXIES": "127.0.0.1", "PRISM_PORT": str(inner)}
+            reached = behind_proxy(proxy, self.folder / proxy, self.files, self.port, inner)
+        else:
+            settings |= {"PRISM_TLS_CERT": str(cert), "PRISM_TLS_KEY": str(key)}
+        with self.home.run_daemon(**settings | environ), reached:
+            site = TeamSite(self.home, self.authority, self.port)
+            with contextlib.closing(site):
+                yield site
+
+
 @contextlib.contextmanager
 def shared_site(folder: Path, proxy: str = "", **environ: str) -> Iterator[TeamSite]:
     """A shared daemon with the workspace `mine` of Bob and of Carol, and a project of both."""
-    folder.mkdir(parents=True, exist_ok=True)
-    home, authority, port = Home(folder / "home"), Authority(folder / "authority"), free_port()
-    templates = home.folder / "templates"
-    templates.mkdir()
-    (templates / "served.yml").write_text(TEMPLATE)
-    cert, key = authority.files(HOST, f"*.{APPS}")
-    settings = {
-        "PRISM_AUTH": "tokens",
-        "PRISM_PUBLIC_URL": f"https://{HOST}:{port}",
-        "PRISM_APPS_DOMAIN": APPS,
-    }
-    reached: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
-    if proxy:
-        inner = free_port()
-        settings |= {"PRISM_TRUSTED_PROXIES": "127.0.0.1", "PRISM_PORT": str(inner)}
-        reached = behind_proxy(proxy, folder / proxy, (cert, key), port, inner)
-    else:
-        settings |= {"PRISM_TLS_CERT": str(cert), "PRISM_TLS_KEY": str(key)}
+    team = TeamHome(folder)
+    home = team.home
     try:
-        with home.run_daemon(**settings | environ), reached:
-            site = TeamSite(home, authority, port)
+        with team.served(proxy, **environ) as site:
             home.client.projects.create("reef")
             for user in (BOB, CAROL):
                 home.client.members.add("reef", user)
@@ -232,8 +249,7 @@ def shared_site(folder: Path, proxy: str = "", **environ: str) -> Iterator[TeamS
             eventually(lambda: home.states() == ["running"] * 2, 120)
             for workspace in ("mine--bob", "mine--carol"):
                 home.client.idle.keep_awake(workspace, 1440)
-            with contextlib.closing(site):
-                yield site
+            yield site
     finally:
         home.clear()
 

@@ -366,3 +366,19 @@ def test_public_hosts_are_answered_by_tls_only_if_the_scheme_is_known():
         visit = host | {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
         led = dict(send_request(visit, at=at)[0]["headers"])
         assert led[b"location"].startswith(f"https://{host['host']}/".encode())
+
+
+BY_WORKER = LINK | {"sec-fetch-dest": "empty"}  # as Chromium sends what a worker passes on
+
+
+def test_link_is_followed_that_the_worker_of_a_workspace_passes_on():
+    at = shared_gate()
+    for host, own in ((APP, f"https://mine--bob{APPS}"), ({"host": SITE}, f"http://{SITE}")):
+        served = at if host is APP else gate(content=answering((b"content-type", b"text/html")))
+        answer = send_request(host | BY_WORKER, at=served)[0]
+        assert answer["status"] == 200
+        assert (b"content-security-policy", b"frame-ancestors 'self'") in answer["headers"]
+        posted = send_request(host | BY_WORKER | {"origin": own}, method="POST", at=served)
+        assert posted[0]["status"] == 403
+    for host, daemon in ((PUBLIC_HOST, at), ({"host": HOST}, None)):
+        assert send_request(host | BY_WORKER, at=daemon)[0]["status"] == 403, "it has no worker"

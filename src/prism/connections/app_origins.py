@@ -36,7 +36,7 @@ from prism.kit.cookies import (
     set_cookie,
 )
 from prism.kit.envelope import Unauthenticated
-from prism.kit.gate import DNS_LABEL, Receive, Scope, Send, is_navigation
+from prism.kit.gate import DNS_LABEL, Receive, Scope, Send, is_by_worker, is_navigation
 from prism.kit.gui_origin import is_of_browser
 from prism.kit.http import header, redirect, refuse
 from prism.sessions.app_sessions import CODE_SECONDS, AppSessions
@@ -139,7 +139,7 @@ class AppOrigins:
 
     def _visitor(self, scope: Scope, label: str) -> Caller | None:
         """Who visits an app; None without a session for it."""
-        cookie, is_visit = cookie_of(scope, APP_COOKIE), is_navigation(scope)
+        cookie, is_visit = cookie_of(scope, APP_COOKIE), _is_visit(scope)
         reads = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}
         if cookie is None or not (reads or is_of_browser(scope)):
             return None
@@ -173,7 +173,7 @@ class AppOrigins:
 
     async def _begin(self, scope: Scope, send: Send, label: str) -> None:
         """Lead a browser to the daemon, which knows its session, and remember who asked."""
-        if not is_navigation(scope):
+        if not _is_visit(scope):
             raise Unauthenticated(
                 details="Your session at this app has ended, or did not begin",
                 remediation="Open the address in a browser; programs use `prism tunnel NAME`",
@@ -201,6 +201,11 @@ class AppOrigins:
         """The page of the workspace in the GUI."""
         name = port_request(label).name if label != ENTRANCE else ""
         return f"{self._domain.daemon}/workspaces/{quote(name, safe='')}" if name else None
+
+
+def _is_visit(scope: Scope) -> bool:
+    """Whether a browser opens a page, also by way of the app's own service worker."""
+    return is_navigation(scope) or is_by_worker(scope)
 
 
 def login_page(label: str, state: str) -> str:

@@ -112,7 +112,9 @@ class Gate:
         """Call what answers at this host."""
         is_script = gui_origin.is_worker_script(scope)
         if site in {HostKind.CONTENT, HostKind.APP}:
-            answer = _restrict_headers(send, FRAMED_BY_ITSELF if site is HostKind.APP else None)
+            # A frame whose page comes by its worker looks like a page that is opened.
+            is_framed = site is HostKind.APP or is_by_worker(scope)
+            answer = _restrict_headers(send, FRAMED_BY_ITSELF if is_framed else None)
             if is_script:
                 answer = gui_origin.unregister_unless_served(answer)
             return await (self._apps if site is HostKind.APP else self._content)(
@@ -209,8 +211,10 @@ class Gate:
         sites = _values(scope["headers"], b"sec-fetch-site")
         if all(value in {"same-origin", "none"} for value in sites):
             return None
-        may_link = site in {HostKind.CONTENT, HostKind.APP} or _is_page(scope["path"])
-        if not origins and is_navigation(scope) and may_link:
+        is_of_workspace = site in {HostKind.CONTENT, HostKind.APP}
+        may_link = is_of_workspace or _is_page(scope["path"])
+        is_opened = is_navigation(scope) or (is_of_workspace and is_by_worker(scope))
+        if not origins and is_opened and may_link:
             return None
         return OriginRejected(details=f"Sec-Fetch-Site: {', '.join(sites)}")
 
@@ -240,10 +244,23 @@ def _host_rejected(host: str, over_socket: bool) -> HostRejected:
 
 def is_navigation(scope: Scope) -> bool:
     """Whether a browser opens a page, not a frame within another page."""
+    return _opens(scope, "document")
+
+
+def is_by_worker(scope: Scope) -> bool:
+    """Whether the service worker of this origin passes on that a browser opens a page or a frame.
+
+    Chromium then says no other target. No script can make such a request by itself.
+    """
+    return _opens(scope, "empty")
+
+
+def _opens(scope: Scope, target: str) -> bool:
     mode = _values(scope["headers"], b"sec-fetch-mode")
-    target = _values(scope["headers"], b"sec-fetch-dest")
     get = scope["type"] == "http" and scope["method"] == "GET"
-    return get and mode == ["navigate"] and target == ["document"]
+    return (
+        get and mode == ["navigate"] and _values(scope["headers"], b"sec-fetch-dest") == [target]
+    )
 
 
 def _is_page(path: str) -> bool:
