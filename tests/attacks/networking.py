@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +86,21 @@ time.sleep(600)
 
 def main(user, home, cache):
     """Create the network, run the owner in it, and connect as another user."""
+    with web_server_beyond(Path(home).parent):
+        _print_report(_findings(int(user), home, cache))
+
+
+@contextmanager
+def web_server_beyond(folder):
+    """A router, a web server beyond it, and a resolver, for the network of this process.
+
+    `folder` gets a file.
+    """
     beyond = subprocess.Popen(["unshare", "--net", "sleep", "600"])
     try:
         net = Path(f"/proc/{beyond.pid}/ns/net")
         eventually(lambda: net.readlink() != Path("/proc/self/ns/net").readlink())
-        script = BEYOND.format(pid=beyond.pid, file=Path(home).parent / "resolv.conf")
+        script = BEYOND.format(pid=beyond.pid, file=folder / "resolv.conf")
         subprocess.run(["sh", "-ec", script], check=True)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as names:
             names.bind((RESOLVER, 53))
@@ -98,7 +109,7 @@ def main(user, home, cache):
             web = subprocess.Popen(inside, stdout=subprocess.PIPE)
             try:
                 not_none(web.stdout).readline()
-                _print_report(_findings(int(user), home, cache))
+                yield
             finally:
                 web.kill()
                 web.communicate()

@@ -104,6 +104,16 @@ class ProcessGroup:
             )
         if network.restart_ended() and self._sandbox:
             self.selector.listen(network.output_pipe, self._sandbox.log)
+        if (device := network.rest()) is not None:
+            self.selector.attend(device, self._wake_network)
+
+    def _wake_network(self) -> bool:
+        """Handle packets of a network that rests; false when it is awake."""
+        if not self._sandbox or not self._sandbox.network or not self._sandbox.network.wake():
+            return True
+        if (pipe := self._sandbox.network.output_pipe) >= 0:
+            self.selector.listen(pipe, self._sandbox.log)
+        return False
 
     def until_network_restart(self) -> float:
         """Seconds until an ended process of the network is due to be restarted."""
@@ -314,6 +324,8 @@ class ProcessGroup:
         """Forget the sandbox, which has ended together with its programs."""
         if self._sandbox:
             self.selector.ignore(self._sandbox.fileno())
+            if self._sandbox.network:
+                self.selector.ignore(self._sandbox.network.resting_device)
             self._sandbox.close()
             self._sandbox = None
         for program in list(self._programs.values()):

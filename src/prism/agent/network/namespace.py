@@ -23,6 +23,8 @@ from math import inf
 from pathlib import Path
 
 from prism.agent.machine.output_logs import last_words
+from prism.agent.network.device import NAME as DEVICE_NAME
+from prism.agent.network.device import TUN, NetworkDevice
 from prism.agent.network.gateway import DIAGNOSIS, Gateway
 from prism.agent.network.packet_filter import filter_messages
 from prism.agent.network.reachable_addresses import (
@@ -39,16 +41,16 @@ from prism.agent.system.processes import LINUX, PR_SET_PDEATHSIG, Start, prctl, 
 
 MODE_VARIABLE, ALLOWED_VARIABLE = "PRISM_WORKSPACE_NETWORK", "PRISM_WORKSPACE_NETWORK_ALLOW"
 HOST, LISTEN_BACKLOG = "127.0.0.1", 128
-START_TIMEOUT, GATEWAY_TIMEOUT = 20.0, 5.0
+START_TIMEOUT, WAKE_TIMEOUT, GATEWAY_TIMEOUT = 20.0, 5.0, 5.0
 EVERYBODY = 0o666
 RESTART_DELAY = 1.0  # seconds until `pasta` is started again, if it has ended
-RESOLVER, TUN, TUN_FOLDER = "/etc/resolv.conf", "/dev/net/tun", "/dev/net"
+RESOLVER, TUN_FOLDER = "/etc/resolv.conf", "/dev/net"
 TUN_DEVICE = os.makedev(10, 200)
 IPV6_ADDRESSES = "/proc/net/if_inet6"  # absent if the kernel has no IPv6
 FORWARDER = "169.254.1.1"
 """The name server inside, if this computer's name server is on its loopback."""
 PASTA = (
-    *("--foreground", "--quiet", "--config-net", "--no-map-gw", "--dns-forward", FORWARDER),
+    *("--foreground", "--quiet", "--no-map-gw", "--dns-forward", FORWARDER),
     *("-t", "none", "-u", "none", "-U", "none", "--pid", "/dev/stdout"),
 )
 
@@ -133,17 +135,23 @@ class WorkspaceNetwork:
         self._folder, self._user, self._environment = folder, user, environment
         self.output_pipe = -1
         """The pipe with the output of `pasta`."""
+        self.resting_device = -1
+        """The descriptor that `rest` returned, until `wake`."""
         self._pasta, self._ended_at = 0, 0.0
         self._published: set[int] = set()
         self._loopback_ports = ",".join(map(str, loopback_ports)) or "none"
         self.is_lost = False
         """Whether its gateway has ended."""
         self._is_ready, self._program, self._output = False, program, b""
+        self._is_configured = self._is_resting = False
+        self._device: NetworkDevice | None = None  # without it, `pasta` never rests
         try:
             filter = configured_filter(mode)
             self._gateway = Gateway(folder, name, user, filter, counters or {})
         except OSError as error:
             raise NetworkUnavailable(f"no network namespace can be made: {error}") from error
+        with suppress(OSError):
+            self._device = NetworkDevice(self._gateway.pid, self.enter)
         try:
             self._start_pasta()
         except OSError as error:
@@ -166,18 +174,19 @@ class WorkspaceNetwork:
             syscalls.enter(self._gateway.user_namespace, syscalls.NEW_USER)
         syscalls.enter(self._gateway.network_namespace, syscalls.NEW_NETWORK)
 
-    def wait(self) -> None:
+    def wait(self, timeout: float = START_TIMEOUT) -> None:
         """Wait until `pasta` is ready; raises `NetworkUnavailable` if it fails."""
-        until = time.monotonic() + START_TIMEOUT
+        until = time.monotonic() + timeout
         while not self._is_ready:
             if not select.select([self.output_pipe], [], [], max(until - time.monotonic(), 0))[0]:
-                raise NetworkUnavailable(f"`pasta` is not ready after {START_TIMEOUT:.0f} s")
+                raise NetworkUnavailable(f"`pasta` is not ready after {timeout:.0f} s")
             output = os.read(self.output_pipe, 4096)
             self._output += output
             self._is_ready = any(line.isdigit() for line in self._output.split(b"\n")[:-1])
             if not output and not self._is_ready:
                 words = last_words(self._output.decode(errors="replace"))
                 raise NetworkUnavailable(words or "`pasta` ends at once")
+        self._is_configured = True
 
     def tcp_socket(self, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
         """A new TCP socket of the namespace."""
@@ -225,27 +234,74 @@ class WorkspaceNetwork:
             self._pasta, self._ended_at = 0, time.monotonic()
 
     def restart_ended(self) -> bool:
-        """Start `pasta` again if it has ended; returns whether it had."""
-        if self._pasta or time.monotonic() < self._ended_at + RESTART_DELAY:
+        """Start `pasta` again if it has ended by itself; returns whether it had."""
+        if self._pasta or self._is_resting or time.monotonic() < self._ended_at + RESTART_DELAY:
             return False
         self._start_pasta()
         return True
 
     def until_restart(self) -> float:
         """Seconds until `pasta` is to be started again."""
-        return inf if self._pasta else self._ended_at + RESTART_DELAY - time.monotonic()
+        if self._pasta or self._is_resting:
+            return inf
+        return self._ended_at + RESTART_DELAY - time.monotonic()
+
+    def rest(self) -> int | None:
+        """End `pasta` if nobody uses the network; a descriptor that is readable on its next use.
+
+        The caller calls `wake` then. None if `pasta` has to stay.
+        """
+        if self._device is None or not self._pasta or not self._device.is_unused():
+            return None
+        self._end_pasta()
+        try:
+            self.resting_device = self._device.hold()
+        except OSError:
+            return None
+        self._is_resting = True
+        return self.resting_device
+
+    def wake(self) -> bool:
+        """Start `pasta` for the packets that have left; returns whether there were any."""
+        assert self._device is not None, "only a network with a device rests"
+        if not (frames := self._device.frames()):
+            return False
+        self._is_resting, self.resting_device, self.output_pipe = False, -1, -1
+        self._device.release()
+        try:
+            self._start_pasta()
+            self.wait(WAKE_TIMEOUT)
+            self._device.send_again(frames)
+        except (NetworkUnavailable, OSError):  # it is started again soon, and senders repeat
+            self._end_pasta()
+        return True
 
     def close(self) -> None:
         """End the network's processes; the namespace ends with the last of them."""
         self._gateway.close()
+        if self._device is not None:
+            self._device.close()
+            self.resting_device = -1
         if self._pasta:
             with suppress(ProcessLookupError):
                 os.kill(self._pasta, signal.SIGKILL)
 
+    def _end_pasta(self) -> None:
+        if self._pasta:
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self._pasta, signal.SIGKILL)
+                os.waitpid(self._pasta, 0)
+            self._pasta, self._ended_at = 0, time.monotonic()
+
     def _start_pasta(self) -> None:
         pid = self._gateway.pid
         within = ["--userns", f"/proc/{pid}/ns/user", "--netns", f"/proc/{pid}/ns/net"]
+        if self._device:
+            within += ["-I", DEVICE_NAME.decode()]
+        if not (self._device and self._is_configured):  # else addresses and routes are there
+            within.append("--config-net")
         argv = [self._program, *PASTA, "-T", self._loopback_ports, *within]
+        self._is_ready, self._output = False, b""
         start = Start(argv, self._environment, Path("/"), self._become_its_user)
         self._pasta, self.output_pipe = spawn(start)
 
