@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from prism.agent.machine.machine_config import SYSTEM_PATH
 from prism.agent.network import device as network_device
@@ -123,7 +124,7 @@ def _start(network, user, code):
             os.setresuid(user, user, user)
 
     words = ["/usr/bin/python3", "-I", "-c", code]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     return subprocess.Popen(words, preexec_fn=enter, cwd="/", **pipes)
 
 
