@@ -9,7 +9,7 @@ import pytest
 
 from prism.agent.network.device import (
     QUIET_SECONDS,
-    TABLES,
+    SOCKET_FILES,
     UDP_QUIET_SECONDS,
     needs_pasta,
     quiet_needed,
@@ -28,7 +28,7 @@ FAR_6 = "B80D0120000000000000000001000000:01BB"
 
 
 def tables(**lines):
-    return [HEAD + lines.get(name, "") for name in TABLES]
+    return [HEAD + lines.get(name, "") for name in SOCKET_FILES]
 
 
 def line(local, remote, state):

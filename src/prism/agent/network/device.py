@@ -16,9 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-NAME = b"eth0"
+DEVICE_NAME = b"eth0"
 TUN = "/dev/net/tun"
-ROUTER_SOLICITATIONS = Path(f"/proc/sys/net/ipv6/conf/{NAME.decode()}/router_solicitations")
+ROUTER_SOLICITATIONS = Path(f"/proc/sys/net/ipv6/conf/{DEVICE_NAME.decode()}/router_solicitations")
 TUNSETIFF, TUNSETPERSIST, TUNSETOWNER = 0x400454CA, 0x400454CB, 0x400454CC
 IFF_TAP, IFF_NO_PI = 0x2, 0x1000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_NOARP = 0x8913, 0x8914, 0x80
@@ -28,7 +28,7 @@ MAX_TABLE_BYTES = 1 << 16  # with more sockets than that, the network counts as 
 CHECK_INTERVAL, QUIET_SECONDS = 10.0, 30.0
 # As long as `pasta` itself remembers that an answer to a datagram belongs to a socket.
 UDP_QUIET_SECONDS = 180.0
-TABLES = ("tcp", "tcp6", "udp", "udp6")
+SOCKET_FILES = ("tcp", "tcp6", "udp", "udp6")
 MULTICAST = (b"\x33\x33", b"\x01\x00\x5e")  # which `pasta` does not pass on
 OPEN_TCP_STATES = {"01", "02", "03", "04", "05", "08", "09", "0B"}  # those with a peer
 LOOPBACK_BYTE, IPV4_MAPPED = "7F", "0000000000000000FFFF0000"
@@ -45,11 +45,11 @@ def is_loopback(address: str) -> bool:
 def quiet_needed(tables: Sequence[str]) -> float | None:
     """For how long no packet may have passed until `pasta` may rest; None if it may not.
 
-    `tables` are the files of `TABLES` in `/proc/net`. An open connection needs `pasta`, whether it
+    `tables` are the files of `SOCKET_FILES` in `/proc/net`. An open connection needs `pasta`, whether it
     is used or not; a socket for datagrams needs it as long as answers may come.
     """
     seconds = QUIET_SECONDS
-    for name, table in zip(TABLES, tables, strict=True):
+    for name, table in zip(SOCKET_FILES, tables, strict=True):
         for line in table.splitlines()[1:]:
             _, local, remote, state, *_ = line.split()
             if name.startswith("tcp"):
@@ -79,7 +79,7 @@ class NetworkDevice:
         self._files: list[int] = []
         try:
             # What is opened here tells of that namespace, also after the process.
-            for name in ("dev", *TABLES):
+            for name in ("dev", *SOCKET_FILES):
                 path = f"/proc/{process}/net/{name}"
                 path = path if os.path.exists(path) else os.devnull
                 self._files.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
@@ -142,7 +142,7 @@ class NetworkDevice:
 
     def _counters(self) -> bytes:
         lines = _content(self._files[0]).splitlines()
-        return next((line for line in lines if line.strip().startswith(NAME)), b"")
+        return next((line for line in lines if line.strip().startswith(DEVICE_NAME)), b"")
 
     def _ask(self, open_there: Callable[[], int]) -> int:
         """A descriptor that is opened in the namespace, by a child process."""
@@ -155,7 +155,7 @@ class NetworkDevice:
         os.waitpid(child, 0)
         if not descriptors:
             number = int(answer or b"0")
-            raise OSError(number, os.strerror(number), NAME.decode())
+            raise OSError(number, os.strerror(number), DEVICE_NAME.decode())
         os.set_inheritable(descriptors[0], False)
         return descriptors[0]
 
@@ -186,7 +186,7 @@ def _answer(
 def _attach() -> int:
     """Make the device, or attach to it if nobody does."""
     device = os.open(TUN, os.O_RDWR | os.O_CLOEXEC)
-    fcntl.ioctl(device, TUNSETIFF, INTERFACE_FLAGS.pack(NAME, IFF_TAP | IFF_NO_PI))
+    fcntl.ioctl(device, TUNSETIFF, INTERFACE_FLAGS.pack(DEVICE_NAME, IFF_TAP | IFF_NO_PI))
     # Others may attach to it only with rights in the namespace, which `pasta` has.
     fcntl.ioctl(device, TUNSETOWNER, os.geteuid())
     fcntl.ioctl(device, TUNSETPERSIST, 1)
@@ -202,12 +202,12 @@ def _ask_for_no_addresses() -> None:
     It does so when `pasta` takes the device over. `pasta` looks at no address of Ethernet.
     """
     with socket.socket() as probe:
-        answer = fcntl.ioctl(probe, SIOCGIFFLAGS, INTERFACE_FLAGS.pack(NAME, 0))
+        answer = fcntl.ioctl(probe, SIOCGIFFLAGS, INTERFACE_FLAGS.pack(DEVICE_NAME, 0))
         _, flags = INTERFACE_FLAGS.unpack(answer)
-        fcntl.ioctl(probe, SIOCSIFFLAGS, INTERFACE_FLAGS.pack(NAME, flags | IFF_NOARP))
+        fcntl.ioctl(probe, SIOCSIFFLAGS, INTERFACE_FLAGS.pack(DEVICE_NAME, flags | IFF_NOARP))
 
 
 def _packet_socket() -> int:
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as packets:
-        packets.bind((NAME.decode(), 0))
+        packets.bind((DEVICE_NAME.decode(), 0))
         return packets.detach()

@@ -23,8 +23,7 @@ from math import inf
 from pathlib import Path
 
 from prism.agent.machine.output_logs import last_words
-from prism.agent.network.device import NAME as DEVICE_NAME
-from prism.agent.network.device import TUN, NetworkDevice
+from prism.agent.network.device import DEVICE_NAME, TUN, NetworkDevice
 from prism.agent.network.gateway import DIAGNOSIS, Gateway
 from prism.agent.network.packet_filter import filter_messages
 from prism.agent.network.reachable_addresses import (
@@ -150,13 +149,7 @@ class WorkspaceNetwork:
             self._gateway = Gateway(folder, name, user, filter, counters or {})
         except OSError as error:
             raise NetworkUnavailable(f"no network namespace can be made: {error}") from error
-        with suppress(OSError):
-            self._device = NetworkDevice(self._gateway.pid, self.enter)
-        try:
-            self._start_pasta()
-        except OSError as error:
-            self.close()
-            raise NetworkUnavailable(f"`pasta` cannot be started: {error}") from error
+        self._open_outside()
 
     @property
     def unfiltered(self) -> str:
@@ -285,6 +278,15 @@ class WorkspaceNetwork:
         if self._pasta:
             with suppress(ProcessLookupError):
                 os.kill(self._pasta, signal.SIGKILL)
+
+    def _open_outside(self) -> None:
+        with suppress(OSError):
+            self._device = NetworkDevice(self._gateway.pid, self.enter)
+        try:
+            self._start_pasta()
+        except OSError as error:
+            self.close()
+            raise NetworkUnavailable(f"`pasta` cannot be started: {error}") from error
 
     def _end_pasta(self) -> None:
         if self._pasta:
