@@ -45,8 +45,8 @@ def is_loopback(address: str) -> bool:
 def quiet_needed(tables: Sequence[str]) -> float | None:
     """For how long no packet may have passed until `pasta` may rest; None if it may not.
 
-    `tables` are the files of `SOCKET_FILES` in `/proc/net`. An open connection needs `pasta`, whether it
-    is used or not; a socket for datagrams needs it as long as answers may come.
+    `tables` are the contents of `SOCKET_FILES` in `/proc/net`. An open connection needs `pasta`,
+    whether it is used or not; a socket for datagrams needs it as long as answers may come.
     """
     seconds = QUIET_SECONDS
     for name, table in zip(SOCKET_FILES, tables, strict=True):
