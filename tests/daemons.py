@@ -116,7 +116,8 @@ def fork_server() -> ForkServer:
 
 @cache
 def command_server() -> ForkServer:
-    modules = sorted(f"prism.cli.{file.stem}" for file in COMMANDS.glob("[a-z]*.py"))
+    files = [file.relative_to(COMMANDS) for file in COMMANDS.rglob("[a-z]*.py")]
+    modules = sorted(".".join(("prism.cli", *file.with_suffix("").parts)) for file in files)
     modules.remove("prism.cli.main")  # it is run
     python = {"PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     server = ForkServer(modules, os.environ | python)

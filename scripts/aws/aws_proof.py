@@ -34,7 +34,7 @@ from aws_proof_clean import PARTS, Run, Sweeper
 from aws_proof_report import PROVES, sign
 from botocore.exceptions import BotoCoreError, ClientError
 
-from prism.cli.daemon_start import is_listening
+from prism.cli.installation.daemon_start import is_listening
 from prism.client.address import DaemonAddress
 
 BIN = Path(sys.executable).parent

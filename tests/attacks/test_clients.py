@@ -16,7 +16,7 @@ import pytest
 
 from prism import cli
 from prism import home as homes
-from prism.cli.clean_output import CleanStream, cleaned, control, escaped
+from prism.cli.output.clean_output import CleanStream, cleaned, control, escaped
 from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
 from prism.client.trust import DaemonNotTrusted, check_server

@@ -35,9 +35,15 @@ UNAVOIDABLE = {"dataclasses", "inspect"} if sys.version_info >= (3, 14) else set
     [
         (["--help"], {"argparse", "json", "prism.errors", "re", "socket", "typing"}),
         (["--version"], {"argparse", "importlib.metadata", "json", "re", "socket"}),
-        (["workspace", "list"], {"datetime", "prism.cli.progress", "prism.cli.daemon_start"}),
-        (["workspace", "--help"], {"prism.cli.workspaces"}),
-        (["stop", "mine", "--no-wait"], {"prism.cli.progress", "prism.cli.daemon_start"}),
+        (
+            ["workspace", "list"],
+            {"datetime", "prism.cli.output.progress", "prism.cli.installation.daemon_start"},
+        ),
+        (["workspace", "--help"], {"prism.cli.workspace.workspaces"}),
+        (
+            ["stop", "mine", "--no-wait"],
+            {"prism.cli.output.progress", "prism.cli.installation.daemon_start"},
+        ),
     ],
     ids=lambda it: " ".join(sorted(it)),
 )

@@ -4,7 +4,7 @@ import pytest
 
 from prism.client import Client
 from prism.storage.model import EbsVolume, EfsVolume, VolumeKind, VolumeNotFound
-from tests.cli.test_volumes import EBS, EFS, KEPT
+from tests.cli.storage.test_volumes import EBS, EFS, KEPT
 from tests.client.scripted import problem
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from prism.cli.proxy_files import ProxiedDaemon, caddyfile, nginx_conf
+from prism.cli.installation.proxy_files import ProxiedDaemon, caddyfile, nginx_conf
 from prism.client import Client
 from tests.conftest import free_port
 from tests.connections.conftest import TEMPLATE

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from prism.cli.checks.context import CheckContext
+from prism.cli.output.time_format import to_utc as typed_moment
 from prism.cli.parser import UsageError
-from prism.cli.time_format import to_utc as typed_moment
 from prism.costs.model import CostKind
 from prism.kit.clock import StoppedClock
 from prism.providers.aws.api import tags

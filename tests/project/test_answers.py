@@ -19,30 +19,30 @@ from tests.project.tree import FILES, PACKAGE, parsed, short
 WORD = re.compile(r"[a-z]\w*")
 # Methods whose answers a file gets as an argument, or calls by another name.
 HANDED = {
-    "cli/audit.py": {"Audit.entries"},
-    "cli/connect.py": {"Workspaces.connect"},
-    "cli/files.py": {"Files.upload"},
-    "cli/launch.py": {"Workspaces.get", "Workspaces.connect"},
-    "cli/progress.py": {"Workspaces.get"},
-    "cli/quickstart.py": {"Workspaces.connect"},
-    "cli/ssh.py": {"Workspaces.connect"},
-    "cli/standstill.py": {"Workspaces.get"},
-    "cli/storage_wait.py": {"Volumes.get", "Snapshots.get"},
-    "cli/workspaces.py": {"Workspaces.start"},
+    "cli/people/audit.py": {"Audit.entries"},
+    "cli/workspace/connect.py": {"Workspaces.connect"},
+    "cli/workspace/files.py": {"Files.upload"},
+    "cli/workspace/launch.py": {"Workspaces.get", "Workspaces.connect"},
+    "cli/output/progress.py": {"Workspaces.get"},
+    "cli/workspace/quickstart.py": {"Workspaces.connect"},
+    "cli/workspace/ssh.py": {"Workspaces.connect"},
+    "cli/workspace/standstill.py": {"Workspaces.get"},
+    "cli/storage/storage_wait.py": {"Volumes.get", "Snapshots.get"},
+    "cli/workspace/workspaces.py": {"Workspaces.start"},
 }
 # Keys of dictionaries that are not answers.
 OWN = {
     "cli/aws.py": {"why"},  # a label
     "cli/checks/aws.py": {"aws_connectivity"},  # of the status, which `CheckContext` has requested
     "cli/completion.py": {"complete", "workspaces"},
-    "cli/connect.py": {"service"},  # of a port
-    "cli/daemon.py": {"pid", "url"},
-    "cli/launch.py": {"type"},  # of a template's parameter
-    "cli/login.py": {"current"},  # of the stored logins
-    "cli/new_template.py": {"path"},
-    "cli/sessions.py": {"daemon"},  # of a stored login
-    "cli/uninstall.py": {"phase"},
-    "cli/workspaces.py": {"terminate"},
+    "cli/workspace/connect.py": {"service"},  # of a port
+    "cli/installation/daemon.py": {"pid", "url"},
+    "cli/workspace/launch.py": {"type"},  # of a template's parameter
+    "cli/people/login.py": {"current"},  # of the stored logins
+    "cli/workspace/new_template.py": {"path"},
+    "cli/people/sessions.py": {"daemon"},  # of a stored login
+    "cli/installation/uninstall.py": {"phase"},
+    "cli/workspace/workspaces.py": {"terminate"},
 }
 # Methods of the client that return no struct, or one of several.
 PLAIN = {

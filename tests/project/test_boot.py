@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from prism.cli.boot_service import SystemdService, write_script
+from prism.cli.installation.boot_service import SystemdService, write_script
 from tests.daemons import BIN
 from tests.project.home import Home
 from tests.waiting import eventually

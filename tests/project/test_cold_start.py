@@ -52,7 +52,7 @@ def test_doctor_reads_the_database_and_tries_the_sandbox_before_other_imports(
 ):
     (tmp_path / "state.db").touch()
     tell = """
-import json, sys, prism.cli.checks.trials as trials, prism.cli.doctor as doctor
+import json, sys, prism.cli.checks.trials as trials, prism.cli.installation.doctor as doctor
 def begin(main, *_):
     print(json.dumps([main.__module__, *sys.modules]))
 trials.ForkedTrial = begin

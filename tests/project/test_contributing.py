@@ -9,7 +9,7 @@ from tests.project.tree import PACKAGES, ROOT, refuse
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 RECIPES = dict(re.findall(r"^## (Add a .*?)$\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE))
 PATH_IN_TEXT = re.compile(r"`((?:src|tests|docs|web|kit|scripts)/[^`\s]*)`")
-STANDS_FOR = {"<noun>": "workspaces", "<vendor>": "local"}
+STANDS_FOR = {"<noun>": "workspaces", "<subject>": "workspace", "<vendor>": "local"}
 
 
 def paths(recipe):

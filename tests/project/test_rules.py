@@ -303,7 +303,7 @@ def vague_variables(file):
 def test_texts_repeat_no_word_and_no_space():
     texts = ((file, text) for file in FILES for text in [*comments(file), *lines_of_text(file)])
     repeating = {f"{short(file)}: {text}" for file, text in texts if REPEATED.search(text)}
-    rsync = {"src/prism/cli/cp.py: rsync  version 3."}  # it prints two spaces
+    rsync = {"src/prism/cli/workspace/cp.py: rsync  version 3."}  # it prints two spaces
     refuse(repeating - rsync, "Delete the second word, or the second space")
     assert rsync <= repeating, "the exception is needed"
 
@@ -385,16 +385,16 @@ NAME_PROVIDERS = {
     "profiles/plan.py": "the profiles of a first start: this machine, and AWS's own sections",
     "daemon/api.py": "`aws_connectivity` is the wire's",
     "daemon/aws.py": "the routes of AWS",
-    "cli/locations.py": "the one place where the command line asks what is local",
+    "cli/workspace/locations.py": "the one place where the command line asks what is local",
     "cli/profiles.py": "the choices of `--provider`",
     "cli/checks/aws.py": "`prism doctor` on AWS's files",
     "client/profiles.py": "the default of a new profile",
 }
 # Files that use these words with another meaning.
 ALIKE = {
-    "cli/init.py": "whose prices are simulated",
+    "cli/installation/init.py": "whose prices are simulated",
     "cli/registry.py": "the command `prism aws`",
-    "cli/tunnel.py": "the port here",
+    "cli/workspace/tunnel.py": "the port here",
     "costs/plan.py": "a source of prices",
     "daemon/main.py": "a mode of authentication",
     "settings.py": "a mode of authentication, and whose prices are simulated",
@@ -467,7 +467,9 @@ def test_web_gui_compares_provider_names_in_one_file():
 
 
 # Requests that the command line writes itself, and why.
-RAW_REQUESTS = {"cli/live_table.py": "an ETag, for a list that is asked for again each second"}
+RAW_REQUESTS = {
+    "cli/output/live_table.py": "an ETag, for a list that is asked for again each second"
+}
 ROUTES = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
 FIRST_WORDS = {path.removeprefix("/api/v1").split("/")[1] for path in ROUTES}
 CLI = [file for file in FILES if PACKAGE / "cli" in file.parents]

@@ -11,8 +11,8 @@ from functools import cache
 import pytest
 
 from prism.access.rules import TABLE
-from prism.cli import workspaces as commands
 from prism.cli.registry import COMMANDS, SHORTCUTS
+from prism.cli.workspace import workspaces as commands
 from prism.client.workspaces import Workspaces
 from prism.lifecycle import COMES_UP
 from prism.lifecycle import UNDER_WAY as ON_THE_WAY
@@ -60,7 +60,7 @@ FILES_OF_VERBS = {
     ),
     "src/prism/client/workspaces.py": lambda verb: hasattr(Workspaces, verb),
     "src/prism/cli/registry.py": lambda verb: ("workspace", verb) in COMMANDS,
-    "src/prism/cli/workspaces.py": lambda verb: verb in commands.VERBS,
+    "src/prism/cli/workspace/workspaces.py": lambda verb: verb in commands.VERBS,
     "docs/cli.md": lambda verb: re.search(
         rf"^prism (workspace )?{verb} ", text("docs/cli.md"), re.M
     ),

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
+from prism.cli.output.terminal import (
+    ask,
+    clean,
+    require_terminal,
+    say,
+    show_fields,
+    show_json,
+    suggest,
+)
 from prism.cli.parser import add_flag
-from prism.cli.terminal import ask, clean, require_terminal, say, show_fields, show_json, suggest
 from prism.client.daemon import Daemon
 from prism.errors import Conflict
 

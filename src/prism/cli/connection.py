@@ -23,7 +23,7 @@ class StartingWire(Wire):
         except (FileNotFoundError, ConnectionRefusedError):
             if self.address.url or self._reached:
                 raise
-            from prism.cli.daemon_start import start_daemon  # noqa: PLC0415  cold start: most often a daemon runs
+            from prism.cli.installation.daemon_start import start_daemon  # noqa: PLC0415  cold start: most often a daemon runs
 
             start_daemon(self.address)
             connection = super().connect()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 from prism.annotations import Any, ArgumentParser, Namespace
-from prism.cli.clean_output import escaped
 from prism.cli.connection import daemon
-from prism.cli.money import in_dollars
+from prism.cli.output.clean_output import escaped
+from prism.cli.output.money import in_dollars
+from prism.cli.output.terminal import clean, show_json
+from prism.cli.output.time_format import local_time
 from prism.cli.parser import UsageError
-from prism.cli.terminal import clean, show_json
-from prism.cli.time_format import local_time
 from prism.client.stream import events
 from prism.client.workspaces import Workspaces
 

@@ -7,6 +7,7 @@ import sys
 from argparse import SUPPRESS, ArgumentParser, HelpFormatter, Namespace
 
 from prism.annotations import Any, Callable, Iterable, NoReturn, Sequence
+from prism.cli.output.terminal import show_json, width
 from prism.cli.registry import (
     ALONE,
     COMMANDS,
@@ -16,7 +17,6 @@ from prism.cli.registry import (
     meaning,
     module_of,
 )
-from prism.cli.terminal import show_json, width
 
 ANYWHERE = {*COMMON_OPTIONS, "-y", "-h", "--help"}
 

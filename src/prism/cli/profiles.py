@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
-from prism.cli.answers import show_changed, show_gone
 from prism.cli.connection import asking, change
+from prism.cli.output.answers import show_changed, show_gone
+from prism.cli.output.terminal import show_fields, show_records, suggest
+from prism.cli.output.time_format import local_time
 from prism.cli.parser import argument, given, no_arguments
-from prism.cli.terminal import show_fields, show_records, suggest
-from prism.cli.time_format import local_time
 from prism.client.profiles import Profiles
 
 PROFILE_FIELDS = ("provider", "aws_profile", "region", "default_project")

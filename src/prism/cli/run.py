@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from prism.annotations import Sequence
-from prism.cli.clean_output import clean_streams
+from prism.cli.output.clean_output import clean_streams
+from prism.cli.output.terminal import VERBOSE, complain
 from prism.cli.parser import Help, UsageError, build_parser, find
 from prism.cli.registry import overview, verbs_of
-from prism.cli.terminal import VERBOSE, complain
 from prism.client.errors import DaemonUnreachable
 from prism.errors import Problem
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from prism.cli.terminal import complain
+from prism.cli.output.terminal import complain
 from prism.client.address import DaemonAddress
 from prism.client.byte_stream import carry, open_stream
 from prism.client.wire import Wire

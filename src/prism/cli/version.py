@@ -3,8 +3,8 @@
 from argparse import Namespace
 
 from prism import __version__
+from prism.cli.output.terminal import show_json
 from prism.cli.parser import no_arguments
-from prism.cli.terminal import show_json
 
 
 def _version(args: Namespace) -> None:

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from prism.cli.checks.trials import TRIAL_TIMEOUT, ProgramResult
-from prism.cli.daemon_start import daemon_info
+from prism.cli.installation.daemon_start import daemon_info
 from prism.client.address import DaemonAddress
 from prism.client.daemon import status_of
 from prism.client.errors import DaemonUnreachable

@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from prism import __version__
-from prism.cli.boot_service import installed_services, missing_program
 from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.cli.checks.trials import (
     MAX_DATABASE_BYTES,
@@ -19,6 +18,7 @@ from prism.cli.checks.trials import (
     database_path,
     unmapped_integrity,
 )
+from prism.cli.installation.boot_service import installed_services, missing_program
 from prism.client.errors import DaemonUnreachable
 from prism.client.listener import ANY_ADDRESSES, MAPPED, coded, user_ids
 

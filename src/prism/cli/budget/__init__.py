@@ -1,0 +1,1 @@
+"""Commands for money: budgets, allocations, costs."""

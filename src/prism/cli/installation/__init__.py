@@ -1,0 +1,1 @@
+"""Commands for this installation: the daemon, its home, its health, its removal."""

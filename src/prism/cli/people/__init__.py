@@ -1,0 +1,1 @@
+"""Commands for people: projects, members, invitations, logins, tokens, the audit log."""

@@ -1,0 +1,1 @@
+"""Commands for volumes, snapshots and copies."""

@@ -1,0 +1,1 @@
+"""Commands for workspaces: launching, listing, connecting, copying, and their verbs."""

@@ -1,0 +1,49 @@
+"""Parsing of durations and dates."""
+
+import pytest
+
+from prism.cli.output.time_format import day_in, days, hours, minutes, to_utc
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "meant"),
+    [
+        (hours, "8", 8),
+        (hours, "1d12h", 36),
+        (hours, "90s", 0.025),
+        (minutes, "120s", 2),
+        (minutes, "30", 30),
+        (minutes, "90m", 90),
+        (minutes, "8h", 480),
+        (minutes, "2d", 2880),
+        (minutes, "10080m", 10080),
+        (days, "90", 90),
+        (days, "90d", 90),
+        (days, "48h", 2),
+    ],
+)
+def test_durations_are_parsed_with_and_without_units(kind, text, meant):
+    assert kind(text) == meant
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [(minutes, "soon"), (minutes, "0.01h"), (days, "36h"), (days, "-1")]
+)
+def test_invalid_duration_is_rejected(kind, text):
+    with pytest.raises(ValueError, match=r".*"):
+        kind(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "at"),
+    [
+        ("2028-12-31", "UTC", "2029-01-01T00:00:00Z"),
+        ("2028-12-31", "Europe/Berlin", "2028-12-31T23:00:00Z"),
+        ("2027-03-28", "Europe/Berlin", "2027-03-28T22:00:00Z"),  # a day of 23 hours
+        ("2028-12-31T18:00", "UTC", "2028-12-31T18:00:00Z"),
+    ],
+)
+def test_end_date_includes_the_whole_day_of_its_time_zone(text, zone, at):
+    assert to_utc(text, zone, whole_day=True) == at
+    assert day_in(at, zone, end=True).startswith(text.partition("T")[0])
+    assert to_utc(text, zone) < at or "T" in text
