@@ -35,7 +35,7 @@ from aws_proof_report import PROVES, sign
 from botocore.exceptions import BotoCoreError, ClientError
 
 from prism.cli.installation.daemon_start import is_listening
-from prism.client.address import DaemonAddress
+from prism.client.transport.address import DaemonAddress
 
 BIN = Path(sys.executable).parent
 OUT = Path(__file__).parents[2] / "docs" / "aws-proof.json"

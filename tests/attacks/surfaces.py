@@ -79,7 +79,7 @@ SURFACES = {
         "tests/sessions/test_providers.py",
         "tests/sessions/test_terminal_login.py",
         "tests/cli/people/test_login.py",
-        "tests/client/test_logins.py",
+        "tests/client/transport/test_logins.py",
         "tests/invitations/test_logged_in.py",
         "tests/web/test_login.py",
         "tests/project/test_team_mode.py",

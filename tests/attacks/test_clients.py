@@ -17,10 +17,10 @@ import pytest
 from prism import cli
 from prism import home as homes
 from prism.cli.output.clean_output import CleanStream, cleaned, control, escaped
-from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
-from prism.client.trust import DaemonNotTrusted, check_server
-from prism.client.wire import Wire
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.trust import DaemonNotTrusted, check_server
+from prism.client.transport.wire import Wire
 from prism.daemon.listeners import SocketUnsafe, open_listeners
 from tests.cli.conftest import (  # noqa: F401  fixtures
     begin_command,
@@ -330,8 +330,8 @@ def test_client_sends_nothing_to_a_daemon_of_another_user(tmp_path, home, monkey
         with subprocess.Popen(command, **pipes) as impostor:
             assert not_none(impostor.stdout).readline() == "ready\n"
             if not become:  # the impostor runs as the same user, so the test changes the client
-                monkeypatch.setattr("prism.client.trust._trusted", lambda _: {daemon, 0})
-                monkeypatch.setattr("prism.client.wire.check_folder", lambda *_: None)
+                monkeypatch.setattr("prism.client.transport.trust._trusted", lambda _: {daemon, 0})
+                monkeypatch.setattr("prism.client.transport.wire.check_folder", lambda *_: None)
             with pytest.raises(DaemonNotTrusted, match="is not your daemon"):
                 Wire(DaemonAddress(str(home), token="secret")).ask("GET", "/daemon/status")
             heard = impostor.communicate(timeout=120)[0]
@@ -406,7 +406,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_client_aborts_an_endless_or_invalid_answer(wire, server, kind, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("prism.client.wire.MAX_ANSWER_BYTES", 1 << 20)
+    monkeypatch.setattr("prism.client.transport.wire.MAX_ANSWER_BYTES", 1 << 20)
     server.on("GET /x", ENDLESS[kind])
     with pytest.raises(DaemonUnreachable):
         wire.ask("GET", "/x")

@@ -13,7 +13,7 @@ import pytest
 
 from prism.cli.checks.context import CheckContext
 from prism.cli.checks.folder import home as check_home
-from prism.client.address import DaemonAddress
+from prism.client.transport.address import DaemonAddress
 from prism.home import HomeNotTrusted, check_folders_above, check_owner
 
 STRANGER = 54321

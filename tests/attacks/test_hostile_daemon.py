@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from prism.client.connection import AnswerRefused, connection, ports
 from prism.client.errors import problem_of
-from prism.client.stream import events
-from prism.client.wire import HttpAnswer
+from prism.client.transport.connection import AnswerRefused, connection, ports
+from prism.client.transport.stream import events
+from prism.client.transport.wire import HttpAnswer
 from prism.errors import Problem
 from tests.cli.conftest import environ, prism  # noqa: F401  fixtures
 from tests.cli.shown import CONNECTION

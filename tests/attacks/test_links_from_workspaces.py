@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from prism.client import transfer
+from prism.client.transport import transfer
 from tests.attacks.test_hostile_daemon import CONNECT, PLAIN, SSH
 from tests.cli.conftest import environ, prism  # noqa: F401  fixtures
 from tests.client.conftest import home, server, wire  # noqa: F401  fixtures

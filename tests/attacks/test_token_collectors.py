@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from prism.client import listener
-from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
-from prism.client.trust import DaemonNotTrusted
-from prism.client.wire import Wire
+from prism.client.transport import listener
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.trust import DaemonNotTrusted
+from prism.client.transport.wire import Wire
 
 COLLECTOR = """
 import os, socket, sys

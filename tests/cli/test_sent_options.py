@@ -15,7 +15,7 @@ import pytest
 from prism.cli.parser import UsageError, build_parser
 from prism.cli.registry import COMMON_OPTIONS
 from prism.cli.run import run
-from prism.client.wire import HttpAnswer, Wire
+from prism.client.transport.wire import HttpAnswer, Wire
 from prism.lifecycle import VERBS
 from tests.cli.shown import workspace
 from tests.project.test_names import OTHERWISE, SAME

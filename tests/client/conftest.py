@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prism.client.address import DaemonAddress
-from prism.client.wire import Wire
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.wire import Wire
 from tests.client.scripted import Scripted
 
 

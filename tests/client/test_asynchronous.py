@@ -11,7 +11,7 @@ from prism.client import AsyncClient, Client
 from prism.workspaces.model import Instance, WorkspaceNotFound
 from tests.client.filled import filled
 from tests.client.scripted import problem
-from tests.client.test_stream import HEAD
+from tests.client.transport.test_stream import HEAD
 
 AT = "2026-01-01T00:00:00Z"
 MINE = filled(Instance, name="mine", state="running", launch_time=AT)

@@ -9,7 +9,7 @@ import pytest
 from msgspec import UNSET
 
 from prism.client import Client
-from prism.client.decoding import AnswerNotUnderstood
+from prism.client.transport.decoding import AnswerNotUnderstood
 from prism.client.waiting import WorkspaceFailed
 from prism.errors import Conflict
 from prism.profiles.model import ProfileShown
@@ -23,7 +23,7 @@ from prism.workspaces.model import (
 )
 from tests.client.filled import filled
 from tests.client.scripted import http, problem
-from tests.client.test_stream import HEAD, block
+from tests.client.transport.test_stream import HEAD, block
 
 EXAMPLES = json.loads((Path(__file__).parents[1] / "spec" / "examples.json").read_text())
 AT = "2026-01-01T00:00:00Z"

@@ -17,7 +17,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from prism import __version__
-from prism.client.address import DaemonAddress
+from prism.client.transport.address import DaemonAddress
 from prism.daemon import main as prismd
 from prism.daemon.listeners import PortTaken
 from prism.daemon.main import AlreadyRunning, only_one

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec.inspect as types
 import pytest
 
-from prism.client.decoding import _load_type
+from prism.client.transport.decoding import _load_type
 from prism.daemon.aws import AwsAccess, AwsLeftover, AwsLoginAnswer, AwsSetupAnswer, AwsSetupText
 from prism.storage.model import EbsVolume, EfsVolume
 from tests.project.test_rules import CLI, called_methods

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import pytest
 
-from prism.client.wire import Wire
+from prism.client.transport.wire import Wire
 from prism.errors import Problem
 from tests.project.home import Home
 from tests.waiting import eventually

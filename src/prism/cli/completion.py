@@ -8,13 +8,13 @@ from typing import Any
 
 from prism.cli.parser import prepare
 from prism.cli.registry import ALONE, COMMANDS, COMMON_OPTIONS, NOUNS, SHORTCUTS, meaning
-from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
 from prism.client.names import shortest_names
 from prism.client.profiles import Profiles
 from prism.client.projects import Projects
 from prism.client.templates import Templates
-from prism.client.wire import Wire
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.lifecycle import VERBS as LIFECYCLE
 

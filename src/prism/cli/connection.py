@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prism.annotations import Any, Callable, Namespace, socket
 from prism.cli.parser import UsageError, given
-from prism.client.address import DaemonAddress
-from prism.client.wire import Wire
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.wire import Wire
 
 
 class StartingWire(Wire):

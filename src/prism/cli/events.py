@@ -11,7 +11,7 @@ from prism.cli.output.money import in_dollars
 from prism.cli.output.terminal import clean, show_json
 from prism.cli.output.time_format import local_time
 from prism.cli.parser import UsageError
-from prism.client.stream import events
+from prism.client.transport.stream import events
 from prism.client.workspaces import Workspaces
 
 

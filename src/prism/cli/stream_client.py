@@ -11,9 +11,9 @@ import asyncio
 import sys
 
 from prism.cli.output.terminal import complain
-from prism.client.address import DaemonAddress
-from prism.client.byte_stream import carry, open_stream
-from prism.client.wire import Wire
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.byte_stream import carry, open_stream
+from prism.client.transport.wire import Wire
 from prism.errors import Problem
 
 FAILED = 1

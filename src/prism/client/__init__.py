@@ -16,7 +16,7 @@ __all__ = ["AsyncClient", "Client"]
 
 
 def __getattr__(name: str) -> object:
-    """Import a client on first use: the command line uses only `prism.client.wire`."""
+    """Import a client on first use: the command line uses only `prism.client.transport.wire`."""
     if name == "AsyncClient":
         from prism.client.asynchronous import AsyncClient  # noqa: PLC0415  cold start: as below
 

@@ -6,8 +6,8 @@ import builtins
 
 from prism.annotations import datetime
 from prism.client.models import budgets
-from prism.client.request import UNSET, Noun, UnsetType, trim
-from prism.client.wire import quoted
+from prism.client.transport.request import UNSET, Noun, UnsetType, trim
+from prism.client.transport.wire import quoted
 
 POOLS, ALLOCATIONS_PATH = "/budgets", "/allocations"
 

@@ -8,11 +8,9 @@ from typing import Self
 import msgspec
 
 from prism.client import models
-from prism.client.address import DaemonAddress
 from prism.client.budgets import Allocations, Budgets
 from prism.client.costs import Costs
 from prism.client.daemon import Daemon
-from prism.client.decoding import TypedWire
 from prism.client.files import Files
 from prism.client.idle import Idle
 from prism.client.logs import Logs
@@ -21,9 +19,11 @@ from prism.client.profiles import Profiles
 from prism.client.projects import Projects
 from prism.client.recovery import Recoveries
 from prism.client.storage import Snapshots, Volumes
-from prism.client.stream import SILENCE_TIMEOUT, events
 from prism.client.templates import Templates
-from prism.client.wire import ANSWER_TIMEOUT
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.decoding import TypedWire
+from prism.client.transport.stream import SILENCE_TIMEOUT, events
+from prism.client.transport.wire import ANSWER_TIMEOUT
 from prism.client.workspaces import Workspaces
 from prism.kit.events import SentEvent
 

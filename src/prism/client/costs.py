@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prism.annotations import TYPE_CHECKING
 from prism.client.models import costs
-from prism.client.request import Noun
-from prism.client.wire import query
+from prism.client.transport.request import Noun
+from prism.client.transport.wire import query
 
 if TYPE_CHECKING:
     from datetime import date

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prism.annotations import Any, Sequence
 from prism.client.models import daemon
-from prism.client.request import Noun
-from prism.client.wire import HttpAnswer, Wire, query, quoted
+from prism.client.transport.request import Noun
+from prism.client.transport.wire import HttpAnswer, Wire, query, quoted
 
 DAEMON_PATH = "/daemon"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from os import fspath
 
 from prism.annotations import BinaryIO, Iterator, PathLike
-from prism.client import transfer
 from prism.client.models import files
-from prism.client.request import Noun
-from prism.client.transfer import files_of
-from prism.client.wire import query
+from prism.client.transport import transfer
+from prism.client.transport.request import Noun
+from prism.client.transport.transfer import files_of
+from prism.client.transport.wire import query
 
 
 class Files(Noun):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prism.annotations import Generator
 from prism.client.models import logs
-from prism.client.request import Noun
-from prism.client.stream import lines_of
-from prism.client.wire import query, quoted
+from prism.client.transport.request import Noun
+from prism.client.transport.stream import lines_of
+from prism.client.transport.wire import query, quoted
 
 LOGS_PATH = "/logs"
 

@@ -6,8 +6,8 @@ import builtins
 
 from prism.annotations import Iterable, Iterator, datetime
 from prism.client.models import access, audit, invitations, projects, sessions
-from prism.client.request import Noun, trim
-from prism.client.wire import HttpAnswer, Wire, query, quoted
+from prism.client.transport.request import Noun, trim
+from prism.client.transport.wire import HttpAnswer, Wire, query, quoted
 
 TERMINAL_PAGE, DEVICE_PAGE = "/login/terminal", "/login/device"  # of the web GUI
 AUDIT_PAGE = 1000  # entries, the most that a daemon sends at once

@@ -6,8 +6,8 @@ import builtins
 
 from prism.annotations import TYPE_CHECKING
 from prism.client.models import profiles
-from prism.client.request import UNSET, Noun, UnsetType, trim
-from prism.client.wire import quoted
+from prism.client.transport.request import UNSET, Noun, UnsetType, trim
+from prism.client.transport.wire import quoted
 
 if TYPE_CHECKING:
     from prism.profiles.providers import Provider

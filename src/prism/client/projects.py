@@ -6,8 +6,8 @@ import builtins
 
 from prism.annotations import Mapping
 from prism.client.models import access, budgets, projects
-from prism.client.request import UNSET, Noun, UnsetType, trim
-from prism.client.wire import query, quoted
+from prism.client.transport.request import UNSET, Noun, UnsetType, trim
+from prism.client.transport.wire import query, quoted
 
 PROJECTS_PATH = "/projects"
 

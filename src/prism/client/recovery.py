@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from prism.client.models import recovery
-from prism.client.request import Noun
-from prism.client.wire import quoted
+from prism.client.transport.request import Noun
+from prism.client.transport.wire import quoted
 
 ORPHANS_PATH = "/orphans"
 

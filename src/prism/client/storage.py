@@ -6,8 +6,8 @@ import builtins
 
 from prism.annotations import TYPE_CHECKING
 from prism.client.models import copies, storage
-from prism.client.request import Noun, trim
-from prism.client.wire import query, quoted
+from prism.client.transport.request import Noun, trim
+from prism.client.transport.wire import query, quoted
 
 if TYPE_CHECKING:
     from typing import Literal

@@ -5,8 +5,8 @@ from __future__ import annotations
 import builtins
 
 from prism.client.models import templates
-from prism.client.request import Noun
-from prism.client.wire import query, quoted
+from prism.client.transport.request import Noun
+from prism.client.transport.wire import query, quoted
 
 TEMPLATES_PATH = "/templates"
 

@@ -6,7 +6,7 @@ import time
 
 from prism.annotations import Any, Iterator
 from prism.client.errors import DaemonUnreachable
-from prism.client.wire import Wire, quoted
+from prism.client.transport.wire import Wire, quoted
 from prism.errors import Conflict, NotFound, ValidationFailed
 from prism.lifecycle import COMES_UP, UNDER_WAY, VERBS
 

@@ -6,8 +6,8 @@ import builtins
 
 from prism.annotations import TYPE_CHECKING, datetime
 from prism.client.models import audit, templates, workspaces
-from prism.client.request import UNSET, Noun, UnsetType, trim
-from prism.client.wire import query, quoted
+from prism.client.transport.request import UNSET, Noun, UnsetType, trim
+from prism.client.transport.wire import query, quoted
 
 if TYPE_CHECKING:
     from typing import Any, Unpack
@@ -133,7 +133,7 @@ class Workspaces(Noun):
 
     def connect(self, name: str) -> workspaces.WorkspaceConnection:
         """How to connect to a running workspace, with secrets."""
-        from prism.client.connection import connection  # noqa: PLC0415  cold start: it brings re
+        from prism.client.transport.connection import connection  # noqa: PLC0415  cold start: it brings re
 
         answer = connection(self._wire, name)
         return self._wire.converted(answer, workspaces.WorkspaceConnection, _path(name, "connect"))

@@ -26,7 +26,7 @@ from prism.cli.installation.boot_service import (
     without_entry,
     write_script,
 )
-from prism.client.address import DaemonAddress
+from prism.client.transport.address import DaemonAddress
 from prism.home import DEFAULT_HOME, folder_of
 from tests.conftest import free_port
 from tests.optional import not_none

@@ -19,9 +19,9 @@ import pytest
 from prism.cli.connection import StartingWire
 from prism.cli.installation import daemon_log, daemon_start
 from prism.cli.installation.daemon_start import GAVE_WAY, daemon_info
-from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
-from prism.client.trust import DaemonNotTrusted
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.trust import DaemonNotTrusted
 from prism.daemon.main import only_one
 from tests.cli.conftest import SOURCE
 from tests.client.scripted import Scripted

@@ -22,11 +22,11 @@ from prism.cli.checks import aws, folder, machine, rounds, sandbox, service, var
 from prism.cli.checks.context import CheckContext, ok, parse_date, run_check
 from prism.cli.checks.rounds import AROUND, EVERYWHERE, LOCAL_CHECKS
 from prism.cli.checks.trials import ProgramResult, start_trials
-from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
 from prism.client.profiles import Profiles
 from prism.client.templates import Templates
+from prism.client.transport.address import DaemonAddress
 from prism.client.workspaces import Workspaces
 from prism.errors import Denied
 from tests.optional import not_none

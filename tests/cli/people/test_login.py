@@ -15,7 +15,7 @@ import pytest
 from prism.cli.parser import UsageError
 from prism.cli.people.login import checked_session, computer_name, daemon_url, is_this_computer
 from prism.cli.people.loopback import LoopbackReceiver, code_of, is_of_this_user
-from prism.client.logins import LOGINS_FILE, NotLoggedIn
+from prism.client.transport.logins import LOGINS_FILE, NotLoggedIn
 from tests.conftest import free_port
 from tests.needs import skip_outside_ci
 from tests.optional import not_none

@@ -8,8 +8,8 @@ import pytest
 
 from prism.cli.storage.storage_wait import FAILING, WAIT_SECONDS, wait_until_settled
 from prism.client.storage import Volumes
+from prism.client.transport.wire import Wire
 from prism.client.waiting import StillUnderWay
-from prism.client.wire import Wire
 from tests.cli.shown import workspace
 from tests.cli.storage.test_volumes import EBS, KEPT
 from tests.client.scripted import problem

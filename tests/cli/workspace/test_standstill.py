@@ -15,8 +15,8 @@ from prism.cli.workspace.standstill import (
     reason,
 )
 from prism.client.daemon import Daemon
+from prism.client.transport.wire import Wire
 from prism.client.waiting import StillUnderWay
-from prism.client.wire import Wire
 from prism.providers.aws.api.pending_calls import SLOW_CALL
 from prism.workspaces.first_surveys import NOT_SEEN
 from tests.cli.shown import changed, workspace

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from prism.cli.checks.trials import TRIAL_TIMEOUT, ProgramResult
 from prism.cli.installation.daemon_start import daemon_info
-from prism.client.address import DaemonAddress
 from prism.client.daemon import status_of
 from prism.client.errors import DaemonUnreachable
-from prism.client.wire import Wire
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.wire import Wire
 from prism.errors import Problem
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

@@ -20,7 +20,7 @@ from prism.cli.checks.trials import (
 )
 from prism.cli.installation.boot_service import installed_services, missing_program
 from prism.client.errors import DaemonUnreachable
-from prism.client.listener import ANY_ADDRESSES, MAPPED, coded, user_ids
+from prism.client.transport.listener import ANY_ADDRESSES, MAPPED, coded, user_ids
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # PostgreSQL answers it with one letter
 LISTENING = re.compile(

@@ -11,7 +11,7 @@ import time
 from prism.annotations import Any, Namespace
 from prism.cli.output.terminal import confirm, say, suggest
 from prism.cli.parser import argument
-from prism.client.address import DaemonAddress
+from prism.client.transport.address import DaemonAddress
 from prism.errors import Conflict, Problem
 
 

@@ -19,10 +19,10 @@ from prism.cli.installation.daemon_start import (
 )
 from prism.cli.output.terminal import say, show_fields, show_json, suggest
 from prism.cli.parser import add_flag, no_arguments
-from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
-from prism.client.wire import Wire
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.wire import Wire
 from prism.errors import Conflict, Invalid, NotFound, Problem
 from prism.home import check_folders_above, check_owner
 

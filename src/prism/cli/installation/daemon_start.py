@@ -11,9 +11,9 @@ import time
 from prism.annotations import Any
 from prism.cli.installation.daemon_log import last_lines, readable
 from prism.cli.output.terminal import say
-from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
-from prism.client.wire import Wire
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.wire import Wire
 from prism.errors import Problem
 from prism.home import check_owner
 

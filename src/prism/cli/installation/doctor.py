@@ -9,7 +9,7 @@ import sys
 from prism.annotations import TYPE_CHECKING, Iterator, Namespace
 from prism.cli.output.terminal import clean, coloured, say, show_json
 from prism.cli.parser import argument
-from prism.client.address import DaemonAddress
+from prism.client.transport.address import DaemonAddress
 from prism.errors import Conflict
 from prism.home import environment
 
@@ -61,7 +61,7 @@ def _daemon_findings() -> Iterator[Finding]:
     """The findings of the daemon on its computer, which may be another one."""
     from prism.cli.checks.context import Finding  # noqa: PLC0415  cold start
     from prism.client.daemon import Daemon  # noqa: PLC0415  cold start: after the trials
-    from prism.client.wire import Wire  # noqa: PLC0415  cold start: the same
+    from prism.client.transport.wire import Wire  # noqa: PLC0415  cold start: the same
 
     answer = Wire(DaemonAddress.read()).call(Daemon.doctor)
     for finding in answer["findings"]:

@@ -8,8 +8,8 @@ from prism.cli.installation.daemon_start import daemon_info
 from prism.cli.output.terminal import clean, say, show_json
 from prism.cli.parser import argument
 from prism.cli.workspace.connect import browser_opens, is_web
-from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
+from prism.client.transport.address import DaemonAddress
 from prism.errors import NotFound
 
 # The programs of browsers that have an app mode.

@@ -13,10 +13,10 @@ from prism.annotations import ArgumentParser, Namespace
 from prism.cli.connection import StartingWire
 from prism.cli.installation.daemon_start import is_listening, start_daemon
 from prism.cli.output.terminal import coloured, say, show_json, suggest
-from prism.client.address import DaemonAddress
 from prism.client.profiles import Profiles
 from prism.client.templates import Templates
-from prism.client.wire import Wire
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Conflict, Invalid, Problem
 

@@ -12,7 +12,7 @@ from prism.cli.output.terminal import confirm, say, show_columns, suggest
 from prism.cli.output.time_format import duration
 from prism.cli.parser import UsageError, add_flag, given
 from prism.client.recovery import Recoveries
-from prism.client.wire import Wire
+from prism.client.transport.wire import Wire
 
 FIRST_SURVEY = 15.0  # seconds to wait for the first survey after a start of the daemon
 

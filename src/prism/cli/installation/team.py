@@ -15,7 +15,7 @@ from prism.cli.installation.daemon_start import daemon_command, is_listening, st
 from prism.cli.installation.init import Wizard, restart_daemon
 from prism.cli.output.terminal import clean, say, show_json, suggest
 from prism.cli.parser import no_arguments
-from prism.client.address import DaemonAddress
+from prism.client.transport.address import DaemonAddress
 from prism.errors import Conflict, Invalid, Problem, Unavailable
 
 TLS_PROGRAMS = ["caddy", "nginx", "none"]

@@ -20,11 +20,11 @@ from prism.cli.output.terminal import ask, clean, require_terminal, say, show_js
 from prism.cli.parser import add_flag
 from prism.cli.workspace.locations import LOCAL_PROVIDER, is_local, is_local_place
 from prism.cli.workspace.ssh_config import remove_include
-from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
 from prism.client.names import unique_name
 from prism.client.storage import Snapshots, Volumes
-from prism.client.wire import Wire
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Conflict, Invalid
 from prism.lifecycle import COMES_UP

@@ -13,7 +13,7 @@ from prism.annotations import TYPE_CHECKING, Any, Callable, Iterator
 from prism.cli.output.clean_output import control
 from prism.cli.output.terminal import coloured, is_terminal, say
 from prism.client.errors import DaemonUnreachable
-from prism.client.wire import Wire
+from prism.client.transport.wire import Wire
 
 if TYPE_CHECKING:
     Rows = list[dict[str, Any]]

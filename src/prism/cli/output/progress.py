@@ -10,6 +10,7 @@ from prism.cli.output.clean_output import control
 from prism.cli.output.terminal import GAP, clean, is_terminal, say, suggest, width
 from prism.cli.output.time_format import duration, seconds_until
 from prism.cli.workspace.standstill import Standstill, waiting_reason
+from prism.client.transport.wire import Wire
 from prism.client.waiting import (
     FIRST_POLL_DELAY,
     GROWTH,
@@ -20,7 +21,6 @@ from prism.client.waiting import (
     look,
     stage_of,
 )
-from prism.client.wire import Wire
 from prism.lifecycle import UNDER_WAY
 
 CELLS = 24

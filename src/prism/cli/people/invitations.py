@@ -19,9 +19,9 @@ from prism.cli.output.time_format import local_time
 from prism.cli.parser import UsageError, add_flag, argument, project_argument
 from prism.cli.people.members import ROLES
 from prism.cli.workspace.bulk_verbs import SomeFailed
-from prism.client.address import DaemonAddress
 from prism.client.models import invitations
 from prism.client.people import Invitations
+from prism.client.transport.address import DaemonAddress
 
 LOGIN_TOKEN = "prism_ses_"  # how the token of `prism login` begins
 INVITATION_STATES = ("pending", "accepted", "declined", "revoked", "expired")

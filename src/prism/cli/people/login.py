@@ -16,10 +16,10 @@ from prism.cli.output.time_format import local_time
 from prism.cli.parser import UsageError, add_flag
 from prism.cli.people.loopback import LoopbackReceiver
 from prism.cli.workspace.connect import browser_opens, has_browser
-from prism.client.address import DaemonAddress
-from prism.client.logins import NotLoggedIn, StoredLogins
 from prism.client.people import DEVICE_PAGE, TERMINAL_PAGE, Logins, Sessions
-from prism.client.wire import Wire, query
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.logins import NotLoggedIn, StoredLogins
+from prism.client.transport.wire import Wire, query
 from prism.errors import Denied, NotFound, Problem
 
 BROWSER_TIMEOUT = 300.0  # seconds for the answer of a browser

@@ -13,8 +13,8 @@ import sys
 import time
 
 from prism.annotations import Self
-from prism.client.listener import coded, socket_owners
-from prism.client.logins import NotLoggedIn
+from prism.client.transport.listener import coded, socket_owners
+from prism.client.transport.logins import NotLoggedIn
 
 HOST = "127.0.0.1"
 REQUEST_TIMEOUT = 5.0  # seconds for one request

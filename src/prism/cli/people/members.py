@@ -8,7 +8,7 @@ from prism.cli.output.terminal import ask, require_terminal, say, show_records
 from prism.cli.output.time_format import local_time
 from prism.cli.parser import UsageError, project_argument
 from prism.client.people import Members
-from prism.client.wire import Wire
+from prism.client.transport.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Invalid
 

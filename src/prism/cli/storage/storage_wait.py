@@ -6,8 +6,8 @@ import time
 
 from prism.annotations import Any, Callable, Iterator
 from prism.cli.output.progress import Progress
+from prism.client.transport.wire import Wire
 from prism.client.waiting import FIRST_POLL_DELAY, GROWTH, MAX_POLL_DELAY, StillUnderWay
-from prism.client.wire import Wire
 from prism.errors import Conflict, NotFound
 
 MOVES = {"creating", "attaching", "detaching", "deleting", "pending", "copying", "verifying"}

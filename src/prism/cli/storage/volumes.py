@@ -13,7 +13,7 @@ from prism.cli.output.answers import (
 from prism.cli.output.terminal import confirm, say, show_fields, show_json, show_records, suggest
 from prism.cli.parser import add_flag, argument, given, no_arguments
 from prism.client.storage import Snapshots, Volumes
-from prism.client.wire import Wire
+from prism.client.transport.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.lifecycle import COMES_UP
 

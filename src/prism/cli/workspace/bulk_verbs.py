@@ -7,7 +7,7 @@ from prism.cli.output.terminal import ask, complain, require_terminal, say, show
 from prism.cli.parser import UsageError, add_flag
 from prism.client.errors import DaemonUnreachable
 from prism.client.names import unique_name
-from prism.client.wire import Wire
+from prism.client.transport.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Invalid, Problem
 from prism.lifecycle import VERBS

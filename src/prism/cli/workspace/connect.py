@@ -11,8 +11,8 @@ from prism.annotations import Any, ArgumentParser, Mapping, Namespace
 from prism.cli.connection import daemon
 from prism.cli.output.terminal import clean, say, show_json
 from prism.cli.parser import workspace_argument
-from prism.client.connection import apps_domain, connection, ports
-from prism.client.wire import Wire, quoted
+from prism.client.transport.connection import apps_domain, connection, ports
+from prism.client.transport.wire import Wire, quoted
 from prism.errors import NotFound, Unavailable
 
 

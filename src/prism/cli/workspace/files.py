@@ -11,7 +11,7 @@ from prism.cli.output.terminal import confirm, is_terminal, say, show_json, show
 from prism.cli.output.time_format import local_time
 from prism.cli.parser import add_flag, add_renamed, workspace_argument
 from prism.client.files import Files
-from prism.client.transfer import download, upload
+from prism.client.transport.transfer import download, upload
 from prism.errors import AlreadyExists, NotFound
 
 MAX_ENTRIES = 5000

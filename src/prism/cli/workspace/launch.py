@@ -11,7 +11,7 @@ from prism.cli.output.time_format import hours, local_time
 from prism.cli.parser import UsageError, add_flag, add_renamed, given
 from prism.cli.workspace.locations import machine_words
 from prism.client.templates import Templates
-from prism.client.wire import Wire
+from prism.client.transport.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Problem
 
@@ -103,7 +103,7 @@ def wait_and_report(wire: Wire, answer: dict[str, Any], *, as_json: bool) -> Non
 
 def connect_hint(wire: Wire, name: str) -> str:
     """The command that connects to a workspace: to a service, or by SSH."""
-    from prism.client.connection import connection  # noqa: PLC0415  cold start: as above
+    from prism.client.transport.connection import connection  # noqa: PLC0415  cold start: as above
 
     try:
         endpoints = connection(wire, name)

@@ -18,7 +18,7 @@ from prism.cli.output.terminal import (
 from prism.cli.parser import add_flag
 from prism.cli.workspace.locations import machine_type
 from prism.client.names import shortest_names, unique_name
-from prism.client.wire import Wire
+from prism.client.transport.wire import Wire
 from prism.client.workspaces import Workspaces, listing
 from prism.lifecycle import UNDER_WAY
 

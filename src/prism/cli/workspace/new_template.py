@@ -12,7 +12,7 @@ from prism.cli.connection import daemon
 from prism.cli.output.terminal import say, show_json, suggest
 from prism.cli.workspace.templates import show_issues
 from prism.client.templates import Templates
-from prism.client.wire import Wire, quoted
+from prism.client.transport.wire import Wire, quoted
 from prism.errors import AlreadyExists, Invalid, Unavailable
 
 PARENT = "Plain Shell"

@@ -10,10 +10,10 @@ from prism.cli.output.answers import show_notes
 from prism.cli.output.progress import wait_with_progress
 from prism.cli.output.terminal import say, show_json
 from prism.cli.workspace.connect import address, main_service
-from prism.client.address import DaemonAddress
-from prism.client.connection import connection
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.connection import connection
+from prism.client.transport.wire import Wire
 from prism.client.waiting import follow
-from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import NotFound, Problem
 from prism.lifecycle import COMES_UP, UNDER_WAY

@@ -12,8 +12,8 @@ from prism.annotations import Any, ArgumentParser, Namespace, Sequence
 from prism.cli.connection import daemon
 from prism.cli.output.terminal import show_json
 from prism.cli.parser import UsageError, add_flag, workspace_argument
-from prism.client.connection import connection
-from prism.client.wire import Wire
+from prism.client.transport.connection import connection
+from prism.client.transport.wire import Wire
 from prism.errors import Unavailable
 
 # Runs a program and ends with its exit code, or 128 + N after signal N. `ssh` itself would return

@@ -9,9 +9,9 @@ from prism.cli.connection import daemon
 from prism.cli.output.terminal import ask, clean, require_terminal, say, show_json
 from prism.cli.parser import argument
 from prism.cli.workspace.ssh import SshEntry, ssh_entry
-from prism.client.address import DaemonAddress
-from prism.client.connection import named
 from prism.client.names import shortest_names
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.connection import named
 from prism.client.workspaces import Workspaces
 from prism.errors import Invalid, Problem
 

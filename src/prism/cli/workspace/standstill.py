@@ -9,8 +9,8 @@ from prism.cli.output.terminal import clean
 from prism.cli.workspace.locations import is_local, is_local_place
 from prism.client.daemon import Daemon
 from prism.client.names import unique_name
+from prism.client.transport.wire import Wire
 from prism.client.waiting import StillUnderWay, is_old
-from prism.client.wire import Wire
 from prism.errors import Problem
 from prism.lifecycle import UNDER_WAY
 

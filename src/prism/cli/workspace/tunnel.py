@@ -10,8 +10,8 @@ from prism.cli.connection import daemon
 from prism.cli.output.terminal import clean, complain, say, show_json
 from prism.cli.parser import UsageError, workspace_argument
 from prism.cli.workspace.connect import address
-from prism.client.connection import connection, ports
-from prism.client.wire import Wire
+from prism.client.transport.connection import connection, ports
+from prism.client.transport.wire import Wire
 from prism.errors import AlreadyExists, Problem
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ async def _serve_by_daemon(
     """Lead each connection of a listener through the daemon."""
     import asyncio  # noqa: PLC0415  cold start: it is there by now
 
-    from prism.client.byte_stream import carry, open_stream  # noqa: PLC0415  cold start: only here
+    from prism.client.transport.byte_stream import carry, open_stream  # noqa: PLC0415  cold start: only here
 
     last_problem = ""
 

@@ -6,7 +6,7 @@ import os
 
 from prism.annotations import Any, BinaryIO, Callable, Iterator
 from prism.client.errors import DaemonUnreachable
-from prism.client.wire import Wire, query, quoted
+from prism.client.transport.wire import Wire, query, quoted
 from prism.errors import Conflict, Problem
 
 UPLOAD_CHUNK = 8 << 20  # bytes of one request

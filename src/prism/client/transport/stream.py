@@ -6,7 +6,7 @@ import time
 
 from prism.annotations import Any, Generator, Iterable, Iterator
 from prism.client.errors import parsed_json
-from prism.client.wire import Wire
+from prism.client.transport.wire import Wire
 from prism.errors import Problem, Unavailable
 
 SILENCE_TIMEOUT = 60.0  # seconds without a daemon until a reader gives up

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from prism.client.models import LazyStruct
-from prism.client.wire import HttpAnswer, Wire
+from prism.client.transport.wire import HttpAnswer, Wire
 from prism.errors import Problem
 
 T = TypeVar("T")

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
-from prism.client.proxy import proxy_of
-from prism.client.wire import Wire
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.proxy import proxy_of
+from prism.client.transport.wire import Wire
 from tests.client.scripted import http
 from tests.tls import Authority
 

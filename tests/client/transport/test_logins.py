@@ -6,8 +6,8 @@ import os
 import pytest
 
 from prism.client import Client
-from prism.client.address import DaemonAddress
-from prism.client.logins import LOGINS_FILE, LoginsNotPrivate, StoredLogins
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.logins import LOGINS_FILE, LoginsNotPrivate, StoredLogins
 
 URL, OTHER = "https://prism.example.org", "https://other.example.org"
 LOGIN = {"token": "prism_ses_1.x", "user": "ada@x.org", "session": "ses_1", "expires_at": "z"}

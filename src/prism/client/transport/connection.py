@@ -13,7 +13,7 @@ import socket
 from contextlib import contextmanager
 
 from prism.annotations import Any, Iterator
-from prism.client.wire import Wire, query, quoted
+from prism.client.transport.wire import Wire, query, quoted
 from prism.errors import Problem
 
 HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")

@@ -11,7 +11,7 @@ import socket
 import sys
 
 from prism.annotations import Iterable
-from prism.client.trust import ROOT, DaemonNotTrusted
+from prism.client.transport.trust import ROOT, DaemonNotTrusted
 
 ESTABLISHED, LISTEN = "01", "0A"
 SOCKET_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")

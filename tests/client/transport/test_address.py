@@ -2,7 +2,7 @@
 
 import pytest
 
-from prism.client.address import DaemonAddress
+from prism.client.transport.address import DaemonAddress
 from prism.settings import Settings
 
 

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
-from prism.client.transfer import UPLOAD_CHUNK, upload
-from prism.client.wire import Wire, query, quoted
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.transfer import UPLOAD_CHUNK, upload
+from prism.client.transport.wire import Wire, query, quoted
 from prism.errors import Conflict, Denied, Invalid, NotFound, Problem, Unavailable
 from prism.workspaces.model import WorkspaceNotFound
 from tests.client.scripted import Scripted, http, problem

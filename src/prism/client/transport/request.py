@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from msgspec import UNSET, UnsetType
 
-    from prism.client.wire import Wire
+    from prism.client.transport.wire import Wire
 
     T = TypeVar("T")
 

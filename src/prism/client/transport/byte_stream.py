@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from prism.client.errors import problem_of
-from prism.client.wire import Wire, query, quoted
+from prism.client.transport.wire import Wire, query, quoted
 from prism.home import environment
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from prism.client.errors import DaemonUnreachable
-from prism.client.stream import events, messages
+from prism.client.transport.stream import events, messages
 from prism.errors import Denied
 from tests.client.scripted import problem
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from prism.annotations import Mapping
-from prism.client.logins import StoredLogins
+from prism.client.transport.logins import StoredLogins
 from prism.home import DEFAULT_HOME, default_port, environment, find_socket, folder_of
 
 

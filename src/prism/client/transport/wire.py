@@ -12,10 +12,10 @@ import os
 import socket
 
 from prism.annotations import TYPE_CHECKING, Callable, Generator, Iterator, Mapping
-from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable, ProxyFailed, parsed_json, problem_of
-from prism.client.request import Noun
-from prism.client.trust import check_folder, check_server
+from prism.client.transport.address import DaemonAddress
+from prism.client.transport.request import Noun
+from prism.client.transport.trust import check_folder, check_server
 from prism.home import environment
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Wire:
 
     def _dial_by_proxy(self) -> socket.socket:
         if self._secure:
-            from prism.client.proxy import proxy_of, tunnel  # noqa: PLC0415  cold start: only for TLS
+            from prism.client.transport.proxy import proxy_of, tunnel  # noqa: PLC0415  cold start: only for TLS
 
             if proxy := proxy_of(environment(os.environ), self._endpoint[0]):
                 return tunnel(proxy, *self._endpoint, CONNECT)
@@ -169,7 +169,7 @@ class Wire:
 
     def check_listener(self, connection: socket.socket) -> None:
         """Refuse a listener of another user of this computer."""
-        from prism.client.listener import check_listener  # noqa: PLC0415  cold start: with a token only
+        from prism.client.transport.listener import check_listener  # noqa: PLC0415  cold start: with a token only
 
         try:
             check_listener(connection, self.address.daemon_user)
