@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeSpec
 from tests.attacks.compiled import attacking, compile_hostile

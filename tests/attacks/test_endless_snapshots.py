@@ -2,8 +2,8 @@
 
 import pytest
 
-from prism.providers.local.checks import THREADS
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.checks import THREADS
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import SnapshotSpec, VolumeSpec
 from tests.waiting import eventually

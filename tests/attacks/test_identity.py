@@ -14,7 +14,7 @@ import pytest
 from prism.agent.sandbox import isolation
 from prism.agent.sandbox.identity import UidRange, is_privileged
 from prism.providers.local.sandbox_paths import reachable
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeSpec
 from prism.workspaces.model import Observed

@@ -12,7 +12,7 @@ import pytest
 
 from prism.agent.system import safe_paths
 from prism.agent.system.safe_paths import Directory, remove_tree
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeSpec
 from prism.workspaces.model import Observed

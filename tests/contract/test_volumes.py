@@ -8,7 +8,7 @@ import pytest
 
 from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import SnapshotSpec, StorageRefused, SurveyPart, VolumeSpec
 from tests.contract.ebs import Aws

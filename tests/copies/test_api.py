@@ -129,7 +129,7 @@ def test_what_cannot_be_copied_is_refused(copying):
 
 def test_snapshots_of_aws_are_refused_with_the_way_out(copying, monkeypatch):
     from prism.providers.aws.storage.offer import NO_COPIES_ELSEWHERE
-    from prism.providers.local.storage_offer import LocalStorageOffer
+    from prism.providers.local.storage.storage_offer import LocalStorageOffer
 
     copying.completed()
     monkeypatch.setattr(LocalStorageOffer, "no_copies_elsewhere", lambda _: NO_COPIES_ELSEWHERE)

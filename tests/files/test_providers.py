@@ -19,7 +19,7 @@ from prism.files.model import (
 from prism.files.plan import part_of
 from prism.providers.aws.machine.files import AwsFiles
 from prism.providers.local.files import LocalFiles
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeSpec
 from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, Sshd

@@ -24,8 +24,8 @@ from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.reconcile import Loop
 from prism.kit.tables import metadata
-from prism.providers.local.storage_offer import LocalStorageOffer
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.storage_offer import LocalStorageOffer
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.changes import StorageChanges
 from prism.storage.model import AttachmentHost, NewSnapshot, NewVolume, RestoreRequest, VolumeKind
 from prism.storage.reconciler import StorageParts, VolumeReconciler

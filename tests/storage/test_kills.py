@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from prism.errors import Problem
-from prism.providers.local.mounted_folders import DISK_MARKER
+from prism.providers.local.storage.mounted_folders import DISK_MARKER
 from tests.daemons import started
 from tests.proofs import record
 from tests.storage.killable_storage import MACHINES, KillableStorage

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import update
 
-from prism.providers.local.storage_offer import LocalStorageOffer
+from prism.providers.local.storage.storage_offer import LocalStorageOffer
 from prism.storage.model import StorageFailure
 from prism.storage.reconciler import VolumeReconciler
 from prism.storage.store import volumes

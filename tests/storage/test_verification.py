@@ -2,7 +2,7 @@
 
 import pytest
 
-from prism.providers.local.storage_offer import LocalStorageOffer
+from prism.providers.local.storage.storage_offer import LocalStorageOffer
 from prism.storage.model import StorageFailure
 from tests.shapes import failed
 from tests.storage.conftest import SNAPSHOTS

@@ -4,7 +4,7 @@ import pytest
 
 from prism.budgets.model import BudgetExceeded
 from prism.providers.aws.storage.offer import AwsStorageOffer
-from prism.providers.local.storage_offer import LocalStorageOffer
+from prism.providers.local.storage.storage_offer import LocalStorageOffer
 from prism.workspaces.model import LaunchRequest
 from tests.conftest import ML, Http
 

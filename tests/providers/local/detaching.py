@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import StorageRefused, VolumeSpec
 from prism.workspaces.model import Observed

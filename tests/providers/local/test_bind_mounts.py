@@ -13,7 +13,7 @@ from prism.agent.sandbox import sandbox_process
 from prism.agent.sandbox.sandbox_process import SandboxProcess
 from prism.agent.system import syscalls
 from prism.agent.system.bind_mounts import hide_mount, show_mount
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import StorageRefused, VolumeSpec
 from prism.workspaces.model import Observed

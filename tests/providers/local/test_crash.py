@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prism.providers.local.folder_setup import MachineOptions, make
-from prism.providers.local.mounted_folders import DISK_MARKER
+from prism.providers.local.storage.mounted_folders import DISK_MARKER
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import MachineSpec
 from tests.processes import with_words

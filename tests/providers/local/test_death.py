@@ -17,7 +17,7 @@ import pytest
 
 from prism.agent.protocol import supervisor_pid
 from prism.providers.local.compute import LocalCompute
-from prism.providers.local.mounted_folders import DISK_MARKER
+from prism.providers.local.storage.mounted_folders import DISK_MARKER
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
 from tests.optional import not_none

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import SnapshotSpec, VolumeSpec
 from tests.waiting import eventually

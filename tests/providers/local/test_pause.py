@@ -6,7 +6,7 @@ import time
 import pytest
 
 from prism.agent.machine.pause import ANSWER_FILE, BOUND, REQUEST_FILE
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import SnapshotSpec, VolumeSpec
 from prism.workspaces.model import Observed

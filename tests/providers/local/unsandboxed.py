@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from prism.providers.local.files import LocalFiles
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import SnapshotSpec, VolumeSpec
 from prism.workspaces.idleness import IdleRule

@@ -21,9 +21,9 @@ from prism.agent.protocol import RESOLUTIONS, SHARED_SLOT, supervisor_pid
 from prism.agent.protocol import TREE_FILE as TREE_RECORD
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
-from prism.providers.local.mounted_folders import StorageAway, workspace_folder
-from prism.providers.local.removals import LEFT_BEHIND
-from prism.providers.local.trees import measured, try_remove
+from prism.providers.local.storage.mounted_folders import StorageAway, workspace_folder
+from prism.providers.local.storage.removals import LEFT_BEHIND
+from prism.providers.local.storage.trees import measured, try_remove
 
 log = logging.getLogger(__name__)
 MACHINE = re.compile(r"local-[0-9a-f]{17}")

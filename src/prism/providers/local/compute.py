@@ -42,7 +42,6 @@ from prism.providers.idle_documents import decoded
 from prism.providers.local import folder as folders
 from prism.providers.local import ports, supervision
 from prism.providers.local.adoption import machine_of_folder
-from prism.providers.local.file_replacement import FileReplacements, FilesNotReplaced
 from prism.providers.local.folder_setup import (
     MachineOptions,
     change_template,
@@ -52,10 +51,11 @@ from prism.providers.local.folder_setup import (
     remove_old,
     update_installation,
 )
-from prism.providers.local.mounted_folders import workspace_folder
 from prism.providers.local.offer import machine_id
 from prism.providers.local.report_listener import ReportListener
 from prism.providers.local.ssh.gate import SshGate
+from prism.providers.local.storage.file_replacement import FileReplacements, FilesNotReplaced
+from prism.providers.local.storage.mounted_folders import workspace_folder
 from prism.providers.local.supervisor_server import SupervisorServer
 from prism.recovery.model import FoundMachine
 from prism.workspaces.idleness import Idleness, IdleRule

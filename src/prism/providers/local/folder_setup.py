@@ -27,7 +27,7 @@ from prism.providers.local import folder as folders
 from prism.providers.local.adoption import LaunchRecord
 from prism.providers.local.limits import limits_for
 from prism.providers.local.sandbox_paths import reachable
-from prism.providers.local.trees import try_remove
+from prism.providers.local.storage.trees import try_remove
 from prism.workspaces.ports import MachineSpec, ProviderRefused
 
 CHANGING = ("owner", "project", "budget", "idle_profile", "ends_at")

@@ -14,8 +14,8 @@ from prism.providers.local.launch_check import LaunchCheck
 from prism.providers.local.logs import LocalLogs
 from prism.providers.local.offer import LocalOffer
 from prism.providers.local.restic.access import FindS3, RepositoryAccess, no_s3
-from prism.providers.local.storage_offer import LocalStorageOffer
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.storage_offer import LocalStorageOffer
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.providers.provider import Location, Login
 from prism.recovery.model import SurveyedLocation
 from prism.settings import Settings, variable

@@ -10,7 +10,7 @@ import pytest
 from prism.copies.model import ENDED, CopyLabel, CopyState
 from prism.copies.ports import CopyOrder, CopyStatus
 from prism.providers.local.restic.access import RepositoryAccess, no_s3
-from prism.providers.local.volumes import LocalVolumes, snapshot_id
+from prism.providers.local.storage.volumes import LocalVolumes, snapshot_id
 from prism.storage.model import SnapshotOrigin, StorageObserved, VolumeKind
 from prism.storage.ports import ProviderSnapshot, SnapshotSpec, VolumeSpec
 from tests.needs import require

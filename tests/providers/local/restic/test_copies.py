@@ -22,7 +22,7 @@ from prism.copies.model import CopyState, DestinationRefused
 from prism.providers.local.restic.access import RepositoryAccess, no_s3
 from prism.providers.local.restic.failures import RepositoryFailed
 from prism.providers.local.restic.repository import LOCK_PAUSES, Repository
-from prism.providers.local.volumes import snapshot_id
+from prism.providers.local.storage.volumes import snapshot_id
 from prism.storage.model import StorageObserved
 from tests.disks import loop_disk
 from tests.optional import not_none

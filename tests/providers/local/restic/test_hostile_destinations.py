@@ -11,7 +11,7 @@ import pytest
 from prism.copies.destinations import parse
 from prism.providers.local.restic.failures import RepositoryFailed
 from prism.providers.local.restic.repository import Repository
-from prism.providers.local.volumes import snapshot_id
+from prism.providers.local.storage.volumes import snapshot_id
 from prism.storage.model import StorageObserved
 from tests.providers.local.restic.conftest import TAKEN
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from prism.agent.protocol import CopyTask
 from prism.providers.local.restic.access import RepositoryAccess, Started
 from prism.providers.local.restic.failures import RepositoryFailed
-from prism.providers.local.tree_snapshots import TreeSnapshotFailed
+from prism.providers.local.storage.tree_snapshots import TreeSnapshotFailed
 from prism.storage.model import SnapshotOrigin, StorageFailure
 
 RECEIVED, MANIFEST = "received.json", "manifest.json"

@@ -21,7 +21,6 @@ from prism.copies.model import (
 from prism.copies.ports import CopyOrder, CopyStatus
 from prism.errors import Problem
 from prism.kit.clock import WallClock
-from prism.providers.local.checks import MANIFEST, SnapshotChecks
 from prism.providers.local.restic.access import RepositoryAccess
 from prism.providers.local.restic.failures import (
     RepositoryFailed,
@@ -29,7 +28,8 @@ from prism.providers.local.restic.failures import (
     why_not_mounted,
 )
 from prism.providers.local.restic.repository import Repository
-from prism.providers.local.tree_snapshots import SnapshotInterrupted
+from prism.providers.local.storage.checks import MANIFEST, SnapshotChecks
+from prism.providers.local.storage.tree_snapshots import SnapshotInterrupted
 from prism.storage.model import StorageFailure
 
 log = logging.getLogger(__name__)

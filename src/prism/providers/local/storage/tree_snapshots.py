@@ -19,12 +19,12 @@ import msgspec
 
 from prism.agent.protocol import DISK_FULL_ERRORS, CopyAnswer, CopyTask
 from prism.providers.local import folder as folders
-from prism.providers.local import mirrored_file
-from prism.providers.local.trees import try_remove
+from prism.providers.local.storage import mirrored_file
+from prism.providers.local.storage.trees import try_remove
 from prism.storage.model import StorageFailure
 
 log = logging.getLogger(__name__)
-TREE_COPY_PROGRAM = Path(__file__).parents[2] / "agent" / "copies" / "tree_copy.py"
+TREE_COPY_PROGRAM = Path(__file__).parents[3] / "agent" / "copies" / "tree_copy.py"
 MAX_SNAPSHOTS_AT_ONCE = 2  # more would only make each other wait for the disk
 INTERRUPTED = "COPY_INTERRUPTED"
 MAX_ATTEMPTS = 3  # a copy whose program was killed is started again

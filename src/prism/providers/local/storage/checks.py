@@ -19,9 +19,9 @@ from msgspec.structs import replace
 
 from prism.agent.protocol import CopyTask, replace_file
 from prism.kit.clock import WallClock
-from prism.providers.local import mirrored_file
-from prism.providers.local.about import About
-from prism.providers.local.tree_snapshots import (
+from prism.providers.local.storage import mirrored_file
+from prism.providers.local.storage.about import About
+from prism.providers.local.storage.tree_snapshots import (
     SnapshotInterrupted,
     SnapshotWork,
     TreeSnapshotFailed,
@@ -29,7 +29,7 @@ from prism.providers.local.tree_snapshots import (
     copy_task,
     failure_of,
 )
-from prism.providers.local.trees import try_remove
+from prism.providers.local.storage.trees import try_remove
 from prism.storage.model import StorageFailure
 from prism.storage.ports import VerificationResult
 

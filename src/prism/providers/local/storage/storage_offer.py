@@ -5,9 +5,9 @@ from pathlib import Path
 
 from prism.catalog.plan import PriceBook, performance_price
 from prism.kit.money import Micros
-from prism.providers.local import quota
 from prism.providers.local.offer import PRICED_AS
-from prism.providers.local.volumes import volume_id
+from prism.providers.local.storage import quota
+from prism.providers.local.storage.volumes import volume_id
 from prism.storage.model import VolumeKind
 
 GB = 2**30

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from prism.providers.local.trees import measured
+from prism.providers.local.storage.trees import measured
 
 FRESH = 60.0  # seconds for which a size counts
 

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from prism.providers.local.mounted_folders import StorageAway
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.mounted_folders import StorageAway
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import SnapshotSpec, VolumeSpec
 from tests.disks import loop_disk, unmount

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from prism.providers.local import file_replacement
-from prism.providers.local.file_replacement import FileReplacements, FilesNotReplaced
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage import file_replacement
+from prism.providers.local.storage.file_replacement import FileReplacements, FilesNotReplaced
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.ports import SnapshotSpec
 from tests.waiting import eventually
 

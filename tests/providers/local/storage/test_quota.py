@@ -8,10 +8,10 @@ import subprocess
 import pytest
 
 from prism.kit.programs import PLACES
-from prism.providers.local import quota, volumes
-from prism.providers.local.mounted_folders import DISK_MARKER
-from prism.providers.local.storage_offer import LocalStorageOffer
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage import quota, volumes
+from prism.providers.local.storage.mounted_folders import DISK_MARKER
+from prism.providers.local.storage.storage_offer import LocalStorageOffer
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import SnapshotSpec, VolumeSpec
 from tests.optional import not_none

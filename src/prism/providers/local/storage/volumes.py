@@ -32,18 +32,19 @@ from prism.agent.protocol import (
 from prism.errors import Unavailable
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
-from prism.providers.local import mirrored_file, quota, supervision
-from prism.providers.local.about import About
-from prism.providers.local.checks import MANIFEST_LOST, SnapshotChecks
-from prism.providers.local.measuring import FRESH, FolderSizes
-from prism.providers.local.mounted_folders import storage_folders
+from prism.providers.local import supervision
 from prism.providers.local.programs import why_still_mounted
-from prism.providers.local.removals import LEFT_BEHIND, Removals
 from prism.providers.local.restic.access import RepositoryAccess, no_s3
 from prism.providers.local.restic.fetching import check_task, receive
 from prism.providers.local.restic.worker import SnapshotCopies
-from prism.providers.local.tree_snapshots import SnapshotWork, TreeSnapshots
-from prism.providers.local.trees import try_remove
+from prism.providers.local.storage import mirrored_file, quota
+from prism.providers.local.storage.about import About
+from prism.providers.local.storage.checks import MANIFEST_LOST, SnapshotChecks
+from prism.providers.local.storage.measuring import FRESH, FolderSizes
+from prism.providers.local.storage.mounted_folders import storage_folders
+from prism.providers.local.storage.removals import LEFT_BEHIND, Removals
+from prism.providers.local.storage.tree_snapshots import SnapshotWork, TreeSnapshots
+from prism.providers.local.storage.trees import try_remove
 from prism.storage.model import SnapshotOrigin, StorageFailure, StorageObserved, VolumeKind
 from prism.storage.ports import (
     EVERYTHING,

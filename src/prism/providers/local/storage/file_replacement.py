@@ -14,8 +14,8 @@ from pathlib import Path
 
 from prism.agent.protocol import replace_file
 from prism.providers.local import folder as folders
-from prism.providers.local.tree_snapshots import SnapshotWork, TreeSnapshots
-from prism.providers.local.trees import try_remove
+from prism.providers.local.storage.tree_snapshots import SnapshotWork, TreeSnapshots
+from prism.providers.local.storage.trees import try_remove
 from prism.storage.model import StorageFailure
 from prism.workspaces.ports import ProviderRefused
 

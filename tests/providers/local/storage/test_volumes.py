@@ -16,10 +16,10 @@ from msgspec.structs import replace
 
 from prism.agent.protocol import replace_file
 from prism.agent.system.safe_paths import remove_tree
-from prism.providers.local import checks, removals, tree_snapshots
-from prism.providers.local.mounted_folders import DISK_MARKER
 from prism.providers.local.offer import machine_id
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage import checks, removals, tree_snapshots
+from prism.providers.local.storage.mounted_folders import DISK_MARKER
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import SnapshotSpec, StorageRefused, VolumeSpec
 from prism.templates.model import Template
@@ -635,7 +635,7 @@ def test_folder_entry_of_new_storage_is_fsynced(volumes, data_folder, tmp_path, 
 MOUNTED = """
 import sys
 from pathlib import Path
-from prism.providers.local.volumes import LocalVolumes
+from prism.providers.local.storage.volumes import LocalVolumes
 from prism.storage.ports import StorageRefused
 root, id = Path(sys.argv[1]), sys.argv[2]
 volumes = LocalVolumes(root / "storage", root / "workspaces")

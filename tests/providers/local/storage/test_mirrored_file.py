@@ -7,10 +7,10 @@ import threading
 import pytest
 
 from prism.agent.protocol import replace_file
-from prism.providers.local import mirrored_file
-from prism.providers.local.about import About
 from prism.providers.local.offer import machine_id
-from prism.providers.local.volumes import LocalVolumes, snapshot_id, volume_id
+from prism.providers.local.storage import mirrored_file
+from prism.providers.local.storage.about import About
+from prism.providers.local.storage.volumes import LocalVolumes, snapshot_id, volume_id
 from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import SnapshotSpec, StorageRefused, VolumeSpec
 from tests.conftest import LOCATION, Http

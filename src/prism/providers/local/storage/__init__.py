@@ -1,0 +1,1 @@
+"""Volumes and snapshots of this machine: folders, their copies, checks and removal."""
