@@ -65,15 +65,16 @@ def test_home_shows_failed_and_expiring_workspaces(home, browsing):
     before = home.client.workspaces.get("shell").expires_at
     browser.page.clock.set_system_time(before - timedelta(minutes=20))
     page = browser.open("/")
-    concerns = page.get_by_role("main").get_by_role("group")
-    wreck = concerns.filter(has=page.get_by_role("link", name="wreck"))
+    main = page.get_by_role("main")
+    wreck = main.get_by_role("group").filter(has=page.get_by_role("link", name="wreck"))
     expect(wreck).to_contain_text(home.client.workspaces.get("wreck").failure.message)
-    about_shell = concerns.filter(has=page.get_by_role("link", name="shell"))
-    expiring = about_shell.filter(has_text="expires")  # it may be listed as idle too
-    expect(expiring).to_contain_text(re.compile(r"expires in (19|20) min and is then put to"))
+    coming = main.get_by_role("list", name="In the next 24 hours").get_by_role("listitem")
+    expiring = coming.filter(has_text="shell expires")
+    expect(expiring).to_contain_text(re.compile("in (19|20) min"))
+    expect(page.get_by_text("is idle and may be put to sleep")).to_have_count(0)
     browser.shot("home-concerns")
-    page.get_by_role("button", name="Extend by 4 h").click()
-    expect(expiring).to_have_count(0)
+    expiring.get_by_role("button", name="Extend by 4 h: shell").click()
+    expect(expiring).to_contain_text(re.compile("in 4 h (19|20) min"))
     assert home.client.workspaces.get("shell").expires_at == before + timedelta(hours=4)
 
     home.client.workspaces.terminate("wreck", wait=300)

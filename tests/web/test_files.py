@@ -2,9 +2,12 @@
 
 import base64
 import json
+import re
 
 import pytest
 from playwright.sync_api import expect
+
+from tests.web.conftest import AXE, page_problems
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
 PNG += "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -117,3 +120,85 @@ def test_large_file_can_be_uploaded(home, browsing, tmp_path):
     row = page.get_by_role("table", name="Files").get_by_role("row").filter(has_text="big.bin")
     expect(row).to_contain_text("104.9 MB", timeout=120_000)
     assert (inside(home) / "big.bin").read_bytes() == big.read_bytes()
+
+
+def throttle(page, bytes_per_second):
+    """Limits what the page sends; -1 is no limit."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    limits = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    limits["uploadThroughput"] = bytes_per_second
+    session.send("Network.emulateNetworkConditions", limits)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_upload_goes_on_when_its_page_is_left(home, browsing, tmp_path, scheme):
+    name = f"left-{scheme}.bin"
+    (tmp_path / name).write_bytes(bytes(range(256)) * 4096)
+    size = {"width": 1280 if scheme == "light" else 360, "height": 800}
+    browser = browsing(home, color_scheme=scheme, viewport=size)
+    page = browser.open("/workspaces/mine?tab=files")
+    throttle(page, 300_000)
+    page.get_by_label("Upload", exact=True).first.set_input_files(tmp_path / name)
+    tray = page.get_by_role("region", name="Uploads")
+    bar = tray.get_by_role("progressbar")
+    expect(bar).to_have_attribute("value", re.compile(r"^[1-9]\d?(\.\d+)?$"))  # bytes, not pieces
+    page.evaluate("history.pushState({idx: 0}, '', '/events')")
+    page.evaluate("dispatchEvent(new PopStateEvent('popstate', {state: history.state}))")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Events")
+    expect(tray).to_contain_text(name)
+    page.evaluate(AXE.read_text())
+    assert page_problems(page, size["width"]) == []
+    browser.shot(f"uploads-{scheme}")
+    throttle(page, -1)
+    expect(page.get_by_text("1 file is uploaded")).to_be_visible()
+    expect(tray).to_have_count(0)
+    assert (inside(home) / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_upload_asks_before_a_reload_and_continues_after_it(home, browsing, tmp_path):
+    (tmp_path / "long.bin").write_bytes(bytes(range(256)) * 8192)
+    (tmp_path / "other.bin").write_bytes(b"another file")
+    browser = browsing(home, own=True)
+    page = browser.open("/workspaces/mine?tab=files")
+    throttle(page, 300_000)
+    page.get_by_label("Upload", exact=True).first.set_input_files(tmp_path / "long.bin")
+    tray = page.get_by_role("region", name="Uploads")
+    expect(tray.get_by_role("progressbar")).to_have_attribute("value", re.compile(r"^[1-9]\d"))
+    page.get_by_role("heading", level=1).click()  # browsers ask only who has used the page
+    questions = []
+
+    def leave(dialog):
+        questions.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", leave)
+    page.reload()
+    assert questions == ["beforeunload"]
+    expect(tray).to_contain_text("Choose the file again to continue")
+    throttle(page, -1)
+    puts = []
+    page.on(
+        "response",
+        lambda got: puts.append((got.status, got.url)) if got.request.method == "PUT" else None,
+    )
+    again = tray.get_by_label("Choose long.bin again")
+    again.set_input_files(tmp_path / "other.bin")
+    expect(page.get_by_text("This is another file than long.bin")).to_be_visible()
+    again.set_input_files(tmp_path / "long.bin")
+    expect(tray).to_have_count(0)
+    status, url = puts[-1]
+    assert (status, "offset=0&" in url) == (200, False), "it is not sent from the beginning"
+    assert (inside(home) / "long.bin").read_bytes() == (tmp_path / "long.bin").read_bytes()
+
+
+def test_folder_can_be_uploaded(home, browsing, tmp_path):
+    (tmp_path / "run" / "logs").mkdir(parents=True)
+    (tmp_path / "run" / "a.txt").write_text("a")
+    (tmp_path / "run" / "logs" / "b.txt").write_text("b")
+    page = browsing(home).open("/workspaces/mine?tab=files")
+    page.get_by_label("Upload a folder", exact=True).first.set_input_files(tmp_path / "run")
+    expect(page.get_by_text("2 files are uploaded")).to_be_visible()
+    expect(page.get_by_role("link", name="run", exact=True)).to_be_visible()
+    assert (inside(home) / "run" / "a.txt").read_text() == "a"
+    assert (inside(home) / "run" / "logs" / "b.txt").read_text() == "b"

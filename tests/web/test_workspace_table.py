@@ -9,10 +9,31 @@ from playwright.sync_api import expect
 from tests.project.home import Home
 from tests.project.tree import ROOT
 from tests.waiting import eventually
+from tests.web.conftest import AXE, page_problems
 
 IN_MEMORY = (sys.executable, str(ROOT / "bench/daemon.py"))
 NAMES = [f"w{number}" for number in range(51)]  # a page has 50
 RUNNING = "/workspaces?f=state%3Drunning"
+FIRST_KEY = 50  # milliseconds from a key to its letter on the screen
+BUSY = 4  # times as slow, while other tests run
+MEASURE_KEYS = """
+() => {
+  window.keyTimes = [];
+  addEventListener("keydown", event => {
+    if (event.key !== "7") return;
+    const began = event.timeStamp;
+    requestAnimationFrame(() => setTimeout(() => {
+      window.keyTimes.push(performance.now() - began);
+    }, 0));
+  }, true);
+}
+"""
+GO = """
+path => {
+  history.pushState({idx: 0}, "", path);
+  dispatchEvent(new PopStateEvent("popstate", {state: history.state}));
+}
+"""
 FOCUSED = "document.activeElement.closest('tr')?.querySelector('th')?.textContent ?? null"
 
 
@@ -153,3 +174,82 @@ def test_theme_is_the_same_in_the_bar_and_on_the_settings_page(home, browsing):
     page.get_by_role("menuitemcheckbox", name="Light").click()
     light = page.get_by_role("button", name="Light", exact=True)
     expect(light).to_have_attribute("aria-pressed", "true")
+
+
+def test_all_that_match_can_be_selected_over_pages(home, browsing):
+    browser = browsing(home)
+    page = browser.open("/workspaces?f=state%3Drunning")
+    page.get_by_role("checkbox", name="Select all on this page").click(force=True)
+    page.get_by_role("button", name="Select all 51 that match, on every page").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("(51/51)")
+    assert "selected=*" in page.url.replace("%2A", "*")
+    box(page, "w3").click(force=True)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("(50/51)")
+    page.get_by_role("button", name="Actions").first.click()
+    page.get_by_role("menuitem", name="Stop (50)").click()
+    eventually(lambda: running_names(home) == {"w3"}, 120)
+    expect(page.get_by_role("rowheader")).to_have_count(1)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("(1/51)")
+
+
+def test_rows_filter_while_typing(home, browsing):
+    page = browsing(home).open("/workspaces")
+    field = page.get_by_role("combobox", name="Filter by name")
+    field.press_sequentially("w4")
+    expect(page.get_by_role("rowheader")).to_have_count(11)  # w4, w40 to w49
+    expect(page.get_by_role("option", name="w4", exact=True)).to_have_count(0)
+    field.press("Backspace")
+    field.press("Backspace")
+    expect(page.get_by_role("rowheader")).to_have_count(50)
+
+
+def test_columns_can_be_chosen_and_stay_after_a_reload(home, browsing):
+    browser = browsing(home)
+    page = browser.open("/workspaces")
+    header = page.get_by_role("columnheader", name="Owner")
+    expect(page.get_by_role("columnheader", name="State")).to_be_visible()
+    expect(header).to_have_count(0)  # all have one owner
+    page.get_by_role("button", name="Columns").click()
+    page.get_by_role("dialog").get_by_role("checkbox", name="Owner").click(force=True)
+    page.get_by_role("dialog").get_by_role("button", name="Apply").click()
+    expect(header).to_be_visible()
+    page.reload()
+    expect(header).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_thousand_workspaces_of_several_owners_filter_at_each_key(home, browsing, scheme):
+    """The answer of the daemon, with a thousand workspaces made of its first."""
+    [first, *_] = [row for row in home.cli_json("list") if row["state"] == "running"]
+    owners = ["ada@example.org", "bob@example.org"]
+    rows = [
+        first | {"name": f"n{number}", "workspace": f"ws_{number}", "owner": owners[number % 2]}
+        for number in range(1000)
+    ]
+    size = {"width": 1280 if scheme == "light" else 360, "height": 800}
+    browser = browsing(home, viewport=size, color_scheme=scheme)
+    browser.page.route("**/api/v1/instances", lambda route: route.fulfill(json=rows))
+    page = browser.open("/workspaces")
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_contain_text("(1000)")
+    if scheme == "light":
+        page.get_by_role("button", name="Mine").click()
+    else:  # on a telephone the choice is a menu
+        page.get_by_role("button", name="Whose workspaces").click()
+        page.get_by_role("option", name="Mine").click()
+    expect(heading).to_contain_text("(500/1000)")
+    assert "who=mine" in page.url
+    page.evaluate(AXE.read_text())
+    assert page_problems(page, size["width"]) == []
+    browser.shot(f"owners-{scheme}")
+    page.evaluate(GO, "/workspaces")
+    page.get_by_role("combobox", name="Filter by name").focus()
+    page.evaluate(MEASURE_KEYS)
+    for _ in range(5):
+        page.keyboard.type("7")
+        expect(heading).to_contain_text("(271/1000)")
+        page.keyboard.press("Backspace")
+        expect(heading).to_contain_text("(1000)")
+    times = page.evaluate("window.keyTimes")
+    assert len(times) == 5
+    assert min(times) <= FIRST_KEY * BUSY

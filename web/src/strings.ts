@@ -196,6 +196,7 @@ export const t = {
     expires: 'Expires',
     idle: 'Activity',
     project: 'Project',
+    owner: 'Owner',
     budget: 'Budget',
     profile: 'Profile',
     region: 'Region',
@@ -386,6 +387,20 @@ export const t = {
       'f=state%3Dhibernated&f=state%3Dhibernating&f=state%3Dstopped&f=state%3Dstopping&any',
   },
 
+  nextDay: {
+    title: 'In the next 24 hours',
+    what: 'What stops, sleeps or runs out by itself.',
+    lane: (count: number) =>
+      `The next 24 hours, with ${count} ${count === 1 ? 'mark' : 'marks'}; the list says what they are`,
+    kinds: {
+      expires: 'expires and is then put to sleep',
+      sleeps: 'is idle and is put to sleep',
+      runsOut: 'has no money left',
+    },
+    limits: 'Change the limit',
+    buttonOf: (text: string, name: string) => `${text}: ${name}`,
+  },
+
   concerns: {
     expires: (when: string) => `expires ${when} and is then put to sleep.`,
     idle: 'is idle and may be put to sleep.',
@@ -398,6 +413,13 @@ export const t = {
     none: 'No workspaces yet.',
     selection: 'Select workspaces',
     selectAll: 'Select all on this page',
+    selectMatching: (count: number) => `Select all ${count} that match, on every page`,
+    selectNone: (count: number) => `All ${count} that match are selected. Select none`,
+    whose: 'Whose workspaces',
+    scopes: { mine: 'Mine', projects: "My projects'", all: 'All' },
+    columns: 'Columns',
+    columnsWhat: 'Which are shown, in which order.',
+    apply: 'Apply',
     select: (name: string) => `Select ${name}`,
     noMatch: 'No workspace matches this filter.',
     clearFilter: 'Clear the filter',
@@ -567,6 +589,18 @@ export const t = {
     drop: (folder: string) => `Drop to upload to ${folder === '' ? 'the home' : folder}`,
     sent: (sent: string, size: string) => `${sent} of ${size}`,
     notUploaded: 'Not uploaded',
+    uploadFolder: 'Upload a folder',
+    uploads: 'Uploads',
+    uploading: (count: number, sent: string, size: string) =>
+      `${count === 1 ? '1 upload' : `${count} uploads`}: ${sent} of ${size}`,
+    uploaded: (count: number) =>
+      count === 1 ? '1 file is uploaded' : `${count} files are uploaded`,
+    to: (workspace: string) => `To ${workspace}`,
+    interrupted: (sent: string, size: string) =>
+      `The page was loaded again at ${sent} of ${size}. Choose the file again to continue.`,
+    chooseAgain: 'Choose the file again',
+    chooseOf: (path: string) => `Choose ${path} again`,
+    another: (path: string) => `This is another file than ${path}, or it has changed since`,
     replace: 'Replace it',
     download: 'Download',
     rename: 'Rename',

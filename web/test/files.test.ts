@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { bytes, imageType, inOrder, previewKind, textOf, trail } from '../src/lib/files';
 import { cellsOf } from '../src/features/files/notebook';
-import { upload } from '../src/features/files/upload';
+import { type Answered, upload } from '../src/features/files/upload';
 
 const MEGABYTE = 1024 * 1024;
 const entry = (name: string, kind: 'file' | 'folder') => ({
@@ -73,17 +73,23 @@ describe('notebooks', () => {
 describe('an upload', () => {
   const file = new Blob([new Uint8Array(9 * MEGABYTE)]);
   const order = { workspace: 'mine', path: 'a b', file, replace: false };
-  const answer = (status: number, body: object) => new Response(JSON.stringify(body), { status });
-  const run = (answers: (Response | Error)[]) => {
+  const answer = (status: number, body: object) => ({ status, body });
+  const run = (answers: (Answered | Error)[], offset = 0) => {
     const asked: string[] = [];
     const progress: number[] = [];
     const send = (url: string) => {
       asked.push(new URL(url, 'http://x').searchParams.get('offset') ?? '');
       const next = answers.shift();
-      if (next instanceof Response) return Promise.resolve(next);
+      if (next !== undefined && 'status' in next) return Promise.resolve(next);
       return Promise.reject(next ?? new Error('nothing more is answered'));
     };
-    const done = upload(order, new AbortController().signal, (it) => progress.push(it), send, 0);
+    const done = upload(
+      { ...order, offset },
+      new AbortController().signal,
+      (it) => progress.push(it),
+      send,
+      0,
+    );
     return { done, asked, progress };
   };
   it('sends piece after piece', async () => {
@@ -105,6 +111,15 @@ describe('an upload', () => {
     ]);
     await done;
     expect(asked.slice(-2)).toEqual([`${4 * MEGABYTE}`, `${5 * MEGABYTE}`]);
+  });
+  it('continues after a reload where the daemon has it', async () => {
+    const answers = [
+      answer(409, { error: { code: 'UPLOAD_OFFSET', data: { received: 3 * MEGABYTE } } }),
+      answer(200, { received: 9 * MEGABYTE, complete: true }),
+    ];
+    const { done, asked } = run(answers, 5 * MEGABYTE);
+    await done;
+    expect(asked).toEqual([`${5 * MEGABYTE}`, `${3 * MEGABYTE}`]);
   });
   it('fails at once when it is refused', async () => {
     const { done, asked } = run([answer(409, { error: { code: 'DISK_FULL' } })]);

@@ -7,12 +7,12 @@ import { type DragEvent, useState } from 'react';
 import type { Instance } from '../../api/client';
 import { queries } from '../../api/queries';
 import { useSearch } from '../../lib/useSearch';
-import { useUploads } from './useUploads';
+import { chosen, dropped } from './dropped';
+import { uploadQueue } from './useUploads';
 import { t } from '../../strings';
 import { FilePreview } from './FilePreview';
 import { FileTable } from './FileTable';
 import { Loaded } from '../../ui/Loaded';
-import { UploadList } from './UploadList';
 
 const WITHOUT_FILES: ReadonlySet<Instance['state']> = new Set(['terminating', 'terminated']);
 
@@ -23,13 +23,12 @@ export function FilePanel({ instance }: { readonly instance: Instance }) {
   const path = search.get('path') ?? '';
   const shown = search.get('preview');
   const query = useQuery({ ...queries.files(workspace, path), enabled: !WITHOUT_FILES.has(state) });
-  const uploads = useUploads(workspace);
   const [over, setOver] = useState(false);
   if (WITHOUT_FILES.has(state)) return <Container>{t.files.gone}</Container>;
   const drop = (event: DragEvent) => {
     event.preventDefault();
     setOver(false);
-    uploads.add(path, [...event.dataTransfer.files]);
+    void dropped(event.dataTransfer).then((files) => uploadQueue.add(instance, path, files));
   };
   return (
     <div
@@ -43,7 +42,6 @@ export function FilePanel({ instance }: { readonly instance: Instance }) {
     >
       <SpaceBetween size="m">
         {over && <Alert type="info">{t.files.drop(path)}</Alert>}
-        <UploadList uploads={uploads} />
         <Loaded query={query} what={t.workspace.tab.files}>
           {(listing) => (
             <FileTable
@@ -51,7 +49,7 @@ export function FilePanel({ instance }: { readonly instance: Instance }) {
               listing={listing}
               open={(next) => change({ path: next || null, preview: null })}
               preview={(file) => change({ preview: file })}
-              upload={(files) => uploads.add(path, files)}
+              upload={(files) => uploadQueue.add(instance, path, chosen(files))}
               reload={() => void query.refetch()}
             />
           )}

@@ -43,6 +43,7 @@ export function FileTable({
   const [chosen, setChosen] = useState<readonly FileEntry[]>([]);
   const [dialog, setDialog] = useState<'folder' | 'remove' | null>(null);
   const input = useRef<HTMLInputElement>(null);
+  const folderInput = useRef<HTMLInputElement>(null);
   const selected = chosen.filter((it) => entries.some((entry) => entry.name === it.name));
   const show = (it: FileEntry) => {
     const at = join(path, it.name);
@@ -77,6 +78,17 @@ export function FileTable({
           currentTarget.value = '';
         }}
       />
+      <input
+        ref={folderInput}
+        type="file"
+        {...{ webkitdirectory: '' }}
+        hidden
+        aria-label={t.files.uploadFolder}
+        onChange={({ currentTarget }) => {
+          upload([...(currentTarget.files ?? [])]);
+          currentTarget.value = '';
+        }}
+      />
       <Table<FileEntry>
         items={inOrder(entries)}
         trackBy="name"
@@ -105,6 +117,7 @@ export function FileTable({
                   {t.files.remove}
                 </Button>
                 <Button onClick={() => setDialog('folder')}>{t.files.newFolder}</Button>
+                <Button onClick={() => folderInput.current?.click()}>{t.files.uploadFolder}</Button>
                 <Button iconName="upload" onClick={() => input.current?.click()}>
                   {t.files.upload}
                 </Button>

@@ -1,7 +1,7 @@
 import { ApiError, errorOf, isRecord, Unreachable } from '../../api/errors';
 import { contentAt } from '../../lib/files';
 
-const PIECE = 4 * 1024 * 1024; // bytes of one request, so that progress is seen
+const PIECE = 16 * 1024 * 1024; // bytes of one request: what is sent again at most
 const TRIES = 5;
 const REST = 1000; // milliseconds before a piece is sent again, times how often it was tried
 
@@ -10,17 +10,48 @@ export interface Upload {
   readonly path: string;
   readonly file: Blob;
   readonly replace: boolean;
+  /** How much was sent before; what the daemon has counts. */
+  readonly offset?: number;
 }
 
-type Send = (url: string, body: Blob, signal: AbortSignal) => Promise<Response>;
+/** The status and the JSON of an answer; null where none came. */
+export interface Answered {
+  readonly status: number;
+  readonly body: unknown;
+}
 
-const send: Send = (url, body, signal) =>
-  fetch(url, {
-    method: 'PUT',
-    body,
-    signal,
-    headers: { 'Content-Type': 'application/octet-stream' },
+type Send = (
+  url: string,
+  body: Blob,
+  signal: AbortSignal,
+  progress: (sent: number) => void,
+) => Promise<Answered>;
+
+/** A PUT whose progress is known; `fetch` tells none. */
+const send: Send = (url, body, signal, progress) =>
+  new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const abort = () => request.abort();
+    signal.addEventListener('abort', abort, { once: true });
+    request.upload.onprogress = ({ loaded }) => progress(loaded);
+    request.onloadend = () => {
+      signal.removeEventListener('abort', abort);
+      if (request.status === 0) reject(new Unreachable());
+      else resolve({ status: request.status, body: jsonOf(request.responseText) });
+    };
+    request.open('PUT', url);
+    request.setRequestHeader('Content-Type', 'application/octet-stream');
+    request.send(body);
   });
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}
+
 const pause = (time: number) => new Promise((done) => setTimeout(done, time));
 
 /** Send a file in pieces; one that was lost is sent again from the byte that is missing. */
@@ -32,27 +63,28 @@ export async function upload(
   rest = REST,
 ): Promise<void> {
   const { size } = it.file;
-  let offset = 0;
+  let offset = Math.min(it.offset ?? 0, size);
   let failures = 0;
   for (;;) {
-    const query = new URLSearchParams({ offset: `${offset}`, size: `${size}` });
+    const begin = offset;
+    const query = new URLSearchParams({ offset: `${begin}`, size: `${size}` });
     if (it.replace) query.set('replace', 'true');
-    const piece = it.file.slice(offset, offset + PIECE);
+    const piece = it.file.slice(begin, begin + PIECE);
     const url = `${contentAt(it.workspace, it.path)}&${query}`;
-    const answer = await sending(url, piece, signal).catch((error: unknown) => {
+    const sent = (bytes: number) => progress(Math.min(size, begin + bytes));
+    const answer = await sending(url, piece, signal, sent).catch((error: unknown) => {
       if (signal.aborted) throw error;
       return null;
     });
-    const body: unknown = answer === null ? null : await answer.json().catch(() => null);
-    if (answer?.ok === true && isRecord(body)) {
+    if (answer !== null && answer.status < 300 && isRecord(answer.body)) {
       failures = 0;
-      offset = Number(body['received']);
+      offset = Number(answer.body['received']);
       progress(offset);
-      if (body['complete'] === true) return;
+      if (answer.body['complete'] === true) return;
       continue;
     }
     failures += 1;
-    const error = answer === null ? new Unreachable() : errorOf(answer.status, body);
+    const error = answer === null ? new Unreachable() : errorOf(answer.status, answer.body);
     const received = receivedOf(error);
     // After a lost answer the daemon may have more, or less, than this page knows.
     if (received !== null && failures < TRIES) offset = received;

@@ -1,78 +1,27 @@
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { useSyncExternalStore } from 'react';
 
-import { join } from '../../lib/files';
-import { upload } from './upload';
+import { actions } from '../../api/actions';
+import { ApiError } from '../../api/errors';
+import { type Sending, UploadQueue } from './uploads';
 
-/** A file on its way, or one that could not be sent. */
-export interface Sending {
-  readonly id: number;
-  readonly path: string;
-  readonly file: File;
-  readonly sent: number;
-  readonly error: Error | null;
-}
+/** The uploads of this tab; they go on whatever page is shown. */
+export const uploadQueue = new UploadQueue(sessionStorage, async (workspace, folder) => {
+  try {
+    await actions.makeFolder(workspace, folder);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.code === 'ALREADY_EXISTS')) throw error;
+  }
+});
 
-export interface Uploads {
-  readonly list: readonly Sending[];
-  readonly add: (folder: string, files: readonly File[]) => void;
-  readonly again: (it: Sending, replace: boolean) => void;
-  readonly cancel: (it: Sending) => void;
-}
+window.addEventListener('pagehide', () => uploadQueue.remember());
+window.addEventListener('beforeunload', (event) => {
+  if (uploadQueue.isSending) event.preventDefault(); // the browser asks whether to leave
+});
 
-/** Sends files to a workspace, one after the other, for as long as the page is open. */
-export function useUploads(workspace: string): Uploads {
-  const [list, setList] = useState<readonly Sending[]>([]);
-  const aborts = useRef(new Map<number, AbortController>());
-  const last = useRef(0);
-  const queue = useRef(Promise.resolve());
-  useEffect(() => {
-    const known = aborts.current;
-    return () => known.forEach((it) => it.abort());
-  }, []);
-  const put = useCallback((id: number, change: Partial<Sending> | null) => {
-    setList((all) =>
-      change === null
-        ? all.filter((it) => it.id !== id)
-        : all.map((it) => (it.id === id ? { ...it, ...change } : it)),
-    );
-  }, []);
-  const start = useCallback(
-    (id: number, path: string, file: File, replace: boolean) => {
-      const abort = new AbortController();
-      aborts.current.set(id, abort);
-      queue.current = queue.current.then(async () => {
-        try {
-          abort.signal.throwIfAborted();
-          await upload({ workspace, path, file, replace }, abort.signal, (sent) =>
-            put(id, { sent }),
-          );
-          put(id, null);
-        } catch (error) {
-          put(id, abort.signal.aborted ? null : { error: error as Error });
-        } finally {
-          aborts.current.delete(id);
-        }
-      });
-    },
-    [workspace, put],
-  );
-  return {
-    list,
-    add: (folder, files) => {
-      const fresh = files.map((file) => {
-        last.current += 1;
-        return { id: last.current, path: join(folder, file.name), file, sent: 0, error: null };
-      });
-      setList((all) => [...all, ...fresh]);
-      for (const it of fresh) start(it.id, it.path, it.file, false);
-    },
-    again: (it, replace) => {
-      put(it.id, { error: null, sent: 0 });
-      start(it.id, it.path, it.file, replace);
-    },
-    cancel: (it) => {
-      aborts.current.get(it.id)?.abort();
-      put(it.id, null);
-    },
-  };
+const subscribe = (read: () => void) => uploadQueue.subscribe(read);
+const list = () => uploadQueue.list;
+
+/** What is being uploaded, and what could not be. */
+export function useUploads(): readonly Sending[] {
+  return useSyncExternalStore(subscribe, list);
 }

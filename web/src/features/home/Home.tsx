@@ -9,6 +9,7 @@ import { lazy, Suspense } from 'react';
 import { queries } from '../../api/queries';
 import { BudgetConcerns } from './BudgetConcerns';
 import { Concerns } from './Concerns';
+import { NextDay } from './NextDay';
 import { Loaded } from '../../ui/Loaded';
 import { Summary } from './Summary';
 import { useFollow } from '../../lib/follow';
@@ -60,6 +61,7 @@ export function Home() {
               <Summary list={living} />
               <Concerns list={living} />
               <BudgetConcerns />
+              <NextDay list={living} />
               <Suspense fallback={<Waiting />}>
                 <HomeLists list={living} />
               </Suspense>

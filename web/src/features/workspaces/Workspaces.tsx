@@ -1,11 +1,20 @@
 import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
+import CollectionPreferences from '@cloudscape-design/components/collection-preferences';
 import Header from '@cloudscape-design/components/header';
 import Pagination from '@cloudscape-design/components/pagination';
+import SegmentedControl from '@cloudscape-design/components/segmented-control';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table, { type TableProps } from '@cloudscape-design/components/table';
 import { useQuery } from '@tanstack/react-query';
-import { useCallback, useEffect, useLayoutEffect, useMemo, useState } from 'react';
+import {
+  useCallback,
+  useDeferredValue,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useState,
+} from 'react';
 
 import type { Instance } from '../../api/client';
 import { queries } from '../../api/queries';
@@ -15,7 +24,20 @@ import { BulkActions } from './BulkActions';
 import { COLUMNS } from './instanceColumns';
 import { Rows } from '../../ui/LiveCell';
 import { SavedViews } from './SavedViews';
-import { filtered, type Query, readOrder, readQuery, sorted, writeQuery } from './filters';
+import {
+  containing,
+  filtered,
+  type Query,
+  readOrder,
+  readQuery,
+  scoped,
+  SCOPES,
+  sorted,
+  writeQuery,
+} from './filters';
+import { choosePage, isSelected, readSelection, without, writeSelection } from './selection';
+import { useColumns } from './useColumns';
+import { useMe } from '../../lib/me';
 import type { Target } from '../../lib/useEach';
 import { useFollow } from '../../lib/follow';
 import { NO_ROWS, rowKeys } from './rowKeys';
@@ -26,7 +48,14 @@ import { t } from '../../strings';
 
 const PAGE = 50; // rows; the table is not virtualised
 
-const DISPLAYED = COLUMNS.map(({ id }) => ({ id: id ?? '', visible: true }));
+const IDS = COLUMNS.map(({ id }) => id ?? '');
+const EVERY = new Set(IDS);
+const WITHOUT_OWNER = new Set(IDS.filter((id) => id !== 'owner'));
+const NAMES_OF_COLUMNS = COLUMNS.map(({ id, header }) => ({
+  id: id ?? '',
+  label: typeof header === 'string' ? header : (id ?? ''),
+  ...(id === 'name' ? { alwaysVisible: true } : {}),
+}));
 const LABELS: TableProps.AriaLabels<Instance> = {
   tableLabel: t.pages.workspaces,
   selectionGroupLabel: t.workspaces.selection,
@@ -43,41 +72,63 @@ export default function Workspaces() {
   useLayoutEffect(() => live.show(list ?? []), [live, list]);
   const query = useStable(readQuery(search), sameText);
   const order = useStable(readOrder(search), sameText);
-  const rows = useMemo(() => sorted(filtered(list ?? [], query), order), [list, query, order]);
+  const me = useMe();
+  const { data: projects } = useQuery(queries.projects);
+  const scope = SCOPES.find((it) => it === search.get('who')) ?? 'all';
+  const [typed, type] = useState('');
+  const text = useDeferredValue(typed);
+  const rows = useMemo(() => {
+    const names = new Set((projects ?? []).filter((it) => me?.roles[it.id]).map((it) => it.name));
+    const whose = scoped(list ?? [], scope, me?.user ?? '', names);
+    return sorted(containing(filtered(whose, query), text), order);
+  }, [list, query, order, scope, me, projects, text]);
+  const shared = useMemo(() => new Set((list ?? []).map((it) => it.owner)).size > 1, [list]);
+  const [columns, chooseColumns] = useColumns(IDS, shared ? EVERY : WITHOUT_OWNER);
   const pages = Math.max(1, Math.ceil(rows.length / PAGE));
   const page = Math.min(Math.max(1, Math.trunc(Number(search.get('page'))) || 1), pages);
-  const selection = search.get('selected') ?? '';
+  const selectionText = search.get('selected') ?? '';
   // By name, for people: a name that becomes ambiguous is not selected any more.
-  const names = useMemo(() => new Set(selection.split(',')), [selection]);
+  const selection = useMemo(() => readSelection(selectionText), [selectionText]);
   // Cells follow their workspaces by themselves: the table is drawn again for other rows only.
   const items = useStable(rows.slice((page - 1) * PAGE, page * PAGE), sameRows);
   const [turned, turn] = useState<Turn>({ to: 0 });
   const keys = useRowKeys(items, page, turned);
   const selected = useStable(
-    rows.filter((it) => names.has(it.name) && it.state !== 'terminated'),
+    rows.filter((it) => isSelected(selection, it.name) && it.state !== 'terminated'),
     sameMembers,
   );
   const select = useCallback(
-    (chosen: readonly Instance[]) =>
-      change({ selected: chosen.map((it) => it.name).join(',') || null }),
-    [change],
+    (chosen: readonly Instance[]) => {
+      const names = new Set(chosen.map((it) => it.name));
+      change((now) => ({
+        selected: writeSelection(
+          choosePage(
+            readSelection(now.get('selected') ?? ''),
+            items.filter((it) => it.state !== 'terminated').map((it) => it.name),
+            names,
+          ),
+        ),
+      }));
+    },
+    [change, items],
   );
   const unselect = useCallback(
     (gone: readonly Target[]) => {
       if (gone.length === 0) return;
       change((now) => ({
-        selected:
-          (now.get('selected') ?? '')
-            .split(',')
-            .filter((selected) => !gone.some(({ name }) => name === selected))
-            .join(',') || null,
+        selected: writeSelection(
+          without(
+            readSelection(now.get('selected') ?? ''),
+            gone.map(({ name }) => name),
+          ),
+        ),
       }));
     },
     [change],
   );
   // Another one of that name, later, was chosen by nobody.
   const ended = useStable(
-    (list ?? []).filter((it) => names.has(it.name) && it.state === 'terminated'),
+    (list ?? []).filter((it) => selection.names.has(it.name) && it.state === 'terminated'),
     sameMembers,
   );
   useEffect(() => unselect(ended), [unselect, ended]);
@@ -86,11 +137,21 @@ export default function Workspaces() {
   const views = useMemo(() => <SavedViews search={search} replace={replace} />, [search, replace]);
   const many = list?.length;
   const shown = rows.length;
+  const living = rows.filter((it) => it.state !== 'terminated').length;
   const header = useMemo(
     () => (
       <Header
         variant="awsui-h1-sticky"
         counter={counter(selected.length, shown, many)}
+        description={
+          <Whole
+            selected={selected.length}
+            page={items.length}
+            matching={living}
+            selectAll={() => change({ selected: '*' })}
+            selectNone={() => change({ selected: null })}
+          />
+        }
         actions={
           <SpaceBetween direction="horizontal" size="xs">
             <BulkActions selected={selected} done={unselect} />
@@ -103,7 +164,7 @@ export default function Workspaces() {
         {t.pages.workspaces}
       </Header>
     ),
-    [selected, shown, many, unselect, follow],
+    [selected, shown, many, unselect, follow, items, living, change],
   );
   const table = useMemo(
     () => (
@@ -116,7 +177,7 @@ export default function Workspaces() {
         items={items}
         trackBy={(it) => keys.get(it.workspace) ?? it.workspace}
         columnDefinitions={COLUMNS}
-        columnDisplay={DISPLAYED}
+        columnDisplay={columns}
         selectionType="multi"
         ariaLabels={LABELS}
         selectedItems={selected}
@@ -130,7 +191,44 @@ export default function Workspaces() {
           })
         }
         header={header}
-        filter={<InstanceFilter query={query} matches={shown} views={views} onChange={filter} />}
+        filter={
+          <SpaceBetween size="xs">
+            {(shared || me?.shared === true) && (
+              <SegmentedControl
+                label={t.workspaces.whose}
+                selectedId={scope}
+                options={SCOPES.map((id) => ({ id, text: t.workspaces.scopes[id] }))}
+                onChange={({ detail }) =>
+                  change({
+                    who: detail.selectedId === 'all' ? null : detail.selectedId,
+                    page: null,
+                  })
+                }
+              />
+            )}
+            <InstanceFilter
+              query={query}
+              matches={shown}
+              views={views}
+              onChange={filter}
+              onType={type}
+            />
+          </SpaceBetween>
+        }
+        preferences={
+          <CollectionPreferences
+            title={t.workspaces.columns}
+            confirmLabel={t.workspaces.apply}
+            cancelLabel={t.cancel}
+            preferences={{ contentDisplay: columns }}
+            contentDisplayPreference={{
+              title: t.workspaces.columns,
+              description: t.workspaces.columnsWhat,
+              options: NAMES_OF_COLUMNS,
+            }}
+            onConfirm={({ detail }) => chooseColumns(detail.contentDisplay ?? [])}
+          />
+        }
         pagination={
           <Pagination
             currentPageIndex={page}
@@ -160,6 +258,11 @@ export default function Workspaces() {
       page,
       pages,
       clear,
+      columns,
+      chooseColumns,
+      scope,
+      shared,
+      me,
     ],
   );
   if (error !== null && list === undefined)
@@ -205,6 +308,35 @@ function counter(selected: number, shown: number, all: number | undefined): stri
   if (all === undefined) return '';
   const of = shown === all ? `${all}` : `${shown}/${all}`;
   return selected > 0 ? `(${selected}/${of})` : `(${of})`;
+}
+
+/** Offers to select all that match, also those on other pages, once a whole page is selected. */
+function Whole({
+  selected,
+  page,
+  matching,
+  selectAll,
+  selectNone,
+}: {
+  readonly selected: number;
+  readonly page: number;
+  readonly matching: number;
+  readonly selectAll: () => void;
+  readonly selectNone: () => void;
+}) {
+  if (matching <= PAGE || selected === 0) return null;
+  if (selected >= matching)
+    return (
+      <Button variant="inline-link" onClick={selectNone}>
+        {t.workspaces.selectNone(matching)}
+      </Button>
+    );
+  if (selected < page) return null;
+  return (
+    <Button variant="inline-link" onClick={selectAll}>
+      {t.workspaces.selectMatching(matching)}
+    </Button>
+  );
 }
 
 function Empty({ some, clear }: { readonly some: boolean; readonly clear: () => void }) {

@@ -9,6 +9,7 @@ export const FIELDS = {
   state: (it: Instance) => it.state,
   template: (it: Instance) => it.template,
   type: machineType,
+  owner: (it: Instance) => it.owner ?? '',
   project: (it: Instance) => it.tags['Project'] ?? '',
   profile: (it: Instance) => it.profile,
   region: (it: Instance) => it.region,
@@ -52,6 +53,34 @@ function fits(it: Instance, { propertyKey, operator, value }: Token): boolean {
   return operator.startsWith('!') ? !matches : matches;
 }
 
+export const SCOPES = ['mine', 'projects', 'all'] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** Whose workspaces are listed: one's own, those of one's projects, or all that one may see. */
+export function scoped(
+  list: readonly Instance[],
+  scope: Scope,
+  user: string,
+  projects: ReadonlySet<string>,
+): readonly Instance[] {
+  if (scope === 'all') return list;
+  const own = user.toLowerCase();
+  return list.filter(
+    (it) =>
+      it.owner?.toLowerCase() === own ||
+      (scope === 'projects' && projects.has(it.tags['Project'] ?? '')),
+  );
+}
+
+/** The workspaces that have what is being typed; text for another kind of filter finds all. */
+export function containing(list: readonly Instance[], text: string): readonly Instance[] {
+  const sought = text.trim().toLowerCase();
+  if (sought === '' || /[=!:]/.test(sought)) return list;
+  return list.filter((it) =>
+    FIELD_NAMES.some((key) => FIELDS[key](it).toLowerCase().includes(sought)),
+  );
+}
+
 /** The workspaces that a filter lets through. */
 export function filtered(list: readonly Instance[], query: Query): readonly Instance[] {
   const { tokens, operation } = query;
@@ -72,6 +101,7 @@ export const ORDERS = {
   name: (a: Instance, b: Instance) => compare(a.name, b.name),
   state: (a: Instance, b: Instance) => compare(a.state, b.state),
   template: (a: Instance, b: Instance) => compare(a.template, b.template),
+  owner: (a: Instance, b: Instance) => compare(a.owner ?? '', b.owner ?? ''),
   type: (a: Instance, b: Instance) => compare(machineType(a), machineType(b)),
   rate: (a: Instance, b: Instance) => (a.hourly_rate ?? -1) - (b.hourly_rate ?? -1),
   spent: (a: Instance, b: Instance) => (a.current_spend ?? -1) - (b.current_spend ?? -1),

@@ -37,6 +37,14 @@ const DRAWN: readonly Column[] = [
     cell: (it) => <StateIndicator instance={it} />,
   },
   {
+    id: 'owner',
+    header: t.fields.owner,
+    width: 180,
+    minWidth: 120,
+    sortingField: 'owner',
+    cell: (it) => <WrappedText>{it.owner || t.none}</WrappedText>,
+  },
+  {
     id: 'open',
     header: t.workspace.open,
     width: 110,
