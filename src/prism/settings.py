@@ -73,6 +73,21 @@ Domains = Annotated[
         description="domains, as `example.org,lab.example.org`",
     ),
 ]
+Service = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$(?!\n)",
+        description="the name of a file in `/etc/pam.d`, as `login`",
+    ),
+]
+Groups = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^:,\n]+(:[^:,\n]+(:(viewer|member|admin))?)?"
+        r"(,[^:,\n]+(:[^:,\n]+(:(viewer|member|admin))?)?)*$(?!\n)",
+        description="groups, as `lab,reef-team:reef,reef-leads:reef:admin`",
+    ),
+]
 Proxies = Annotated[
     str,
     Meta(
@@ -214,6 +229,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     """A TOML file with further identity providers, and with the groups there that give roles in
     projects. It has secrets, so nobody else may read it."""
 
+    pam: Service = ""
+    """People log in with accounts of this computer, which this service of PAM checks, as `login`.
+    The daemon has to be root, unless the service asks a directory. Needs `PRISM_AUTH=tokens`."""
+
+    pam_groups: Groups = ""
+    """Whose accounts come in: `GROUP`, with a role in a project `GROUP:PROJECT` or
+    `GROUP:PROJECT:ROLE`. Others need an invitation, or to be a member of a project."""
+
+    pam_domain: Domain = ""
+    """The account `ada` is the person `ada@DOMAIN`. Empty means the name of this computer."""
+
     login_links: Literal["operator", "mail"] = "operator"
     """Who makes links that log a person in once: `operator` is only the operator, by
     `prism login-link`; `mail` also mails one with each invitation. Needs a
@@ -325,6 +351,12 @@ class Settings(Struct, frozen=True, kw_only=True):
                 "an address of this machine, or come with PRISM_AUTH=tokens and PRISM_PUBLIC_URL",
             )
         settings.check_public_address()
+        if settings.pam and settings.auth != "tokens":
+            raise SettingInvalid(
+                f"{variable('pam')} is set, and nobody could log in",
+                details=f"{variable('auth')} must be tokens",
+                remediation=f"Set it, or unset {variable('pam')}",
+            )
         if (settings.oidc_issuer or settings.oidc_file) and (problem := settings.login_problem):
             raise SettingInvalid(
                 "An identity provider is set, and nobody could log in there",
@@ -403,6 +435,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def login_domains(self) -> frozenset[str]:
         """The domains of `oidc_domains`."""
         return frozenset(re.findall(r"[^,\s]+", self.oidc_domains.lower()))
+
+    @property
+    def account_domain(self) -> str:
+        """`pam_domain`, or the name of this computer."""
+        return self.pam_domain or gethostname().lower()
 
     @property
     def folder(self) -> Path:

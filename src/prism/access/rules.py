@@ -199,6 +199,7 @@ TABLE: Mapping[str, RouteRule] = {
     "POST {}/login": ANY,
     "POST {}/logout": ANY,
     "POST {}/login/provider": ANY,
+    "POST {}/login/account": ANY,
     "POST {}/login/terminal": TOKENS,
     "POST {}/login/terminal/session": ANY,
     "POST {}/login/device": ANY,

@@ -50,6 +50,12 @@ class AttemptLimit:
         with self._lock:
             self._failures.pop(key, None)
 
+    def withdraw(self, key: str) -> None:
+        """Take back the last failure of a key, which was none."""
+        with self._lock:
+            if failures := self._failures.get(key):
+                failures.pop()
+
     def _wait(self, key: str, now: datetime) -> int:
         failures = self._failures.get(key) or deque[datetime]()
         if len(failures) < self._most or failures[0] + self._period <= now:

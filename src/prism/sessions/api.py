@@ -16,7 +16,9 @@ from prism.access.model import current
 from prism.kit.cookies import LOGIN_COOKIE, SESSION_COOKIE, cookie_of, set_cookie
 from prism.kit.http import PASSED_ON_KEY, RAW, WITHOUT_KEY, header, redirect
 from prism.kit.routes import Routes
+from prism.sessions.accounts import AccountLogin
 from prism.sessions.model import (
+    AccountRequest,
     BrowserSession,
     CreatedLoginLink,
     EndedSessions,
@@ -57,6 +59,8 @@ class LoginSettings:
     project_creation: str
     providers: Mapping[str, ProviderLogin]
     """By name; that of the settings has none."""
+    accounts: AccountLogin | None
+    """None if nobody logs in with an account of this computer."""
 
 
 Login = NamedDependency[LoginSettings]
@@ -89,6 +93,7 @@ def show_login_ways(request: Request[Any, Any, Any], login: Login) -> LoginWays:
         shared=login.shared,
         provider=next((each.host for each in login.providers.values()), None),
         providers=tuple(ProviderShown(name, each.label) for name, each in login.providers.items()),
+        accounts=login.accounts is not None,
         problem=cookie_problem(host, login.public_url) if login.shared else None,
     )
 
@@ -106,6 +111,21 @@ def log_in(
     if data.link is not None:
         return with_session(sessions.begin_with_link(data.link, client, cookie))
     return with_session(sessions.begin_with_token(data.token or "", client, cookie))
+
+
+@router.post("/login/account", status_code=200, opt={WITHOUT_KEY: True})
+async def log_in_with_account(
+    request: Request[Any, Any, Any], data: JSONBody[AccountRequest], login: Login
+) -> Response[LoginAnswer]:
+    """Begin the session of who has an account of the daemon's computer."""
+    check_login(request.scope, login)
+    if login.accounts is None:
+        raise LoginUnavailable(
+            "Nobody logs in with an account of this computer here",
+            remediation="Choose another way to log in: open /login",
+        )
+    client, cookie = client_of(request.scope), cookie_of(request.scope, SESSION_COOKIE)
+    return with_session(await login.accounts.log_in(data, client, cookie))
 
 
 @router.post("/login/provider", status_code=200, sync_to_thread=True, opt={WITHOUT_KEY: True})

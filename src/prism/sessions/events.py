@@ -1,10 +1,10 @@
 """The events of sessions and links; `subject` is the person, never a secret."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from prism.kit.events import Event
-from prism.sessions.model import BrowserSession
+from prism.sessions.model import BrowserSession, SessionClient
 
 
 def about(session: BrowserSession, actor: str) -> dict[str, str]:
@@ -34,6 +34,26 @@ class SessionEnded(Event, frozen=True, kw_only=True):
     event: ClassVar[str] = "session_ended"
     session: str
     user: str
+
+
+class LoginFailed(Event, frozen=True, kw_only=True):
+    """Somebody tried a wrong password of an account."""
+
+    event: ClassVar[str] = "login_failed"
+    user: str
+    address: str
+    browser: str
+
+    @classmethod
+    def of(cls, user: str, client: SessionClient) -> Self:
+        """The event of a person whose password was not right; nobody knows who tried."""
+        return cls(
+            actor="anonymous",
+            subject=user,
+            user=user,
+            address=client.address,
+            browser=client.browser,
+        )
 
 
 class LoginLinkCreated(Event, frozen=True, kw_only=True):

@@ -23,6 +23,13 @@ POLL_SECONDS = 5
 USER_CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels: no words; RFC 8628, 6.1
 USER_CODE_LENGTH = 8
 Secret = Annotated[str, Meta(min_length=1, max_length=512)]
+Password = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\x00\ud800-\udfff]{1,512}$",
+        description="1 to 512 characters without control characters",
+    ),
+]
 Minutes = Annotated[int, Meta(ge=1, le=24 * 60, description="1 to 1440 minutes")]
 
 Port = Annotated[int, Meta(ge=1024, le=65535, description="1024 to 65535")]
@@ -54,6 +61,10 @@ class ProviderUnavailable(Unavailable, code="IDENTITY_PROVIDER_UNAVAILABLE"):
     """The identity provider does not answer as it should."""
 
 
+class AccountsUnavailable(Unavailable, code="ACCOUNTS_UNAVAILABLE"):
+    """The accounts of this computer cannot be checked now."""
+
+
 class SessionNotFound(NotFound, code="SESSION_NOT_FOUND"):
     """There is no session with that id."""
 
@@ -65,6 +76,7 @@ class SessionMethod(StrEnum):
     TOKEN = "token"
     PROVIDER = "provider"
     TERMINAL = "terminal"
+    ACCOUNT = "account"
 
 
 class SessionClient(Struct, frozen=True):
@@ -218,6 +230,17 @@ class LoginRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValidationFailed.of(("link", "either this or `token`"))
 
 
+class AccountRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to log in with an account of the daemon's computer."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=254)]
+    """As at the computer's own login, or with `@` and the daemon's domain for accounts."""
+    password: Password
+
+    def __repr__(self) -> str:
+        return f"AccountRequest(name={self.name!r})"
+
+
 class LoginAnswer(Struct, frozen=True):
     """Who is logged in now."""
 
@@ -262,6 +285,8 @@ class LoginWays(Struct, frozen=True, kw_only=True):
     provider: str | None
     """The host of the first identity provider; null without one."""
     providers: tuple[ProviderShown, ...]
+    accounts: bool
+    """Whether people log in with accounts of the daemon's computer."""
     problem: str | None
     """Why no browser can log in at this address; null if it can."""
 

@@ -100,6 +100,46 @@ export function AloneOnPage({
   );
 }
 
+function AccountForm({
+  busy,
+  onLogin,
+}: {
+  readonly busy: boolean;
+  readonly onLogin: (body: Schemas['AccountRequest']) => void;
+}) {
+  const [name, setName] = useState('');
+  const [password, setPassword] = useState('');
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        onLogin({ name, password });
+      }}
+    >
+      <SpaceBetween size="s">
+        <FormField label={t.login.account} description={t.login.accountWhat}>
+          <Input
+            autoComplete="username"
+            value={name}
+            onChange={({ detail }) => setName(detail.value)}
+          />
+        </FormField>
+        <FormField label={t.login.password}>
+          <Input
+            type="password"
+            autoComplete="current-password"
+            value={password}
+            onChange={({ detail }) => setPassword(detail.value)}
+          />
+        </FormField>
+        <Button variant="primary" loading={busy} disabled={name === '' || password === ''}>
+          {t.login.withAccount}
+        </Button>
+      </SpaceBetween>
+    </form>
+  );
+}
+
 function Ways({ ways, secret }: { readonly ways: Schemas['LoginWays']; readonly secret: string }) {
   const [token, setToken] = useState('');
   const [error, setError] = useState<Error | null>(null);
@@ -112,13 +152,14 @@ function Ways({ ways, secret }: { readonly ways: Schemas['LoginWays']; readonly 
       </Alert>
     );
   }
-  const logIn = (body: Schemas['LoginRequest']) => {
+  const follow = (login: Promise<unknown>) => {
     setBusy(true);
-    actions.logIn(body).then(goOn, (problem: unknown) => {
+    login.then(goOn, (problem: unknown) => {
       setError(problem as Error);
       setBusy(false);
     });
   };
+  const logIn = (body: Schemas['LoginRequest']) => follow(actions.logIn(body));
   const goToProvider = async (name: string) => {
     try {
       const { url } = await actions.beginProviderLogin(goal(), name);
@@ -138,6 +179,9 @@ function Ways({ ways, secret }: { readonly ways: Schemas['LoginWays']; readonly 
             {t.login.link}
           </Button>
         </SpaceBetween>
+      )}
+      {ways.accounts && (
+        <AccountForm busy={busy} onLogin={(body) => follow(actions.logInWithAccount(body))} />
       )}
       {ways.providers.map(({ name, label }, index) => (
         <Button

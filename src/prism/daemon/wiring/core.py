@@ -38,6 +38,8 @@ from prism.daemon.gui_settings import GuiSettingsFile
 from prism.daemon.server_certificate import ServerCertificate
 from prism.daemon.wiring.logins import (
     LoginParts,
+    account_login,
+    account_troubles,
     mails_links,
     open_invitation,
     provider_logins,
@@ -364,6 +366,13 @@ class Wiring(ProviderWiring):
         return LoginParts(self.settings, self.db, self.clock, self.sessions, self.members)
 
     @cached_property
+    def _account_troubles(self) -> Sequence[str]:
+        troubles = account_troubles(self.settings)
+        for trouble in troubles:
+            log.warning("%s", trouble)
+        return troubles
+
+    @cached_property
     def login(self) -> LoginSettings:
         """What logging in depends on."""
         settings = self.settings
@@ -373,6 +382,7 @@ class Wiring(ProviderWiring):
             settings.apps_domain,
             settings.project_creation,
             provider_logins(self.login_parts),
+            account_login(self.login_parts),
         )
 
     @cached_property
@@ -482,6 +492,7 @@ class Wiring(ProviderWiring):
                 *self._unreadable(),
                 *self.home_disk.reasons(),
                 *self._failed_copies,
+                *self._account_troubles,
                 *(self.server_certificate.troubles() if self.server_certificate else []),
             ],
             stop=self._stop,

@@ -1,5 +1,6 @@
 """Builds the ways in which people log in."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -7,6 +8,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from prism.access import store as token_rows
+from prism.access.model import Role
 from prism.invitations import store as invitation_rows
 from prism.invitations.model import InvitationStatus
 from prism.invitations.plan import status_of
@@ -14,12 +16,15 @@ from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.projects.members import MemberService
 from prism.sessions import store as session_rows
-from prism.sessions.groups import GroupRoles
+from prism.sessions.accounts import AccountLogin, AccountSettings, service_problem
+from prism.sessions.groups import GroupRoles, GroupRule
 from prism.sessions.oidc import OidcClient, OidcSettings, http_client
 from prism.sessions.provider_file import ProviderEntry, read_providers
 from prism.sessions.provider_login import ProviderLogin
 from prism.sessions.service import SessionService
 from prism.settings import Settings
+
+ACCOUNTS_ISSUER = "pam"  # in the table of the roles that groups gave
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,36 @@ def open_invitation(clock: Clock, sql: Connection, id: str, *, mails_links: bool
     invitation = invitation_rows.find(sql, id)
     is_open = invitation and status_of(invitation, clock.now()) is InvitationStatus.PENDING
     return mails_links and bool(is_open)
+
+
+def account_login(parts: LoginParts) -> AccountLogin | None:
+    """Logins with accounts of this computer, if the operator wants them."""
+    settings = parts.settings
+    if not settings.pam:
+        return None
+    words = [entry.strip().split(":") for entry in settings.pam_groups.split(",")]
+    rules = [
+        GroupRule(group, project, Role(*role or [Role.MEMBER]))
+        for group, *(project, *role) in (each for each in words if len(each) > 1)
+    ]
+    return AccountLogin(
+        parts.db,
+        parts.clock,
+        parts.sessions,
+        AccountSettings(
+            service=settings.pam,
+            domain=settings.account_domain,
+            groups=frozenset(group for group, *rest in words if group and not rest),
+        ),
+        is_expected=partial(is_expected, parts),
+        group_roles=GroupRoles(ACCOUNTS_ISSUER, rules, parts.members),
+    )
+
+
+def account_troubles(settings: Settings) -> list[str]:
+    """Why people cannot log in with accounts of this computer."""
+    problem = settings.pam and service_problem(settings.pam, os.geteuid())
+    return [problem] if problem else []
 
 
 def provider_logins(parts: LoginParts) -> Mapping[str, ProviderLogin]:
@@ -106,6 +141,8 @@ def _comes_elsewhere(
     If there is one provider only, it is trusted with everybody.
     """
     domain = user.rpartition("@")[2]
+    if parts.settings.pam and domain == parts.settings.account_domain:
+        return True
     return bool(other_entries) and (
         user == parts.settings.actor.lower()
         or any(domain in map(str.lower, entry.domains) for entry in other_entries)
