@@ -71,16 +71,17 @@ class CapComparison:
         later, too.
         """
         self._books, self.now = books.without(reservation_id), books.now
-        self._caps, self._adds_disk = caps, adds_disk
+        self._caps = caps
+        periods = [(cap, disk_period(cap, self.now)) for cap in caps] if adds_disk else []
+        self._of_disk = [(cap, within) for cap, within in periods if within is not None]
         self._before: dict[tuple[str, Window], Balance] = {}
         self._periods: dict[str, tuple[int, list[Window | None]]] = {}
 
     def loads_of(self, reservation: Reservation) -> list[CapLoad]:
         """The load of each cap in each affected period; raises if a pool has no money then."""
         loads = self.loads_until_end(reservation)
-        if self._adds_disk and reservation.disk:
-            later = ((cap, disk_period(cap, self.now)) for cap in self._caps)
-            loads += [self._load(reservation, cap, within) for cap, within in later if within]
+        if reservation.disk:
+            loads += [self._load(reservation, cap, within) for cap, within in self._of_disk]
         return loads
 
     def loads_until_end(self, reservation: Reservation) -> list[CapLoad]:

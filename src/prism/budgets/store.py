@@ -364,8 +364,10 @@ def reserved(
 
     Every disk counts at least to `disks_until`.
     """
-    binds = {"of": cap.id, "besides": besides} | _binds(now, within, disks_until)
-    sums = sql.execute(RESERVED_SUMS[cap.column], binds).first()
+    closes = EVER if within.end is None else within.end
+    at = parameters(now=now, opens=within.start, closes=closes, disks_until=disks_until)
+    binds = {"of": cap.id, "besides": besides}
+    sums = sql.execute(RESERVED_SUMS[cap.column], binds | at).first()
     return (0, 0) if sums is None else (int(sums[1]), int(sums[2]))
 
 
@@ -387,11 +389,6 @@ def counted_bounds(sql: Connection) -> dict[str, tuple[int, int]]:
     """From when until when the running workspaces of each project count."""
     rows = sql.execute(COUNTED_BOUNDS).all()
     return {project: (int(first), int(last)) for project, first, last in rows}
-
-
-def _binds(now: int, within: Window, disks_until: int) -> dict[str, int]:
-    closes = EVER if within.end is None else within.end
-    return parameters(now=now, opens=within.start, closes=closes, disks_until=disks_until)
 
 
 def furthest(sql: Connection, cap: Cap) -> int | None:
