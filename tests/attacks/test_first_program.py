@@ -5,13 +5,13 @@ import json
 import os
 import resource
 import socket
-import struct
 import subprocess
 import sys
 
 import pytest
 
 from prism.agent import init
+from prism.agent.protocol import framed_for_init
 from prism.agent.sandbox.seccomp import filter_for
 from tests.attacks.ordinary import as_ordinary, can_be_ordinary
 
@@ -29,8 +29,7 @@ class FirstProgram:
         self._received = b""
 
     def ask(self, request, descriptors=()):
-        body = json.dumps(request).encode()
-        socket.send_fds(self._supervisor, [struct.pack("!I", len(body)) + body], descriptors)
+        socket.send_fds(self._supervisor, [framed_for_init(request)], descriptors)
 
     def answer(self):
         while b"\n" not in self._received:

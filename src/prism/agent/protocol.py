@@ -9,6 +9,7 @@ with: a new field is optional. The agent's idle watch is also bundled, for Pytho
 import errno
 import fcntl
 import json
+import marshal
 import os
 import socket
 import struct
@@ -281,6 +282,12 @@ PUBLISH = b"p"  # followed by a port inside: forward connections of the listener
 def framed(request: Mapping[str, Any]) -> bytes:
     """A request in the format of the socket: its length and its JSON."""
     body = json.dumps(request).encode()
+    return LENGTH.pack(len(body)) + body
+
+
+def framed_for_init(request: Mapping[str, Any]) -> bytes:
+    """A request in the format that the first program reads, which cannot afford to import JSON."""
+    body = marshal.dumps(json.loads(json.dumps(request)))  # of plain types only
     return LENGTH.pack(len(body)) + body
 
 

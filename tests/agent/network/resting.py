@@ -10,6 +10,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 from prism.agent.machine.machine_config import SYSTEM_PATH
 from prism.agent.network import device as network_device
+from prism.agent.network import gateway
 from prism.agent.network.namespace import FORWARDER, WorkspaceNetwork
 from tests.attacks.networking import WEB, web_server_beyond
 from tests.waiting import eventually
@@ -35,6 +37,13 @@ asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 asker.settimeout(30)
 asker.sendto({QUERY!r}, ("{FORWARDER}", 53))
 print(socket.inet_ntoa(asker.recv(512)[-4:]))
+"""
+SERVE = """
+import socket
+with socket.create_server(("127.0.0.1", {port})) as server:
+    print("ready", flush=True)
+    caller, _ = server.accept()
+    caller.sendall(caller.recv(64).upper())
 """
 HOLD = f"""
 import socket, sys
@@ -61,6 +70,7 @@ def findings(folder, user):
     """What happens to programs in the network of this user while `pasta` rests."""
     network_device.QUIET_SECONDS = network_device.CHECK_INTERVAL = 0
     network_device.UDP_QUIET_SECONDS = 0
+    gateway.REST_SECONDS = 1
     network = WorkspaceNetwork(folder, user, {"PATH": SYSTEM_PATH}, "internet")
     try:
         network.wait()
@@ -72,7 +82,7 @@ def findings(folder, user):
         for name, code in (("connection", DIAL), ("datagram", ASK)):
             report[name] = _woken_by(network, user, code)
         _rest(network)
-        report["processes at rest"] = len(network.pids)
+        report["published"] = _answer_after_its_gateway_rests(network, user)
         report["after its end"] = _ended(network, user)
         return report
     finally:
@@ -84,6 +94,24 @@ def _woken_by(network, user, code):
     program = _start(network, user, code)
     _wake(network, device)
     return program.communicate()[0].strip()
+
+
+def _answer_after_its_gateway_rests(network, user):
+    """The answer of a server inside, through a published port, when no process was there."""
+    port = network.publish(None)
+    server = _start(network, user, SERVE.format(port=port))
+    assert server.stdout.readline() == "ready\n"
+    network.reaped(os.waitpid(network._gateway.pid, 0)[0])
+    assert network.pids == set(), "the gateway ends, and `pasta` rests"
+    with socket.create_connection(("127.0.0.1", port)) as caller:
+        assert select.select(network.sources, [], [], 60)[0]
+        network.start_gateway()
+        caller.sendall(b"hello")
+        answer = caller.recv(64).decode()
+    server.communicate("")
+    network.reaped(os.waitpid(network._gateway.pid, 0)[0])
+    with network.tcp_socket() as again:
+        return [answer, bool(again.fileno()), network.sources == set()]
 
 
 def _ended(network, user):

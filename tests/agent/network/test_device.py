@@ -1,4 +1,4 @@
-"""`pasta` ends while nobody uses a workspace's network, and no packet is lost."""
+"""`pasta` and the gateway end while nobody uses a network; no packet and no caller is lost."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def test_programs_reach_the_outside_while_pasta_rests():
                 "with a connection": [None] * 5,
                 "connection": "beyond",
                 "datagram": "198.51.100.7",
-                "processes at rest": 1,
+                "published": ["HELLO", True, True],
                 "after its end": "beyond",
             }
         ]

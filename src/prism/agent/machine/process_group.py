@@ -65,6 +65,7 @@ class ProcessGroup:
         self._numbers = itertools.count(1)
         self._programs: dict[int, Program] = {}  # of the workspace, by number
         self._tools: dict[int, Program] = {}  # of Prism, by pid
+        self._callers = set[int]()  # sockets at which callers of a resting gateway are seen
 
     @property
     def freezer(self) -> Freezer:
@@ -97,15 +98,25 @@ class ProcessGroup:
         """Restart the network's processes that have ended by themselves."""
         if (network := self.network) is None:
             return
-        if network.is_lost:
-            again = f"`prism workspace start {self._spec.get('name', self.folder.name)}`"
-            raise ProgramFailed(
-                "MACHINE_FAILED", f"its network was ended. Start it again with {again}"
-            )
         if network.restart_ended() and self._sandbox:
             self.selector.listen(network.output_pipe, self._sandbox.log)
         if (device := network.rest()) is not None:
             self.selector.attend(device, self._wake_network)
+        self._attend_callers(network.sources)
+
+    def _attend_callers(self, sources: set[int]) -> None:
+        """Wait for callers of the network's gateway at these sockets only."""
+        for source in self._callers - sources:
+            self.selector.ignore(source)
+        for source in sources - self._callers:
+            self.selector.attend(source, self._start_gateway)
+        self._callers = sources
+
+    def _start_gateway(self) -> bool:
+        if self.network:
+            with suppress(OSError):  # as with too many processes: a later round tries again
+                self.network.start_gateway()
+        return True
 
     def _wake_network(self) -> bool:
         """Handle packets of a network that rests; false when it is awake."""
@@ -324,6 +335,7 @@ class ProcessGroup:
         """Forget the sandbox, which has ended together with its programs."""
         if self._sandbox:
             self.selector.ignore(self._sandbox.fileno())
+            self._attend_callers(set())
             if self._sandbox.network:
                 self.selector.ignore(self._sandbox.network.resting_device)
             self._sandbox.close()

@@ -14,8 +14,9 @@ import signal
 import socket
 import struct
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -30,6 +31,7 @@ from prism.agent.system.processes import PR_SET_PDEATHSIG, prctl
 
 DIAGNOSIS = b"d"  # a request that only its supervisor sends
 SUPERVISOR_TIMEOUT, DIAL, KERNEL_TIMEOUT = 20.0, 5.0, 1.0
+REST_SECONDS, START_DELAY = 10, 1.0  # without a request; after a failure
 MAX_MESSAGE_BYTES, COPY_CHUNK, CALLERS, LISTEN_BACKLOG = 16, 1 << 18, 512, 128
 PR_SET_DUMPABLE = 4
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
@@ -38,7 +40,12 @@ TITLE = "prism-network"
 
 
 class Gateway:
-    """The supervisor's access to a network namespace; `pid` is the process that keeps it alive."""
+    """The supervisor's access to a network namespace.
+
+    Its process ends when nobody has used it for a while, and starts again at the next use: then
+    the supervisor calls `start` if one of `sources` is readable. The supervisor itself keeps the
+    namespaces and all sockets on which others connect, so nothing is lost meanwhile.
+    """
 
     def __init__(
         self,
@@ -48,93 +55,156 @@ class Gateway:
         filter: bytes,
         counters: Mapping[str, int],
     ) -> None:
-        """Make namespace and process, for our user or another; raises `OSError` if refused.
+        """Make namespaces and process, for our user or another; raises `OSError` if refused.
 
         `filter` are the messages of `packet_filter.py`, `counters` the limits of the user
         namespace (`kernel_limits.py`).
         """
         self.unfiltered = ""
         """Why its packets are not filtered; empty if they are."""
-        self._supervisor, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.user_namespace = self.network_namespace = self.pid = -1
-        with ExitStack() as stack:
-            stack.callback(theirs.close)
-            listener = stack.enter_context(_listen(folder, name))
-            kernel = stack.enter_context(
-                socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
-            )
-            admitted = {0, os.geteuid()}
-            self.pid = os.fork()
-            if not self.pid:
-                sockets = _Sockets(theirs, listener, kernel)
-                network = _Network(user, filter, counters)
-                _main(sockets, network, admitted, f"{TITLE}\0{folder}")
+        self.pid = 0
+        """The process; 0 while it rests."""
+        self._user, self._title = user, f"{TITLE}\0{folder}".encode()
+        self._next_start = 0.0  # later if the last start has failed
+        self._published: list[tuple[socket.socket, int]] = []
+        self.user_namespace = self.network_namespace = -1
+        self._listener = _listen(folder, name)
+        self._kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
+        self._supervisor: socket.socket | None = None
         try:
-            self._map_user(os.getuid() if user is None else user, user is None)
+            channel = self._fork(_NewNetwork(user, filter, counters))
+            self._map_user(channel, os.getuid() if user is None else user, user is None)
             self.user_namespace = self._open_namespace("user")
             self.network_namespace = self._open_namespace("net")
         except OSError:
             self.close()
             raise
 
-    def _map_user(self, user: int, is_ours: bool) -> None:
-        group = os.getgid() if is_ours else user
-        self._supervisor.settimeout(SUPERVISOR_TIMEOUT)
-        self._expect_ok()
-        Path(f"/proc/{self.pid}/uid_map").write_text(f"{user} {user} 1")
-        Path(f"/proc/{self.pid}/gid_map").write_text(f"{group} {group} 1")
-        self._supervisor.send(b"named")
-        self._expect_ok()
-        self.unfiltered = self._supervisor.recv(4096).decode(errors="replace").strip()
+    @property
+    def sources(self) -> set[int]:
+        """The sockets at which its next user is seen; empty while the process runs."""
+        if self.pid or self.network_namespace < 0 or time.monotonic() < self._next_start:
+            return set()
+        return {self._listener.fileno(), *(listener.fileno() for listener, _ in self._published)}
 
-    def _expect_ok(self) -> None:
-        answer = self._supervisor.recv(4096)
-        if answer != b"ok":
-            raise OSError(answer.decode(errors="replace") or "its process ended")
+    def start(self) -> None:
+        """Start the process if it rests; raises `OSError`."""
+        if self.pid:
+            return
+        self._next_start = time.monotonic() + START_DELAY
+        namespaces = _KnownNetwork(self._user, self.user_namespace, self.network_namespace)
+        channel = self._fork(namespaces)
+        channel.settimeout(SUPERVISOR_TIMEOUT)
+        try:
+            _expect_ok(channel)
+            self._next_start = 0.0
+        except OSError:
+            self._end()
+            raise
 
-    def _open_namespace(self, kind: str) -> int:
-        return os.open(f"/proc/{self.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+    def reaped(self) -> None:
+        """Note that the process has ended."""
+        self.pid = 0
+        if self._supervisor is not None:
+            self._supervisor.close()
+            self._supervisor = None
 
     def ask(self, request: bytes, seconds: float) -> socket.socket:
         """A new socket of the namespace."""
-        self._supervisor.settimeout(seconds)
-        self._supervisor.send(request)
-        _, fds, _, _ = socket.recv_fds(self._supervisor, MAX_MESSAGE_BYTES, 1)
+        fds = self._exchange(request, [], seconds)
         if not fds:
             raise OSError("the workspace's network has ended")
         os.set_inheritable(fds[0], False)
         return socket.socket(fileno=fds[0])
 
-    def give(self, request: bytes, socket_given: socket.socket, seconds: float) -> None:
-        """Pass a socket with a request, and wait until it is received."""
-        self._supervisor.settimeout(seconds)
-        socket.send_fds(self._supervisor, [request], [socket_given.fileno()])
-        if not self._supervisor.recv(MAX_MESSAGE_BYTES):
-            raise OSError("the workspace's network has ended")
+    def publish(self, listener: socket.socket, port: int, seconds: float) -> None:
+        """Forward connections to a listener of this computer to a port inside."""
+        self._exchange(PUBLISH + str(port).encode(), [listener.fileno()], seconds)
+        self._published.append((listener, port))
 
     def close(self) -> None:
-        """End the process."""
-        self._supervisor.close()
+        """End the process, and leave the namespaces."""
         for namespace in (self.user_namespace, self.network_namespace):
             if namespace >= 0:
                 os.close(namespace)
         self.user_namespace = self.network_namespace = -1
-        if self.pid > 0:
+        for end in (self._listener, self._kernel, *(end for end, _ in self._published)):
+            end.close()
+        self._published = []
+        if self._supervisor is not None:
+            self._supervisor.close()
+            self._supervisor = None
+        if self.pid:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
+
+    def _exchange(self, request: bytes, fds: list[int], seconds: float) -> list[int]:
+        for _ in range(2):  # it may end right now, because nobody has used it
+            self.start()
+            assert self._supervisor is not None
+            self._supervisor.settimeout(seconds)
+            with suppress(ConnectionError):
+                socket.send_fds(self._supervisor, [request], fds)
+                answer, received, _, _ = socket.recv_fds(self._supervisor, MAX_MESSAGE_BYTES, 1)
+                if answer:
+                    return received
+            self._end()
+        raise OSError("the workspace's network has ended")
+
+    def _end(self) -> None:
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        self.reaped()
+
+    def _fork(self, network: "_NewNetwork | _KnownNetwork") -> socket.socket:
+        self._supervisor, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            admitted = {0, os.geteuid()}
+            self.pid = os.fork()
+            if not self.pid:
+                sockets = _Sockets(theirs, self._listener, self._kernel, self._published)
+                _main(sockets, network, admitted, self._title)
+        return self._supervisor
+
+    def _map_user(self, channel: socket.socket, user: int, is_ours: bool) -> None:
+        group = os.getgid() if is_ours else user
+        channel.settimeout(SUPERVISOR_TIMEOUT)
+        _expect_ok(channel)
+        Path(f"/proc/{self.pid}/uid_map").write_text(f"{user} {user} 1")
+        Path(f"/proc/{self.pid}/gid_map").write_text(f"{group} {group} 1")
+        channel.send(b"named")
+        _expect_ok(channel)
+        self.unfiltered = channel.recv(4096).decode(errors="replace").strip()
+
+    def _open_namespace(self, kind: str) -> int:
+        return os.open(f"/proc/{self.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _expect_ok(channel: socket.socket) -> None:
+    answer = channel.recv(4096)
+    if answer != b"ok":
+        raise OSError(answer.decode(errors="replace") or "its process ended")
 
 
 class _Sockets:
     """The inherited sockets that the gateway's process keeps."""
 
     def __init__(
-        self, supervisor: socket.socket, listener: socket.socket, kernel: socket.socket
+        self,
+        supervisor: socket.socket,
+        listener: socket.socket,
+        kernel: socket.socket,
+        published: list[tuple[socket.socket, int]],
     ) -> None:
         self.supervisor, self.listener, self.kernel = supervisor, listener, kernel
+        self.published = published
 
-    def close_others(self) -> None:
+    def close_others(self, needed: Collection[int]) -> None:
         """Close all other descriptors: another process may wait until a socket is closed."""
-        keep = {0, 1, 2, *(end.fileno() for end in (self.supervisor, self.listener, self.kernel))}
+        published = (end for end, _ in self.published)
+        ends = (self.supervisor, self.listener, self.kernel, *published)
+        keep = {0, 1, 2, *needed, *(end.fileno() for end in ends)}
         gc.freeze()  # collected objects would close descriptor numbers that are in use again
         for number in [int(name) for name in os.listdir("/proc/self/fd")]:
             if number not in keep:
@@ -203,31 +273,72 @@ class _Relays:
         return True
 
 
-class _Network(NamedTuple):
+class _NewNetwork(NamedTuple):
     """What the namespaces are made from."""
 
     user: int | None
     filter: bytes
     counters: Mapping[str, int]
 
+    @property
+    def descriptors(self) -> Collection[int]:
+        """The descriptors that `enter` needs."""
+        return ()
 
-def _main(ends: _Sockets, network: _Network, admitted: set[int], title: str) -> NoReturn:
-    """In the child: make the namespaces, report that, and serve until the supervisor ends."""
+    def enter(self, supervisor: socket.socket) -> bool:
+        """Make the namespaces, and report that; returns false if the supervisor has ended."""
+        _become(self.user)
+        syscalls.unshare(syscalls.NEW_USER | syscalls.NEW_NETWORK)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if self.user is None:
+            Path("/proc/self/setgroups").write_text("deny")
+        limit_this_namespace(self.counters)
+        supervisor.send(b"ok")
+        if supervisor.recv(MAX_MESSAGE_BYTES) != b"named":
+            return False
+        _raise_loopback()
+        supervisor.send(b"ok")
+        supervisor.send(_filter_packets(self.filter).encode() or b" ")
+        return True
+
+
+class _KnownNetwork(NamedTuple):
+    """Namespaces that an earlier process has made."""
+
+    user: int | None
+    user_namespace: int
+    network_namespace: int
+
+    @property
+    def descriptors(self) -> Collection[int]:
+        """The descriptors that `enter` needs."""
+        return self.user_namespace, self.network_namespace
+
+    def enter(self, supervisor: socket.socket) -> bool:
+        """Enter the namespaces, and report that."""
+        syscalls.enter(self.user_namespace, syscalls.NEW_USER)
+        syscalls.enter(self.network_namespace, syscalls.NEW_NETWORK)
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        _become(self.user)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        supervisor.send(b"ok")
+        return True
+
+
+def _main(
+    ends: _Sockets, network: _NewNetwork | _KnownNetwork, admitted: set[int], title: bytes
+) -> NoReturn:
+    """In the child: enter the namespaces, and serve until nobody uses them."""
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        ends.close_others()
-        set_title(title.encode())
+        ends.close_others(network.descriptors)
+        set_title(title)
         try:
-            _make_namespaces(network.user)
-            limit_this_namespace(network.counters)
-            ends.supervisor.send(b"ok")
-            if ends.supervisor.recv(MAX_MESSAGE_BYTES) == b"named":
-                _raise_loopback()
-                ends.supervisor.send(b"ok")
-                ends.supervisor.send(_filter_packets(network.filter).encode() or b" ")
+            if network.enter(ends.supervisor):
                 _serve(ends, _Relays(ends.kernel, admitted))
         except OSError as error:
             ends.supervisor.send(str(error).encode())
@@ -235,17 +346,13 @@ def _main(ends: _Sockets, network: _Network, admitted: set[int], title: str) -> 
         os._exit(0)
 
 
-def _make_namespaces(user: int | None) -> None:
+def _become(user: int | None) -> None:
+    """Drop the rights of root; `pasta` runs as the same user, and has to find our namespaces."""
     if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
-    # `pasta` runs as the same user, and has to find our namespaces.
     prctl(PR_SET_DUMPABLE, 1)
-    syscalls.unshare(syscalls.NEW_USER | syscalls.NEW_NETWORK)
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if user is None:
-        Path("/proc/self/setgroups").write_text("deny")
 
 
 def _filter_packets(messages: bytes) -> str:
@@ -269,6 +376,10 @@ def _serve(ends: _Sockets, relays: _Relays) -> None:
     ends.supervisor.settimeout(KERNEL_TIMEOUT)
     for end in (ends.supervisor, ends.listener):
         watch.register(end, select.POLLIN)
+    for listener, port in ends.published:
+        published[listener.fileno()] = listener, port
+        relays.ports.add(listener.getsockname()[1])
+        watch.register(listener, select.POLLIN)
 
     def publish(listener: socket.socket, port: int) -> None:
         published[listener.fileno()] = listener, port
@@ -276,7 +387,10 @@ def _serve(ends: _Sockets, relays: _Relays) -> None:
         watch.register(listener, select.POLLIN)
 
     while True:
-        for number, _ in watch.poll():
+        events = watch.poll(REST_SECONDS * 1000)
+        if not events and threading.active_count() == 1:  # no connection is forwarded
+            return
+        for number, _ in events:
             if number == ends.supervisor.fileno():
                 if not _answer(ends.supervisor, publish):
                     return

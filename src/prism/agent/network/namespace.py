@@ -5,7 +5,8 @@ Loopback, ports and abstract Unix sockets are the workspace's own. `pasta` (Debi
 connects to the loopback of this computer.
 
 A second process, the gateway (`gateway.py`), runs in the namespace but outside of the sandbox.
-Only through the gateway can this computer reach the workspace's ports.
+Both end while nobody uses them, and start again at the next use. Only through the gateway can this
+computer reach the workspace's ports.
 """
 
 import errno
@@ -33,7 +34,7 @@ from prism.agent.network.reachable_addresses import (
     reachable,
     resolvers_in,
 )
-from prism.agent.protocol import NETWORK_SOCKET, PUBLISH, TCP_SOCKET
+from prism.agent.protocol import NETWORK_SOCKET, TCP_SOCKET
 from prism.agent.sandbox.bubblewrap import PROGRAMS
 from prism.agent.system import syscalls
 from prism.agent.system.processes import LINUX, PR_SET_PDEATHSIG, Start, prctl, spawn, which
@@ -51,6 +52,7 @@ FORWARDER = "169.254.1.1"
 PASTA = (
     *("--foreground", "--quiet", "--no-map-gw", "--dns-forward", FORWARDER),
     *("-t", "none", "-u", "none", "-U", "none", "--pid", "/dev/stdout"),
+    "--no-netns-quit",  # it finds the namespace by the gateway, which may end before it
 )
 
 
@@ -139,8 +141,6 @@ class WorkspaceNetwork:
         self._pasta, self._ended_at = 0, 0.0
         self._published: set[int] = set()
         self._loopback_ports = ",".join(map(str, loopback_ports)) or "none"
-        self.is_lost = False
-        """Whether its gateway has ended."""
         self._is_ready, self._program, self._output = False, program, b""
         self._is_configured = self._is_resting = False
         self._device: NetworkDevice | None = None  # without it, `pasta` never rests
@@ -185,6 +185,15 @@ class WorkspaceNetwork:
         """A new TCP socket of the namespace."""
         return self._gateway.ask(TCP_SOCKET[family], GATEWAY_TIMEOUT)
 
+    @property
+    def sources(self) -> set[int]:
+        """What tells that somebody needs the gateway, which rests; empty while it runs."""
+        return self._gateway.sources
+
+    def start_gateway(self) -> None:
+        """Start the gateway for somebody who connects; raises `OSError`."""
+        self._gateway.start()
+
     def diagnosis(self) -> socket.socket:
         """A netlink socket for questions about the connections of the namespace."""
         return self._gateway.ask(DIAGNOSIS, GATEWAY_TIMEOUT)
@@ -203,12 +212,12 @@ class WorkspaceNetwork:
                 listener = socket.create_server((HOST, port or 0), backlog=LISTEN_BACKLOG)
             except OSError:
                 continue
-            with listener:
-                number: int = listener.getsockname()[1]
-                if self._is_free(number):
-                    self._gateway.give(PUBLISH + str(number).encode(), listener, GATEWAY_TIMEOUT)
-                    self._published.add(number)
-                    return number
+            number: int = listener.getsockname()[1]
+            if self._is_free(number):
+                self._gateway.publish(listener, number, GATEWAY_TIMEOUT)
+                self._published.add(number)
+                return number
+            listener.close()
         raise OSError(errno.EADDRINUSE, "no free port")
 
     def _is_free(self, port: int) -> bool:
@@ -222,7 +231,8 @@ class WorkspaceNetwork:
 
     def reaped(self, pid: int) -> None:
         """Note that a child process of ours has ended."""
-        self.is_lost |= pid == self._gateway.pid
+        if pid == self._gateway.pid:
+            self._gateway.reaped()
         if pid == self._pasta:
             self._pasta, self._ended_at = 0, time.monotonic()
 
@@ -296,6 +306,7 @@ class WorkspaceNetwork:
             self._pasta, self._ended_at = 0, time.monotonic()
 
     def _start_pasta(self) -> None:
+        self.tcp_socket().close()  # keeps the gateway, by which `pasta` finds the namespaces
         pid = self._gateway.pid
         within = ["--userns", f"/proc/{pid}/ns/user", "--netns", f"/proc/{pid}/ns/net"]
         if self._device:

@@ -25,7 +25,7 @@ from prism.agent.network.namespace import (
     resolver_file,
 )
 from prism.agent.network.reachable_addresses import HOST_MODE, LAN, addresses_of_this_computer
-from prism.agent.protocol import framed
+from prism.agent.protocol import framed_for_init
 from prism.agent.sandbox.bubblewrap import (
     KERNEL,
     NETWORKED,
@@ -146,7 +146,7 @@ class InstallerSandbox:
             namespaces = [self._identity.namespace]
         ours, theirs = socket.socketpair()
         with ours:
-            socket.send_fds(ours, [framed(confinement)], namespaces)
+            socket.send_fds(ours, [framed_for_init(confinement)], namespaces)
         return theirs.detach()
 
     def _mounts(self, readable: list[str], view: InstallerView) -> list[tuple[str, int]]:

@@ -30,7 +30,7 @@ from prism.agent.network.namespace import (
 )
 from prism.agent.network.reachable_addresses import HOST_MODE, LAN, STRICT
 from prism.agent.packages.package_trees import lower_of
-from prism.agent.protocol import NETWORK_SOCKET, LocalMachineSpec, framed
+from prism.agent.protocol import NETWORK_SOCKET, LocalMachineSpec, framed_for_init
 from prism.agent.sandbox.bubblewrap import (
     NETWORKED,
     bubblewrap,
@@ -154,7 +154,7 @@ class SandboxProcess:
             # The common `/tmp` is everybody's, and may be closed to it.
             own = {"TMPDIR": str(self._folder / "tmp")}
             request = {**request, "environment": {**own, **request["environment"]}}
-        socket.send_fds(self._socket, [framed(request)], fds)
+        socket.send_fds(self._socket, [framed_for_init(request)], fds)
 
     def answers(self) -> tuple[list[dict[str, Any]], list[int]] | None:
         """The next answers, with their terminals; None at the end.
@@ -488,7 +488,7 @@ class SandboxProcess:
         if user := self._identity or self._host_user:
             confinement |= {"uid": user.uid, "groups": user.groups}
         try:
-            socket.send_fds(ours, [framed(confinement)], fds)
+            socket.send_fds(ours, [framed_for_init(confinement)], fds)
             return ours.recv(4096)
         except TimeoutError:
             os.kill(self.pid, signal.SIGKILL)
