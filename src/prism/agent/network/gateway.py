@@ -386,14 +386,18 @@ def _serve(ends: _Sockets, relays: _Relays) -> None:
         relays.ports.add(listener.getsockname()[1])
         watch.register(listener, select.POLLIN)
 
+    own = len(published)  # those that the supervisor keeps too
     while True:
         events = watch.poll(REST_SECONDS * 1000)
-        if not events and threading.active_count() == 1:  # no connection is forwarded
+        is_needed = len(published) > own or threading.active_count() > 1  # forwards a connection
+        if not events and not is_needed:
             return
         for number, _ in events:
             if number == ends.supervisor.fileno():
+                before = len(published)
                 if not _answer(ends.supervisor, publish):
                     return
+                own += len(published) - before
             elif number == ends.listener.fileno():
                 with suppress(OSError):
                     client, _ = ends.listener.accept()

@@ -40,7 +40,7 @@ from prism.agent.system import syscalls
 from prism.agent.system.processes import LINUX, PR_SET_PDEATHSIG, Start, prctl, spawn, which
 
 MODE_VARIABLE, ALLOWED_VARIABLE = "PRISM_WORKSPACE_NETWORK", "PRISM_WORKSPACE_NETWORK_ALLOW"
-HOST, LISTEN_BACKLOG = "127.0.0.1", 128
+HOST, LISTEN_BACKLOG, MAX_ANSWER_BYTES = "127.0.0.1", 128, 1 << 18
 START_TIMEOUT, WAKE_TIMEOUT, GATEWAY_TIMEOUT = 20.0, 5.0, 5.0
 EVERYBODY = 0o666
 RESTART_DELAY = 1.0  # seconds until `pasta` is started again, if it has ended
@@ -143,6 +143,7 @@ class WorkspaceNetwork:
         self._loopback_ports = ",".join(map(str, loopback_ports)) or "none"
         self._is_ready, self._program, self._output = False, program, b""
         self._is_configured = self._is_resting = False
+        self._diagnosis: socket.socket | None = None
         self._device: NetworkDevice | None = None  # without it, `pasta` never rests
         try:
             filter = configured_filter(mode)
@@ -195,8 +196,16 @@ class WorkspaceNetwork:
         self._gateway.start()
 
     def diagnosis(self) -> socket.socket:
-        """A netlink socket for questions about the connections of the namespace."""
-        return self._gateway.ask(DIAGNOSIS, GATEWAY_TIMEOUT)
+        """A netlink socket for questions about the connections of the namespace.
+
+        It is one socket for all samples: asking the gateway for another one would start it.
+        """
+        if self._diagnosis is None:
+            self._diagnosis = self._gateway.ask(DIAGNOSIS, GATEWAY_TIMEOUT)
+        with suppress(BlockingIOError):  # answers that nobody waited for
+            while self._diagnosis.recv(MAX_ANSWER_BYTES, socket.MSG_DONTWAIT):
+                pass
+        return self._diagnosis.dup()
 
     def publish(self, preferred: int | None) -> int:
         """Forward a port of this computer to a port inside, for our user and root.
@@ -282,6 +291,8 @@ class WorkspaceNetwork:
     def close(self) -> None:
         """End the network's processes; the namespace ends with the last of them."""
         self._gateway.close()
+        if self._diagnosis is not None:
+            self._diagnosis.close()
         if self._device is not None:
             self._device.close()
             self.resting_device = -1
