@@ -19,7 +19,7 @@ package_manager: pip
 packages: {pip: []}
 ports: [8123]
 services:
-  page: {port: 8123, command: "python3 -m http.server {port} --bind 127.0.0.1"}
+  page: {port: 8123, health: /, command: "python3 -m http.server {port} --bind 127.0.0.1"}
 """
 
 SLOW = """
@@ -117,6 +117,7 @@ def test_first_command_after_a_crash_or_a_reboot_knows_what_died(home):
         reboot(home, daemon)
     with home.run_daemon():
         done = home.cli("quickstart", "mine", "--json")
+        assert done.returncode == 0, done.stderr
         assert "mine is stopped; starting it" in done.stderr
         assert json.loads(done.stdout)["service"] == "page"
         assert home.cli_json("terminate", "mine", "--yes")["state"] == "terminated"

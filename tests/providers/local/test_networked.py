@@ -86,8 +86,13 @@ def test_peer_check_scans_every_process_after_a_new_intent_or_machine(world, mon
     assert not scans_every_process(world, monkeypatch)
     folder = world.root / id
     intent = not_none(folders.read_intent(folder))
-    folders.write_intent(folder, {**intent, "run": intent["run"] + 1, "state": "on"})
-    assert scans_every_process(world, monkeypatch), "no supervisor has read the intent yet"
+    supervisor = world.supervisor(id)
+    supervisor.suspend()  # it wakes now and then, and would read the intent
+    try:
+        folders.write_intent(folder, {**intent, "run": intent["run"] + 1, "state": "on"})
+        assert scans_every_process(world, monkeypatch), "no supervisor has read the intent yet"
+    finally:
+        supervisor.resume()
     eventually(lambda: not scans_every_process(world, monkeypatch))
     (world.root / f"local-{'0' * 17}").mkdir()
     assert scans_every_process(world, monkeypatch), "the new machine is unknown"

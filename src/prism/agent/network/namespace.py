@@ -40,7 +40,7 @@ from prism.agent.system import syscalls
 from prism.agent.system.processes import LINUX, PR_SET_PDEATHSIG, Start, prctl, spawn, which
 
 MODE_VARIABLE, ALLOWED_VARIABLE = "PRISM_WORKSPACE_NETWORK", "PRISM_WORKSPACE_NETWORK_ALLOW"
-HOST, LISTEN_BACKLOG, MAX_ANSWER_BYTES = "127.0.0.1", 128, 1 << 18
+HOST, LISTEN_BACKLOG, MAX_DIAGNOSIS_BYTES = "127.0.0.1", 128, 1 << 18
 START_TIMEOUT, WAKE_TIMEOUT, GATEWAY_TIMEOUT = 20.0, 5.0, 5.0
 EVERYBODY = 0o666
 RESTART_DELAY = 1.0  # seconds until `pasta` is started again, if it has ended
@@ -203,7 +203,7 @@ class WorkspaceNetwork:
         if self._diagnosis is None:
             self._diagnosis = self._gateway.ask(DIAGNOSIS, GATEWAY_TIMEOUT)
         with suppress(BlockingIOError):  # answers that nobody waited for
-            while self._diagnosis.recv(MAX_ANSWER_BYTES, socket.MSG_DONTWAIT):
+            while self._diagnosis.recv(MAX_DIAGNOSIS_BYTES, socket.MSG_DONTWAIT):
                 pass
         return self._diagnosis.dup()
 
