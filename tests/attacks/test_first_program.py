@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from prism.agent import init
-from prism.agent.protocol import framed_for_init
+from prism.agent.protocol import framed, framed_for_init
 from prism.agent.sandbox.seccomp import filter_for
 from tests.attacks.ordinary import as_ordinary, can_be_ordinary
 
@@ -24,12 +24,12 @@ FIRST_ALONE = 4  # descriptors: three that every program has, and none for a ter
 class FirstProgram:
     """The first program, and its supervisor's end of the socket between them."""
 
-    def __init__(self, process, supervisor):
-        self.process, self._supervisor = process, supervisor
+    def __init__(self, process, supervisor, framed=framed_for_init):
+        self.process, self._supervisor, self._framed = process, supervisor, framed
         self._received = b""
 
     def ask(self, request, descriptors=()):
-        socket.send_fds(self._supervisor, [framed_for_init(request)], descriptors)
+        socket.send_fds(self._supervisor, [self._framed(request)], descriptors)
 
     def answer(self):
         while b"\n" not in self._received:
@@ -41,7 +41,7 @@ class FirstProgram:
 
 
 @contextlib.contextmanager
-def first(filter=b"", command=list):
+def first(filter=b"", command=list, framed=framed_for_init):
     """Runs the first program outside of a sandbox, until the block ends."""
     ours, theirs = socket.socketpair()
     ours.settimeout(PATIENCE)
@@ -49,12 +49,20 @@ def first(filter=b"", command=list):
     with ours, subprocess.Popen(command(argv), pass_fds=[theirs.fileno()]) as process:
         theirs.close()
         try:
-            first = FirstProgram(process, ours)
+            first = FirstProgram(process, ours, framed)
             first.ask({"filter": filter.hex()})
             assert "ready" in first.answer()
             yield first
         finally:
             ours.shutdown(socket.SHUT_RDWR)
+
+
+def test_first_program_understands_a_supervisor_that_was_started_before_an_upgrade():
+    request = {"environment": ENVIRONMENT, "folder": "/", "argv": ["/bin/true"]}
+    with first(framed=framed) as program, open(os.devnull, "r+b") as nothing:
+        program.ask({"id": 1, **request}, [nothing.fileno()] * 3)
+        assert program.answer().keys() == {"id", "pid"}
+        assert program.answer() == {"id": 1, "exit": 0}
 
 
 def test_first_program_survives_when_no_terminal_is_left():
