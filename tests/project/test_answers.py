@@ -34,6 +34,7 @@ HANDED = {
 OWN = {
     "cli/aws.py": {"why"},  # a label
     "cli/checks/aws.py": {"aws_connectivity"},  # of the status, which `CheckContext` has requested
+    "cli/people/classes.py": {"file", "sha256"},  # of what was collected
     "cli/completion.py": {"complete", "workspaces"},
     "cli/workspace/connect.py": {"service"},  # of a port
     "cli/installation/daemon.py": {"pid", "url"},

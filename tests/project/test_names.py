@@ -141,6 +141,8 @@ OWN = {
         "aws policy",
         "aws setup",
     ),  # the client has no AWS: an administrator's, once
+    # Several requests for each person of a class, of which the client has the methods.
+    *("class add", "class status", "class collect", "class reset", "class end"),
     "snapshot copies",  # two routes behind one word: the copies made here, and those at a place
     "idle profile",  # three routes behind one word, and the client takes the profile as a struct
 }
@@ -156,6 +158,7 @@ IN_THE_PATH = "the path has `name` for what is there, so the new one has another
 # By command and its name: the name in the client, the name in the API, and the reason.
 OTHERWISE = {
     ("workspace launch", "disk"): ("disk_gb", "storage", REFERENCE),
+    ("workspace launch", "count"): (None, None, "the command line repeats the request"),
     ("workspace extend", "until"): ("expires_at", "expires_at", REFERENCE),
     ("workspace launch", None): ("disk_type", "storage", REFERENCE),
     ("workspace launch", "dry_run"): (None, "dry_run", "the client has `plan` for that"),

@@ -28,4 +28,5 @@ class LaunchOptions(TypedDict, total=False):
     hibernation: bool
     restart: bool
     from_snapshot: str
+    owner: str
     max_hourly_rate: float

@@ -116,9 +116,16 @@ class Workspaces(Noun):
         body = trim(workspaces.ResizeRequest(instance_type=instance_type, size=size))
         return self._ask("POST", _path(name, "resize"), workspaces.ResizeAnswer, body)
 
-    def rollback(self, name: str, snapshot: str) -> workspaces.RollbackAnswer:
-        """Replace its files by those of one of its snapshots; the present ones are saved first."""
+    def rollback(
+        self, name: str, snapshot: str, *, of_another: bool = False
+    ) -> workspaces.RollbackAnswer:
+        """Replace its files by those of a snapshot; the present ones are saved first.
+
+        `of_another` allows a snapshot of another workspace, if you manage that one.
+        """
         body = workspaces.RollbackRequest(snapshot=snapshot)
+        if of_another:
+            body = workspaces.RollbackRequest(snapshot=snapshot, of_another=True)
         return self._ask("POST", _path(name, "rollback"), workspaces.RollbackAnswer, body)
 
     def update(self, name: str, *, restart: bool) -> workspaces.Instance:

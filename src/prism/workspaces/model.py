@@ -264,6 +264,8 @@ class LaunchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     hibernation: bool = True
     restart: bool = False
     from_snapshot: Text | None = None
+    owner: Text | None = None
+    """A member of the project, or who is invited to it; only its admins name another person."""
     dry_run: bool = False
     max_hourly_rate: Annotated[float, Meta(ge=0)] | None = None
     """In USD; at a higher price, or at an unknown one, nothing is launched."""
@@ -319,9 +321,13 @@ class ResizeAnswer(Struct, frozen=True, kw_only=True):
 
 
 class RollbackRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to replace the files of a workspace by those of a snapshot of it."""
+    """A request to replace the files of a workspace by those of a snapshot of it.
+
+    With `of_another` the snapshot may be of another workspace, for who manages it.
+    """
 
     snapshot: Text
+    of_another: bool = False
 
 
 class RollbackAnswer(Struct, frozen=True, kw_only=True):

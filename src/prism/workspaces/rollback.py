@@ -9,6 +9,8 @@ from functools import partial
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
+from prism.access.model import AccessVerb, PermissionDenied, current
+from prism.access.plan import allows
 from prism.errors import Conflict, Problem, Unavailable
 from prism.kit.actor import Who
 from prism.kit.clock import Clock
@@ -61,7 +63,11 @@ class RollbackService:
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
             snapshot = self._storage.usable(tx.sql, request.snapshot, "rolled back to")
-            _require_own(snapshot, before)
+            if request.of_another:
+                _require_manager(snapshot)
+                snapshot_for_launch(tx.sql, self._storage, request.snapshot, before.location)
+            else:
+                _require_own(snapshot, before)
             may_roll_back(before)
             self._storage.require_not_being_copied(tx.sql, before.id, before.name, "rollback")
             previous = state_of(before)
@@ -147,6 +153,19 @@ def backup_of(sql: Connection, workspace: Workspace) -> Snapshot | None:
     """The snapshot that is taken before the rollback."""
     ids = [workspace.rollback_backup] if workspace.rollback_backup else []
     return next(iter(storage.by_ids(sql, Snapshot, ids)), None)
+
+
+def _require_manager(snapshot: Snapshot) -> None:
+    """Raise unless the caller may take files out of the snapshot, as for a launch from it."""
+    caller = current()
+    role = caller.roles.get(snapshot.project) if snapshot.project else None
+    if caller.operator or allows(role, AccessVerb.STORE):
+        return
+    raise PermissionDenied(
+        f"You may not use the snapshot {snapshot.name!r} for another workspace",
+        details="only admins of the snapshot's project may",
+        remediation="Ask an admin of that project to do it",
+    )
 
 
 def _require_own(snapshot: Snapshot, workspace: Workspace) -> None:

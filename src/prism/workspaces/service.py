@@ -40,6 +40,7 @@ from prism.workspaces.events import (
     about,
 )
 from prism.workspaces.hooks import BudgetForecast, FundingPolicy, IdleMonitor
+from prism.workspaces.launch_owner import with_owner
 from prism.workspaces.model import (
     ConfirmationRequired,
     ExtendRequest,
@@ -477,6 +478,9 @@ class WorkspaceService:
             fund = self._funding.fund(sql, project, request.budget)
         notes = offer.accept(template, kind, request)
         workspace = fund.apply_to(self._workspace(request, profile, offer, template, kind))
+        if request.owner is not None:
+            with self._db.read() as sql:
+                workspace = with_owner(sql, workspace, request.owner, self._clock.now())
         return LaunchPlan(
             replace(workspace, parameters=parameters), offer.image(template, kind), notes
         )

@@ -10,6 +10,7 @@ from prism.cli.output.terminal import say, show_columns, show_fields, show_json,
 from prism.cli.output.time_format import hours, local_time
 from prism.cli.parser import UsageError, add_flag, add_renamed, given
 from prism.cli.workspace.locations import machine_words
+from prism.client.names import unique_name
 from prism.client.templates import Templates
 from prism.client.transport.wire import Wire
 from prism.client.workspaces import Workspaces
@@ -17,10 +18,11 @@ from prism.errors import Problem
 
 LAUNCH_OPTIONS = (
     *("size", "instance_type", "profile", "region", "project", "budget", "ttl_hours"),
-    *("idle_profile", "disk_gb", "from_snapshot", "max_hourly_rate"),
+    *("idle_profile", "disk_gb", "from_snapshot", "max_hourly_rate", "owner"),
 )
 FLAGS = ("spot", "open_ports", "unlimited", "restart")
 SIZES = ("XS", "S", "M", "L", "XL")
+MOST_AT_ONCE = 100  # workspaces of one command
 BOOLEANS = {"true": True, "false": False}
 
 
@@ -56,6 +58,10 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--from-snapshot", metavar="SNAPSHOT", help=snapshot_help)
     price_help = "launch nothing if an hour costs more than this, or its price is not known"
     parser.add_argument("--max-hourly-rate", type=float, metavar="USD", help=price_help)
+    owner_help = "whose it is: somebody who belongs or is invited to the project, of its admins"
+    parser.add_argument("--owner", metavar="EMAIL", help=owner_help)
+    count_help = "so many workspaces: NAME-1, NAME-2 …; those that exist are left alone"
+    parser.add_argument("--count", type=int, default=1, metavar="N", help=count_help)
     add_flag(parser, "--no-hibernation", help="stop, never hibernate")
     add_flag(parser, "--restart", help="start it again after a reboot")
     add_flag(parser, "--dry-run", help="only show the plan and its cost")
@@ -77,11 +83,37 @@ def _launch(args: Namespace) -> None:
     if args.dry_run:
         plan = wire.call(Workspaces.plan, args.template, args.name, **options)
         return show_json(plan) if args.json else _plan(plan)
+    if args.count != 1:
+        return _launch_several(args, wire, options)
     answer = wire.call(Workspaces.launch, args.template, args.name, **options)
     show_notes(answer)
     if args.no_wait:
         return show_json(answer) if args.json else print(f"{args.name} is {answer['state']}")
+    if args.owner:  # the name alone may mean another workspace, for whoever launches it
+        full_name = unique_name(wire.call(Workspaces.get, answer["workspace"]))
+        answer = {**answer, "name": full_name}
     return wait_and_report(wire, answer, as_json=args.json)
+
+
+def _launch_several(args: Namespace, wire: Wire, options: dict[str, Any]) -> None:
+    """Launch so many workspaces, and do not wait for them; repeated, it launches the rest."""
+    if not 1 < args.count <= MOST_AT_ONCE:
+        raise UsageError(f"--count is 1 to {MOST_AT_ONCE}", "As in --count 5")
+    answers = []
+    for number in range(1, args.count + 1):
+        name = f"{args.name}-{number}"
+        try:
+            answer = wire.call(Workspaces.launch, args.template, name, **options)
+        except Problem as problem:
+            if problem.code != "NAME_TAKEN":
+                raise
+            answer = {"name": name, "state": "already there"}
+        answers.append(answer)
+        if not args.json:
+            show_notes(answer)
+            print(f"{name} is {answer['state']}")
+    if args.json:
+        show_json(answers)
 
 
 def wait_and_report(wire: Wire, answer: dict[str, Any], *, as_json: bool) -> None:

@@ -146,8 +146,9 @@ def _moved(args: Namespace, workspace: Any) -> None:
 
 def _rollback(args: Namespace) -> None:
     wire = daemon()
-    answer = wire.call(Workspaces.rollback, args.name, args.snapshot)
-    name = answer["name"]
+    options = {"of_another": True} if args.of_another else {}
+    answer = wire.call(Workspaces.rollback, args.name, args.snapshot, **options)
+    name = args.name  # the answer's may be that of several people's workspaces
     if not args.json:
         say(f"The present files are kept in the snapshot {answer['backup']}")
     if args.no_wait:
@@ -293,6 +294,7 @@ def _move_arguments(parser: ArgumentParser) -> None:
 def _rollback_arguments(parser: ArgumentParser) -> None:
     workspace_argument(parser)
     parser.add_argument("snapshot", metavar="SNAPSHOT", help="a snapshot of its disk")
+    add_flag(parser, "--of-another", help="the snapshot may be of another workspace")
 
 
 def _start_arguments(parser: ArgumentParser) -> None:
