@@ -52,14 +52,15 @@ def home() -> Iterator[Path]:
 
 @contextmanager
 def daemon(folder: Path, program: Sequence[str] = IN_MEMORY, **more: str) -> Iterator[Daemon]:
-    """A daemon of that home, with `more` in its environment."""
+    """A daemon of that home, with `more` in its environment; `{port}` there means its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     unwanted = ("PRISM_", "PYTHONDONTWRITEBYTECODE")
     environ = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
     environ |= {"PRISM_HOME": str(folder), "PRISM_PORT": str(port), "PRISM_LOG_LEVEL": "warning"}
-    environ |= {"AWS_CONFIG_FILE": str(folder / "none")} | more
+    environ |= {"AWS_CONFIG_FILE": str(folder / "none")}
+    environ |= {name: value.replace("{port}", str(port)) for name, value in more.items()}
     began = time.perf_counter()
     process = subprocess.Popen(program, env=environ)
     try:
@@ -79,7 +80,8 @@ def _answers(port: int) -> bool:
     with suppress(OSError):
         to = Connection(port)
         try:
-            return to.ask("/api/v1/daemon/status").status == 200
+            # A shared daemon refuses who shows no token.
+            return to.ask("/api/v1/daemon/status").status in {200, 401}
         finally:
             to.close()
     return False

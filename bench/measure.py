@@ -16,6 +16,7 @@ from growth import growth
 from gui import gui
 from listeners import listeners
 from living import REAL, daemon, home
+from logged_in import logged_in
 from money import charts
 from packages import packages
 from page import Report
@@ -67,6 +68,7 @@ PARTS: dict[str, Callable[[Report], None]] = {
     "copies": copies,
     "thousand": thousand,
     "crowds": crowds,
+    "logged_in": logged_in,
     "ten_thousand": ten_thousand,
     "proxy": proxied,
     "charts": charts,

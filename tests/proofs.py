@@ -71,6 +71,10 @@ SHARED = {
         "each call and each commit. Of similar points, only one is tried; these are the distinct "
         "points. `move` moves a workspace to another project. No run left anything wrong."
     ),
+    "Logins at real providers": (
+        "Chromium logs in at an identity provider that nobody here wrote, opens JupyterLab, runs "
+        "a cell, and is logged out. The people and groups of glewlwyd are in a directory (slapd)."
+    ),
     "Money in the API against an independent calculation": (
         "All values of budgets, forecasts, pools, allocations and exports equal those of a "
         "calculation that knows the machines' true times and shares no code with costs and "

@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,19 +166,42 @@ def behind_proxy(
         ours.write_text(caddyfile(proxied))
         options = f"admin off\nauto_https disable_redirects\nstorage file_system {folder}/data"
         whole.write_text(f"{{\n{options}\n}}\nimport {ours}\n")
-        command = [find("caddy"), "run", "--config", whole, "--adapter", "caddyfile"]
+        command: list[object] = [find("caddy"), "run", "--config", whole, "--adapter", "caddyfile"]
     else:
         ours.write_text(nginx_conf(proxied))
-        temporary = "".join(
-            f"{name}_temp_path {folder}/{name};\n"
-            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        user = "user root;\n" if os.geteuid() == 0 else ""
-        whole.write_text(
-            f"{user}daemon off;\npid {folder}/pid;\nworker_processes 1;\nevents {{}}\n"
-            f"http {{\n{temporary}include {ours};\n}}\n"
-        )
-        command = [find("nginx"), "-c", whole, "-e", folder / "error.log"]
+        command = _nginx(folder, ours)
+    with _running(command, folder, public):
+        yield
+
+
+def _nginx(folder: Path, ours: Path) -> list[object]:
+    """The command that runs nginx with this file, and nothing outside the folder."""
+    whole = folder / "whole.conf"
+    temporary = "".join(
+        f"{name}_temp_path {folder}/{name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    whole.write_text(
+        f"{user}daemon off;\npid {folder}/pid;\nworker_processes 1;\nevents {{}}\n"
+        f"http {{\n{temporary}include {ours};\n}}\n"
+    )
+    return [find("nginx"), "-c", whole, "-e", folder / "error.log"]
+
+
+@contextlib.contextmanager
+def nginx_with(conf: str, folder: Path, public: int) -> Iterator[None]:
+    """Nginx with a configuration that `prism team setup` has written."""
+    folder.mkdir(parents=True)
+    ours = folder / "prism.conf"
+    ours.write_text(conf.replace("/var/log/nginx", str(folder)))
+    with _running(_nginx(folder, ours), folder, public):
+        yield
+
+
+@contextlib.contextmanager
+def _running(command: Sequence[object], folder: Path, public: int) -> Iterator[None]:
+    """Run a proxy until the block ends."""
     with (folder / "output").open("w") as output:
         environ = {"HOME": str(folder), "PATH": os.environ["PATH"]}
         process = subprocess.Popen(

@@ -155,6 +155,25 @@ class Lab:
         return minted["id"]
 
 
+def check_daemon(home, holder, server):
+    """Whether the daemon that answers is the one of the server, and listens at its port.
+
+    A command starts another daemon if the first has ended: outside, where no proxy finds it.
+    """
+    pid = json.loads((home.folder / "daemon.lock").read_text())["pid"]
+    log = (home.folder / "log").read_text()[-3000:]
+    answering, server_network = (
+        os.readlink(f"/proc/{process}/ns/net") for process in (pid, holder)
+    )
+    assert answering == server_network, f"another daemon answers:\n{log}"
+    done = subprocess.run(
+        [*server, str(BIN / "python"), "-c", CONNECT, "127.0.0.1", PORT],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [PORT], f"it does not listen at its port:\n{log}"
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     if os.geteuid() != 0:
@@ -171,7 +190,7 @@ def lab(tmp_path_factory):
     authority = Authority(folder / "authority")
     certificate, key = (str(file) for file in authority.files(NAME))
     (folder / "hosts").write_text(f"127.0.0.1 localhost\n{SERVER} {NAME}\n")
-    with computer() as (_, server), computer() as (pid, laptop):
+    with computer() as (holder, server), computer() as (pid, laptop):
         for run, words in (
             (server, f"link add prism0 type veth peer name prism0 netns {pid}"),
             (server, f"address add {SERVER}/24 dev prism0"),
@@ -190,6 +209,7 @@ def lab(tmp_path_factory):
                 home.client.projects.create("reef")
                 lab = Lab(home, server, laptop, folder / "bob", authority.file)
                 lab.join("bob")
+                check_daemon(home, holder, server)
                 launched = lab.prism("launch", "Served", "mine", "--project", "reef")
                 assert launched.returncode == 0, launched.stderr
                 yield lab
