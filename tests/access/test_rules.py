@@ -20,6 +20,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 PROXIES = ("/web-proxy", "/dcv-proxy")  # elsewhere OPTIONS is the framework's own answer
 LOGIN = {"/api/v1/login", "/api/v1/logout", "/api/v1/login/provider", "/auth/callback"}
 LOGIN |= {"/auth/backchannel-logout", "/auth/app", "/api/v1/login/terminal/session"}
+LOGIN |= {"/api/v1/login/mail"}
 LOGIN |= {"/api/v1/login/account", "/api/v1/login/device", "/api/v1/login/device/session"}
 LOGIN |= {"/auth/callback/x", "/auth/backchannel-logout/x"}
 STREAMS = {"GET /api/v1/events"}

@@ -76,6 +76,7 @@ SURFACES = {
         "tests/access/test_visibility.py",
         "tests/sessions/test_api.py",
         "tests/sessions/test_accounts.py",
+        "tests/sessions/test_link_mail.py",
         "tests/sessions/test_oidc.py",
         "tests/sessions/test_providers.py",
         "tests/sessions/test_terminal_login.py",

@@ -32,6 +32,7 @@ def test_write_routes_open_to_viewers_concern_only_their_own_objects():
         "POST /api/v1/logout",
         "POST /api/v1/login/provider",
         "POST /api/v1/login/account",
+        "POST /api/v1/login/mail",
         "POST /api/v1/login/terminal",
         "POST /api/v1/login/terminal/session",
         "POST /api/v1/login/device",

@@ -251,7 +251,8 @@ def test_login_is_refused_where_a_browser_cannot_keep_a_session(team, tab, host,
     assert words in failed(answer, 403, "LOGIN_UNAVAILABLE")["details"]
     assert words in tab("GET", "login", {"Host": host}).json()["problem"]
     nobody = {"user": None, "shared": True, "provider": None, "problem": None}
-    assert tab("GET", "login").json() == {**nobody, "providers": [], "accounts": False}
+    other_ways = {"providers": [], "accounts": False, "mailed_links": False}
+    assert tab("GET", "login").json() == {**nobody, **other_ways}
     assert tab("POST", "login", json={"link": link}).status_code == 200, "it was not used up"
 
 

@@ -200,6 +200,7 @@ TABLE: Mapping[str, RouteRule] = {
     "POST {}/logout": ANY,
     "POST {}/login/provider": ANY,
     "POST {}/login/account": ANY,
+    "POST {}/login/mail": ANY,
     "POST {}/login/terminal": TOKENS,
     "POST {}/login/terminal/session": ANY,
     "POST {}/login/device": ANY,

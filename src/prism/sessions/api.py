@@ -17,11 +17,14 @@ from prism.kit.cookies import LOGIN_COOKIE, SESSION_COOKIE, cookie_of, set_cooki
 from prism.kit.http import PASSED_ON_KEY, RAW, WITHOUT_KEY, header, redirect
 from prism.kit.routes import Routes
 from prism.sessions.accounts import AccountLogin
+from prism.sessions.link_mail import LinkMails
 from prism.sessions.model import (
     AccountRequest,
     BrowserSession,
     CreatedLoginLink,
     EndedSessions,
+    LinkMailAnswer,
+    LinkMailRequest,
     LoginAnswer,
     LoginRequest,
     LoginUnavailable,
@@ -61,6 +64,8 @@ class LoginSettings:
     """By name; that of the settings has none."""
     accounts: AccountLogin | None
     """None if nobody logs in with an account of this computer."""
+    mails: LinkMails | None
+    """None if nobody can ask for a link by mail."""
 
 
 Login = NamedDependency[LoginSettings]
@@ -94,6 +99,7 @@ def show_login_ways(request: Request[Any, Any, Any], login: Login) -> LoginWays:
         provider=next((each.host for each in login.providers.values()), None),
         providers=tuple(ProviderShown(name, each.label) for name, each in login.providers.items()),
         accounts=login.accounts is not None,
+        mailed_links=login.mails is not None,
         problem=cookie_problem(host, login.public_url) if login.shared else None,
     )
 
@@ -126,6 +132,21 @@ async def log_in_with_account(
         )
     client, cookie = client_of(request.scope), cookie_of(request.scope, SESSION_COOKIE)
     return with_session(await login.accounts.log_in(data, client, cookie))
+
+
+@router.post("/login/mail", status_code=200, opt={WITHOUT_KEY: True})
+async def mail_login_link(
+    request: Request[Any, Any, Any], data: JSONBody[LinkMailRequest], login: Login
+) -> LinkMailAnswer:
+    """Mail a link that logs in once; the answer does not tell whether the address is known."""
+    check_login(request.scope, login)
+    if login.mails is None:
+        raise LoginUnavailable(
+            "This daemon mails no links to log in",
+            remediation="Choose another way to log in: open /login",
+        )
+    login.mails.ask(data.email, client_of(request.scope).address)
+    return LinkMailAnswer("If this address may log in here, a link is on its way to it")
 
 
 @router.post("/login/provider", status_code=200, sync_to_thread=True, opt={WITHOUT_KEY: True})

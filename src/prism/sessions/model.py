@@ -17,6 +17,7 @@ TERMINAL_IDLE_LIMIT = timedelta(days=30)  # of a command line, which people use 
 TERMINAL_LIMIT = timedelta(days=90)
 MOST_SESSIONS = 50  # of a person; a further login ends the one that was used least recently
 LINK_MINUTES = 15
+MAILED_LINK = "mail"  # in place of what made a link: somebody asked for it on the login page
 CODE_LIFE = timedelta(minutes=2)  # from the answer in the browser to the command
 DEVICE_LIFE = timedelta(minutes=10)  # to type the code in a browser
 POLL_SECONDS = 5
@@ -241,6 +242,18 @@ class AccountRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return f"AccountRequest(name={self.name!r})"
 
 
+class LinkMailRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request of somebody for a link that logs them in."""
+
+    email: User
+
+
+class LinkMailAnswer(Struct, frozen=True):
+    """The answer to it, which is the same for every address."""
+
+    message: str
+
+
 class LoginAnswer(Struct, frozen=True):
     """Who is logged in now."""
 
@@ -287,6 +300,8 @@ class LoginWays(Struct, frozen=True, kw_only=True):
     providers: tuple[ProviderShown, ...]
     accounts: bool
     """Whether people log in with accounts of the daemon's computer."""
+    mailed_links: bool
+    """Whether people can ask for a link by mail."""
     problem: str | None
     """Why no browser can log in at this address; null if it can."""
 

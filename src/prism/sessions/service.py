@@ -29,6 +29,7 @@ from prism.sessions import store
 from prism.sessions.events import LoginLinkCreated, SessionEnded, about, session_started
 from prism.sessions.model import (
     ABSOLUTE_LIMIT,
+    MAILED_LINK,
     MOST_SESSIONS,
     TERMINAL_LIMIT,
     BrowserSession,
@@ -76,7 +77,7 @@ class NewSession(Struct, frozen=True):
 class SessionService:
     """Begins, checks, lists and ends sessions; `address` is that of the web GUI.
 
-    `is_open` tells whether mailed links of an invitation may be used.
+    `is_open` tells whether mailed links, of an invitation or not, may be used.
     """
 
     def __init__(
@@ -196,7 +197,7 @@ class SessionService:
         if parent.startswith(TOKEN_ID):
             holder = self._tokens.holder(sql, parent)
             return LinkMaker(parent, holder.token_expires_at) if holder else None
-        if parent.startswith(INVITATION_ID):
+        if parent == MAILED_LINK or parent.startswith(INVITATION_ID):
             return LinkMaker() if self._is_open(sql, parent) else None
         return LinkMaker(link.parent)
 

@@ -165,6 +165,7 @@ export const actions = {
     data(api.POST('/api/v1/profiles/switch', { body: { profile_name: name } })),
   createProfile: (body: Schemas['NewProfile']) => data(api.POST('/api/v1/profiles', { body })),
   logIn: (body: Schemas['LoginRequest']) => data(api.POST('/api/v1/login', { body })),
+  mailLoginLink: (email: string) => data(api.POST('/api/v1/login/mail', { body: { email } })),
   logInWithAccount: (body: Schemas['AccountRequest']) =>
     data(api.POST('/api/v1/login/account', { body })),
   beginProviderLogin: (to: string, provider: string) =>

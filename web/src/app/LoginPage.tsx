@@ -100,6 +100,38 @@ export function AloneOnPage({
   );
 }
 
+function MailForm({ onError }: { readonly onError: (problem: Error | null) => void }) {
+  const [email, setEmail] = useState('');
+  const [answer, setAnswer] = useState('');
+  const request = () => {
+    onError(null);
+    actions.mailLoginLink(email).then(({ message }) => setAnswer(message), onError);
+  };
+  if (answer !== '') return <Alert type="info">{answer}</Alert>;
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        request();
+      }}
+    >
+      <SpaceBetween size="s">
+        <FormField label={t.login.email} description={t.login.mailWhat}>
+          <Input
+            type="email"
+            autoComplete="email"
+            value={email}
+            onChange={({ detail }) => setEmail(detail.value)}
+          />
+        </FormField>
+        <Button variant="primary" disabled={email === ''}>
+          {t.login.mail}
+        </Button>
+      </SpaceBetween>
+    </form>
+  );
+}
+
 function AccountForm({
   busy,
   onLogin,
@@ -180,6 +212,7 @@ function Ways({ ways, secret }: { readonly ways: Schemas['LoginWays']; readonly 
           </Button>
         </SpaceBetween>
       )}
+      {ways.mailed_links && secret === '' && <MailForm onError={setError} />}
       {ways.accounts && (
         <AccountForm busy={busy} onLogin={(body) => follow(actions.logInWithAccount(body))} />
       )}

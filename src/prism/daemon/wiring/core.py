@@ -40,6 +40,7 @@ from prism.daemon.wiring.logins import (
     LoginParts,
     account_login,
     account_troubles,
+    link_mails,
     mails_links,
     open_invitation,
     provider_logins,
@@ -366,13 +367,6 @@ class Wiring(ProviderWiring):
         return LoginParts(self.settings, self.db, self.clock, self.sessions, self.members)
 
     @cached_property
-    def _account_troubles(self) -> Sequence[str]:
-        troubles = account_troubles(self.settings)
-        for trouble in troubles:
-            log.warning("%s", trouble)
-        return troubles
-
-    @cached_property
     def login(self) -> LoginSettings:
         """What logging in depends on."""
         settings = self.settings
@@ -383,6 +377,7 @@ class Wiring(ProviderWiring):
             settings.project_creation,
             provider_logins(self.login_parts),
             account_login(self.login_parts),
+            link_mails(self.login_parts, self.mail_transport.send),
         )
 
     @cached_property
@@ -418,16 +413,20 @@ class Wiring(ProviderWiring):
         return mails_links(self.settings)
 
     @cached_property
-    def mail_loop(self) -> Loop[Any]:
-        """Sends the mail of invitations."""
-        to, url = self.settings, self.settings.smtp_url
-        post: MailTransport = OutboxTransport(to.folder / "outbox")
-        if url:
+    def mail_transport(self) -> MailTransport:
+        """Sends mail, or writes it into files without a mail server."""
+        if url := self.settings.smtp_url:
             from prism.providers.mail.smtp import SmtpTransport  # noqa: PLC0415  cold start
 
-            post = SmtpTransport(url)
+            return SmtpTransport(url)
+        return OutboxTransport(self.settings.folder / "outbox")
+
+    @cached_property
+    def mail_loop(self) -> Loop[Any]:
+        """Sends the mail of invitations."""
+        to = self.settings
         public_url = to.public_url if self.team else ""
-        mail = MailReconciler(self.db, self.clock, post, to.sender, public_url)
+        mail = MailReconciler(self.db, self.clock, self.mail_transport, to.sender, public_url)
         return Loop(mail, self.db, self.clock, threads=4)
 
     @cached_property
@@ -492,7 +491,7 @@ class Wiring(ProviderWiring):
                 *self._unreadable(),
                 *self.home_disk.reasons(),
                 *self._failed_copies,
-                *self._account_troubles,
+                *account_troubles(self.settings),
                 *(self.server_certificate.troubles() if self.server_certificate else []),
             ],
             stop=self._stop,

@@ -1,8 +1,10 @@
 """Builds the ways in which people log in."""
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.message import EmailMessage
 from functools import partial
 
 from sqlalchemy import Connection
@@ -18,12 +20,15 @@ from prism.projects.members import MemberService
 from prism.sessions import store as session_rows
 from prism.sessions.accounts import AccountLogin, AccountSettings, service_problem
 from prism.sessions.groups import GroupRoles, GroupRule
+from prism.sessions.link_mail import LinkMails, LinkMailSettings
+from prism.sessions.model import MAILED_LINK
 from prism.sessions.oidc import OidcClient, OidcSettings, http_client
 from prism.sessions.provider_file import ProviderEntry, read_providers
 from prism.sessions.provider_login import ProviderLogin
 from prism.sessions.service import SessionService
 from prism.settings import Settings
 
+log = logging.getLogger(__name__)
 ACCOUNTS_ISSUER = "pam"  # in the table of the roles that groups gave
 
 
@@ -47,6 +52,8 @@ def mails_links(settings: Settings) -> bool:
 
 def open_invitation(clock: Clock, sql: Connection, id: str, *, mails_links: bool) -> bool:
     """Whether the links that were mailed with an invitation may be used."""
+    if id == MAILED_LINK:
+        return mails_links
     invitation = invitation_rows.find(sql, id)
     is_open = invitation and status_of(invitation, clock.now()) is InvitationStatus.PENDING
     return mails_links and bool(is_open)
@@ -57,6 +64,8 @@ def account_login(parts: LoginParts) -> AccountLogin | None:
     settings = parts.settings
     if not settings.pam:
         return None
+    for trouble in account_troubles(settings):
+        log.warning("%s", trouble)
     words = [entry.strip().split(":") for entry in settings.pam_groups.split(",")]
     rules = [
         GroupRule(group, project, Role(*role or [Role.MEMBER]))
@@ -74,6 +83,20 @@ def account_login(parts: LoginParts) -> AccountLogin | None:
         is_expected=partial(is_expected, parts),
         group_roles=GroupRoles(ACCOUNTS_ISSUER, rules, parts.members),
     )
+
+
+def link_mails(parts: LoginParts, send: Callable[[EmailMessage], object]) -> LinkMails | None:
+    """Mails links to people who ask for one, if the operator wants it."""
+    settings = parts.settings
+    if not mails_links(settings):
+        return None
+
+    def may_log_in(sql: Connection, user: str) -> bool:
+        # What the operator may do is more than a mailbox should open.
+        return user != settings.actor.lower() and is_expected(parts, sql, user)
+
+    address = LinkMailSettings(sender=settings.sender, address=settings.public_url.rstrip("/"))
+    return LinkMails(parts.db, parts.clock, address, send, may_log_in)
 
 
 def account_troubles(settings: Settings) -> list[str]:
