@@ -6,6 +6,7 @@ import threading
 from playwright.sync_api import expect
 
 from tests.waiting import eventually
+from tests.web.conftest import AXE, page_problems
 
 LAUNCHES = "**/api/v1/instances/launch"
 
@@ -112,3 +113,44 @@ def test_places_stand_side_by_side_with_their_prices(empty_home, browsing):
     finally:
         profiles.delete("cloud")
         profiles.delete("bench")
+
+
+def test_every_option_of_the_command_can_be_chosen(empty_home, browsing):
+    empty_home.client.volumes.create("chosen-data", size_gb=1)
+    try:
+        for scheme, width in (("light", 1280), ("dark", 360)):
+            size = {"width": width, "height": 800}
+            browser = browsing(empty_home, viewport=size, color_scheme=scheme)
+            page = browser.open("/launch?template=plain-shell&name=chosen")
+            page.get_by_role("button", name="More options").click()
+            page.get_by_label("Machine type").fill("t3.large")
+            sizes = page.get_by_role("radiogroup", name="Size")
+            expect(sizes.get_by_role("radio", checked=True)).to_have_count(0)
+            expect(sizes.get_by_text("8 cores, 32 GB · $0.3328/h")).to_be_visible()
+            page.get_by_label("Disk in GB").fill("50")
+            page.get_by_role("button", name="Volumes").click()
+            page.get_by_role("option", name="chosen-data").click()
+            page.keyboard.press("Escape")
+            page.get_by_role("checkbox", name="Never hibernate").click(force=True)
+            page.get_by_role("checkbox", name="Start it after a reboot").click(force=True)
+            button = page.get_by_role("button", name="Launch chosen")
+            expect(button).to_be_enabled()
+            page.evaluate(AXE.read_text())
+            assert page_problems(page, width) == []
+            browser.shot(f"launch-options-{scheme}")
+            page.reload()  # the options are in the address
+            expect(page.get_by_label("Disk in GB")).to_have_value("50")
+            expect(button).to_be_enabled()
+            page.route(LAUNCHES, lambda route: route.abort())
+            with page.expect_request(LAUNCHES) as sent:
+                button.click()
+            order = sent.value.post_data_json
+            chosen = {key: order[key] for key in ("instance_type", "storage", "volumes")}
+            assert chosen == {
+                "instance_type": "t3.large",
+                "storage": {"ebs_volume_size": 50},
+                "volumes": ["chosen-data"],
+            }
+            assert (order["hibernation"], order["restart"]) == (False, True)
+    finally:
+        empty_home.client.volumes.delete("chosen-data")

@@ -1130,6 +1130,32 @@ export const t = {
       if (count < 24) return `${count} hours`;
       return count === 24 ? '1 day' : `${count / 24} days`;
     },
+    more: 'More options',
+    parameter: (type: string, choices: readonly (string | number)[]) =>
+      choices.length > 0 ? `One of ${choices.join(', ')}` : `A ${type}`,
+    texts: {
+      type: { label: 'Machine type', what: 'In place of a size, such as t3.large.' },
+      region: { label: 'Region', what: "Default: the profile's." },
+      disk: { label: 'Disk in GB', what: "Default: the template's. Its price is in the plan." },
+      budget: { label: 'Pool that pays', what: 'If the project has several.' },
+      snapshot: {
+        label: 'Begin with a snapshot',
+        what: 'Name of a snapshot of a workspace, whose files it begins with.',
+      },
+    },
+    volumesWhat: 'Attached before it starts.',
+    noVolumes: 'No volumes',
+    without: (name: string) => `Without ${name}`,
+    flags: {
+      spot: { label: 'Spot', what: 'Cheaper, but AWS may stop it.' },
+      unlimited: {
+        label: 'Unlimited CPU credits',
+        what: 'A burstable machine may use more CPU than its price covers; costs more.',
+      },
+      ports: { label: 'Open its ports', what: 'On AWS: to your address.' },
+      awake: { label: 'Never hibernate', what: 'It stops instead; its memory is lost then.' },
+      restart: { label: 'Start it after a reboot', what: 'Of this computer.' },
+    },
     idleWhat: 'What happens when nobody uses it.',
     idleDefault: "The template's",
     noProject: 'None',

@@ -1,6 +1,7 @@
 import { LIFECYCLE } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { t } from '../strings';
+import { optionsOfCommand } from './launchOptions';
 
 export const COMMAND_KINDS = ['cli', 'python', 'curl'] as const;
 export type CommandKind = (typeof COMMAND_KINDS)[number];
@@ -70,6 +71,9 @@ export function launch(order: Schemas['LaunchRequest']): Equivalent {
     ...(budget ? ['--budget', quoted(budget)] : []),
     ...(hours ? ['--ttl', String(hours)] : []),
     ...(idle ? ['--idle-profile', quoted(idle)] : []),
+    ...optionsOfCommand(order).flatMap(([option, value]) =>
+      value === undefined ? [option] : [option, quoted(value)],
+    ),
   ];
   const arguments_ = [
     JSON.stringify(template),

@@ -61,15 +61,20 @@ export function pricesOf(
 }
 
 /** The request that a form stands for. */
-export function orderOf(draft: Draft): Schemas['LaunchRequest'] {
+export function orderOf(
+  draft: Draft,
+  others: Partial<Schemas['LaunchRequest']> = {},
+): Schemas['LaunchRequest'] {
   const hours = Number(draft.hours);
   return {
     name: draft.name,
     template: draft.template,
-    ...(draft.size === null ? {} : { size: draft.size }),
+    // A type stands in place of a size.
+    ...(draft.size === null || others.instance_type ? {} : { size: draft.size }),
     ...(hours > 0 ? { ttl_hours: hours } : {}),
     ...(draft.idle === '' ? {} : { idle_profile: draft.idle }),
     ...(draft.project === '' ? {} : { project: draft.project }),
     ...(draft.profile === '' ? {} : { profile: draft.profile }),
+    ...others,
   };
 }

@@ -28,7 +28,7 @@ export function LaunchFields({
   /** Whether it has a price here, or none that another place could not have. */
   readonly compared: boolean;
   readonly errors: ReadonlyMap<string, string>;
-  readonly edit: (changes: Partial<Record<keyof Draft, string | null>>) => void;
+  readonly edit: (changes: Readonly<Record<string, string | null>>) => void;
 }) {
   const { data: idle = [] } = useQuery(queries.idleProfiles);
   const { data: projects = [] } = useQuery(queries.projects);
@@ -85,7 +85,7 @@ export function LaunchFields({
           order={order}
           priced={priced}
           chosen={draft.size}
-          choose={(size) => edit({ size })}
+          choose={(size) => edit({ size, type: null })}
         />
       </FormField>
       <FormField label={t.launch.ttl} description={t.launch.ttlWhat}>

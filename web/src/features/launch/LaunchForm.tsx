@@ -1,3 +1,4 @@
+import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import Container from '@cloudscape-design/components/container';
 import Grid from '@cloudscape-design/components/grid';
@@ -12,7 +13,8 @@ import type { Instance, TemplateItem } from '../../api/client';
 import { ApiError } from '../../api/errors';
 import { queries } from '../../api/queries';
 import { launch } from '../../lib/equivalents';
-import { draftOf, favourite, pricesOf, orderOf, type Draft } from '../../lib/order';
+import { fieldsOf as fieldsOfOptions, readOptions } from '../../lib/launchOptions';
+import { draftOf, favourite, pricesOf, orderOf } from '../../lib/order';
 import { useDebounced } from '../../lib/useDebounced';
 import { useSearch } from '../../lib/useSearch';
 import { mayLaunch, useMe } from '../../lib/me';
@@ -20,6 +22,7 @@ import { t } from '../../strings';
 import { AsCommand } from '../../ui/AsCommand';
 import { ErrorAlert } from '../../ui/ErrorAlert';
 import { LaunchFields } from './LaunchFields';
+import { MoreOptions } from './MoreOptions';
 import { PlanPanel } from './PlanPanel';
 import { TemplatePicker } from './TemplatePicker';
 
@@ -56,7 +59,13 @@ export function LaunchForm({
     () => draftOf(search, slug, instances, payer),
     [search, slug, instances, payer],
   );
-  const order = useMemo(() => orderOf(draft), [draft]);
+  const { data: template } = useQuery({ ...queries.template(slug), enabled: slug !== '' });
+  const declared = useMemo(() => template?.resolved.parameters ?? {}, [template]);
+  const options = useMemo(() => readOptions(search), [search]);
+  const order = useMemo(
+    () => orderOf(draft, fieldsOfOptions(options, declared)),
+    [draft, options, declared],
+  );
   const settled = useDebounced(order, REST);
   const plan = useQuery({
     ...queries.plan(settled),
@@ -73,7 +82,7 @@ export function LaunchForm({
   const planned = settled === order && !plan.isPlaceholderData && !plan.isFetching;
   const ready = planned && plan.isSuccess;
   const fields = plan.error instanceof ApiError ? fieldsOf(plan.error) : new Map<string, string>();
-  const edit = (changes: Partial<Record<keyof Draft, string | null>>) => {
+  const edit = (changes: Readonly<Record<string, string | null>>) => {
     setError(null);
     change(changes);
   };
@@ -125,6 +134,11 @@ export function LaunchForm({
               errors={fields}
               edit={edit}
             />
+            {!few && (
+              <Box margin={{ top: 'm' }}>
+                <MoreOptions options={options} declared={declared} errors={fields} edit={edit} />
+              </Box>
+            )}
           </Container>
         </SpaceBetween>
         <PlanPanel

@@ -22,7 +22,8 @@ export function SizeTiles({
 }) {
   return (
     <Tiles
-      value={chosen ?? DEFAULT}
+      // A machine type, from the other options, stands in place of a size.
+      value={order.instance_type ? null : (chosen ?? DEFAULT)}
       columns={3}
       ariaLabel={t.launch.size}
       items={[
@@ -30,7 +31,9 @@ export function SizeTiles({
         ...SIZES.map((size) => ({
           value: size,
           label: size,
-          description: <OrderPrice order={{ ...order, size }} priced={priced} />,
+          description: (
+            <OrderPrice order={{ ...order, instance_type: null, size }} priced={priced} />
+          ),
         })),
       ]}
       onChange={({ detail }) => choose(SIZES.find((size) => size === detail.value) ?? null)}
