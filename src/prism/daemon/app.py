@@ -44,7 +44,7 @@ from prism.kit.idempotency import Idempotency
 from prism.kit.migrate import upgrade
 from prism.kit.reconcile import Loop, errors_logged
 from prism.kit.routes import Routes
-from prism.kit.struct_types import prepare_structs
+from prism.kit.struct_types import prepare_types
 from prism.kit.trusted_proxies import TrustedProxies
 from prism.logs import routes as logs
 from prism.profiles import api as profiles
@@ -367,7 +367,7 @@ def _provide(part: object) -> Provide:
 async def _running(application: App) -> AsyncIterator[None]:
     """Run every loop, and a thread that tidies up periodically."""
     db, ended = application.db, threading.Event()
-    prepare_structs()
+    prepare_types()
     with errors_logged("give handles to owners"):
         application.give_handles()
     application.first_surveys.begin(application.read_model.known.locations)
