@@ -31,6 +31,7 @@ PACKAGES = {
     "mkfs.ext4": "e2fsprogs",
     "mkfs.xfs": "xfsprogs",
     "nginx": "nginx",
+    "npm": "npm",
     "pasta": "passt",
     "restic": "restic",
     "rsync": "rsync",

@@ -30,6 +30,7 @@ def main(home, cache):
     for name in FOLDERS:
         (ETC / name).mkdir(parents=True, exist_ok=True)
     for name in SECRETS:
+        (ETC / name).unlink(missing_ok=True)  # nobody may write the one that sudo brings
         (ETC / name).write_text("secret of before\n")
         (ETC / name).chmod(0o644)
     world = World(Path(home), Path(cache))

@@ -14,6 +14,7 @@ from tests.disks import fill_disk, loop_disk, mounted, unmount
 from tests.needs import require
 from tests.project.home import Home
 from tests.proofs import record
+from tests.waiting import eventually
 
 
 @pytest.mark.timeout(300)
@@ -34,6 +35,8 @@ def test_answered_writes_survive_errors_of_the_device(tmp_path, kind):
         finally:
             home.clear()
         unmount(place)
+        # Another test's namespace may have a copy of the mount, and with it the failed device.
+        eventually(lambda: not subprocess.check_output(["losetup", "-j", image]))
         rest.unlink()
         if kind == "ext4":  # XFS repairs itself when it is mounted
             assert subprocess.run(["e2fsck", "-fy", image]).returncode in {0, 1}

@@ -47,6 +47,7 @@ def test_daemon_that_the_kernel_kills_for_memory_loses_nothing(site, checker, me
     memory_group.add_victim(site.process.pid)
     names = (f"project-{number}" for number in count())
     unanswered = []
+    checker.send_until_answered(project_request(checker, next(names)))
     with memory_group.exhausted():
         while site.process.poll() is None:
             request = project_request(checker, next(names))
