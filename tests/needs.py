@@ -31,7 +31,6 @@ PACKAGES = {
     "mkfs.ext4": "e2fsprogs",
     "mkfs.xfs": "xfsprogs",
     "nginx": "nginx",
-    "npm": "npm",
     "pasta": "passt",
     "restic": "restic",
     "rsync": "rsync",
