@@ -8,7 +8,7 @@ from typing import Any, is_typeddict
 
 import msgspec
 
-PACKAGE = "prism"
+ROOT_PACKAGE = "prism"
 
 
 def prepare_types() -> None:
@@ -23,7 +23,7 @@ def prepare_types() -> None:
     if not any(isinstance(finder, _PreparingFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _PreparingFinder())
     for name, module in [*sys.modules.items()]:
-        if name.partition(".")[0] == PACKAGE:
+        if name.partition(".")[0] == ROOT_PACKAGE:
             _prepare(module)
 
 
@@ -31,7 +31,7 @@ class _PreparingFinder:
     """Finds modules of Prism as Python does, and prepares the types of each after its import."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name.partition(".")[0] != PACKAGE:
+        if name.partition(".")[0] != ROOT_PACKAGE:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
