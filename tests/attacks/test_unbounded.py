@@ -86,6 +86,27 @@ def test_owner_changes_a_budget_that_an_owner_set_until_the_operator_sets_anothe
     failed(give("owner", 70.0), 403, "PERMISSION_DENIED")
 
 
+def test_owner_lowers_thresholds_of_the_operator_and_raises_none(team):
+    def change(person, **limits):
+        return team(person, "PUT", "projects/Reef", json={"budget": limits})
+
+    limits = {"prevent_launch_threshold": 50.0, "auto_hibernate_threshold": 70.0}
+    assert change("operator", total_allocated=1000.0, **limits).status_code == 200
+    for limit, raised in (
+        *(("prevent_launch_threshold", 50.1), ("prevent_launch_threshold", 100.0)),
+        *(("auto_hibernate_threshold", 70.1), ("auto_hibernate_threshold", None)),
+    ):
+        denied = failed(change("owner", **{limit: raised}), 403, "PERMISSION_DENIED")
+        assert "an owner may lower it" in denied["details"]
+        both = change("owner", total_allocated=10.0, **{limit: raised})
+        failed(both, 403, "PERMISSION_DENIED")
+    assert change("owner", prevent_launch_threshold=40.0, alert_threshold=90.0).is_success
+    assert change("owner", auto_hibernate_threshold=60.0).is_success
+    assert change("operator", **limits).is_success
+    assert change("operator", total_allocated=None).is_success
+    assert change("owner", prevent_launch_threshold=100.0).is_success, "there is no budget"
+
+
 @pytest.mark.parametrize("limit", ["MOST_A_DAY_BY_PERSON", "MOST_A_DAY_BY_ALL"])
 def test_mails_of_people_are_limited(team, monkeypatch, limit):
     monkeypatch.setattr(service, limit, 4)

@@ -103,7 +103,11 @@ def given(before: Project, request: ProjectChange) -> Project:
     one where there is none, which owners may change until the operator sets another one.
     """
     after, caller = with_change(before, request), current()
-    if request.budget is UNSET or request.budget.total_allocated is UNSET:
+    if request.budget is UNSET:
+        return after
+    if caller.team and not caller.operator and before.cap is not None and not before.set_by_owner:
+        _require_lower_thresholds(before, after)
+    if request.budget.total_allocated is UNSET:
         return after
     if not caller.team or caller.operator:
         return structs.replace(after, set_by_owner=False)
@@ -116,6 +120,21 @@ def given(before: Project, request: ProjectChange) -> Project:
             remediation="Ask the operator for a larger budget",
         )
     return after
+
+
+def _require_lower_thresholds(before: Project, after: Project) -> None:
+    """Raise if an owner would raise or remove a threshold of the operator's budget."""
+    for label, old, new in (
+        ("prevent-launch", before.prevent_launch_threshold, after.prevent_launch_threshold),
+        ("auto-hibernate", before.auto_hibernate_threshold, after.auto_hibernate_threshold),
+    ):
+        if old is not None and (new is None or new > old):
+            raise PermissionDenied(
+                f"Only the operator of this daemon may raise or remove the {label} threshold of "
+                f"{before.name!r}",
+                details=f"the threshold is {old:g} %; an owner may lower it",
+                remediation="Ask the operator for a higher one",
+            )
 
 
 def with_change(before: Project, request: ProjectChange) -> Project:
