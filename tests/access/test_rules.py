@@ -76,6 +76,7 @@ BODIES = {
         "allocated_by": "ada@x.org",
     },
     "PUT /api/v1/allocations/{allocation_id}": {},
+    "PUT /api/v1/limits": {"person": "z@x.org", "project": "Reef", "workspaces": 9},
     "POST /api/v1/reallocations": {
         "source_allocation_id": "a",
         "destination_allocation_id": "b",

@@ -85,8 +85,8 @@ def test_each_verb_executes_a_fixed_number_of_statements(lab, clock):
         statements[verb] = requested, meter.of(lambda: reconcile_all(lab, clock))
         clock.advance(minutes=2)
     assert statements == {
-        "launch": ((29, 1), (34, 3)),
+        "launch": ((30, 1), (34, 3)),
         "stop": ((3, 1), (32, 4)),
-        "start": ((20, 1), (31, 4)),
+        "start": ((21, 1), (31, 4)),
         "terminate": ((8, 1), (37, 4)),
     }

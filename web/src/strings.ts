@@ -77,6 +77,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   idle_sleeps_soon: 'Idle, goes to sleep soon',
   allocation_changed: 'Share of a budget changed',
   budget_changed: 'Budget changed',
+  limit_changed: 'A limit of a person, a role or a token was changed',
   budget_overcommitted: 'A disk has grown beyond what its limit can pay for',
   budget_threshold_exceeded: 'Spending reached a limit',
   database_accepted: 'Continued with a database that is older than the machines',

@@ -58,6 +58,9 @@ OF_WORKSPACE = RouteRule(
 COPY = RouteRule(AccessVerb.STORE, "volume", "body.volume", also=OF_WORKSPACE, optional=True)
 SNAPSHOT = RouteRule(AccessVerb.STORE, "snapshot")
 LEAVE = RouteRule(AccessVerb.MEMBERS, "project", "project_id", own=AccessVerb.USE, whose="email")
+# The operator's limits count in all projects; an owner sets those in the own one.
+LIMIT = RouteRule(AccessVerb.BUDGET, "project", "body.project", whole=AccessVerb.SERVE)
+LIMITS = RouteRule(AccessVerb.BUDGET, "project", "query.project", whole=AccessVerb.SERVE)
 COSTS = RouteRule(AccessVerb.READ, "project", "query.project", whole=AccessVerb.SERVE)
 
 # `{}` stands for the API's prefix. Lists marked LOOK show callers what they may see.
@@ -154,6 +157,10 @@ TABLE: Mapping[str, RouteRule] = {
     ),
     "GET {}/costs/history": COSTS,
     "GET {}/costs/export": COSTS,
+    "GET {}/limits": LIMITS,
+    "PUT {}/limits": LIMIT,
+    "DELETE {}/limits/{id}": LIMITS,
+    "GET {}/limits/mine": LOOK,
     # invitations
     "POST {}/invitations/send": RouteRule(AccessVerb.INVITE, "project", "body.project_id"),
     "POST {}/invitations/bulk": RouteRule(AccessVerb.INVITE, "project", "body.project_id"),

@@ -225,6 +225,8 @@ def _change_command(cap: Cap) -> str:
         "project": f"`prism project update {cap.id}`",
         "allocation": f"`prism allocation update {cap.id}`",
         "pool": f"`prism budget update {cap.id}`",
+        "person": "`prism limit set`",
+        "token": "`prism limit set`",
     }[cap.column]
 
 
@@ -243,7 +245,11 @@ def exceeded(
             f"{sums}, needed {dollars(tightest.need, places)}"
             f"{in_period(balance, comparison.now)}; {possible}"
         ),
-        remediation=f"See `prism budget forecast {quote(owner)}`",
+        remediation=(
+            f"See `prism budget forecast {quote(owner)}`"
+            if balance.cap.holder is None
+            else "See `prism limit mine`; the operator or an owner of the project can raise it"
+        ),
         data=refusal_data(balance, tightest.need),
     )
 

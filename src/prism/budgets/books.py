@@ -7,7 +7,7 @@ tables (`kit/versions.py`) and a second, so that lists of the same second share 
 
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
@@ -23,13 +23,15 @@ from prism.budgets.balances import (
     pool_cap,
     project_cap,
 )
-from prism.budgets.model import Cap, Pool, Window
+from prism.budgets.model import Cap, HolderLimits, Pool, Reservation, Window
 from prism.budgets.plan import (
     ALWAYS,
     ProjectReserved,
     ReservedNow,
     disk_period,
     disks_until,
+    lasting_disk,
+    reserved_compute,
     window,
     windows,
 )
@@ -72,16 +74,29 @@ class Books:
     """Reads ledger and reservations together, at one moment, however long that takes."""
 
     def __init__(
-        self, sql: Connection, now: int, *, besides: str = "", sums: AllSums | None = None
+        self,
+        sql: Connection,
+        now: int,
+        *,
+        besides: str = "",
+        sums: AllSums | None = None,
+        limits: HolderLimits | None = None,
     ) -> None:
         """The reservation of `besides` is left out. `sums` has everything that lists need."""
         self.sql, self.now, self._besides, self._sums = sql, now, besides, sums
+        self._limits_of = limits
         self.totals = Totals(sql, now, sums and sums.totals)
         self._known: dict[Hashable, Any] = {} if sums is None else sums.known
 
     def without(self, reservation: str) -> "Books":
         """The same books without one reservation."""
-        return Books(self.sql, self.now, besides=reservation)
+        return Books(self.sql, self.now, besides=reservation, limits=self._limits_of)
+
+    @cached_property
+    def limits(self) -> HolderLimits | None:
+        """The limits of people and tokens; null if there are none."""
+        limits = self._limits_of
+        return limits if limits is not None and limits.exist(self.sql) else None
 
     def once(self, key: Hashable, look: Callable[[], Value]) -> Value:
         """What `look` reads, which no request changes before it has read it again."""
@@ -92,16 +107,29 @@ class Books:
 
     # ------------------------------------------------------------------- caps
 
-    def caps(self, project: str, allocation: str | None, pool: str | None) -> list[Cap]:
-        """Every cap that applies to a project, for costs that this allocation and pool pay."""
-        caps = []
-        owner = projects.find(self.sql, project)
-        if owner is not None and owner.cap is not None:
-            caps.append(project_cap(owner, owner.cap))
+    def caps(
+        self,
+        project: str,
+        allocation: str | None,
+        pool: str | None,
+        *,
+        owner: str = "",
+        resource: str = "",
+    ) -> list[Cap]:
+        """Every cap that applies to a project, for costs that this allocation and pool pay.
+
+        With `owner`, also the limits of this owner and of the tokens that made the resource.
+        """
+        caps = list[Cap]()
+        if owner and self.limits is not None:
+            caps += self.limits.caps(self.sql, project, owner, resource)
+        payer = projects.find(self.sql, project)
+        if payer is not None and payer.cap is not None:
+            caps.append(project_cap(payer, payer.cap))
         part = store.find_allocation(self.sql, allocation) if allocation else None
         source = store.find_pool(self.sql, pool) if pool else None
         if part is not None and source is not None:
-            caps.append(allocation_cap(part, owner, source))
+            caps.append(allocation_cap(part, payer, source))
         if source is not None:
             caps.append(pool_cap(source))
         return caps
@@ -153,6 +181,8 @@ class Books:
         """What the ledger has booked on a cap in one of its periods."""
         if within.start > self.now:
             return 0
+        if cap.holder is not None and self.limits is not None:
+            return self.limits.spent(self.sql, cap, within.start, self.now)
         if within.end is not None and within.end < self.now:
             total = self._by(cap, within.end)
         else:
@@ -168,12 +198,23 @@ class Books:
         """The reserved money of a cap in one of its periods: for compute, and for disks."""
         if self._sums is not None and within == self.present(cap):
             return self._sums.reserved.of(cap)
+        if cap.holder is not None:
+            rows = [row for row in self._rows(cap) if row.id != self._besides]
+            disks = (lasting_disk(row, cap, self.now, within) for row in rows)
+            return sum(reserved_compute(row, self.now, within) for row in rows), sum(disks)
         until = disks_until(cap, within, self.now)
         return store.reserved(
             self.sql, cap, self.now, within, besides=self._besides, disks_until=until
         )
 
+    def _rows(self, cap: Cap) -> list[Reservation]:
+        if cap.holder is not None and self.limits is not None:
+            return self.limits.reservations(self.sql, cap)
+        return store.reservations_of(self.sql, cap.column, cap.id)
+
     def _by(self, cap: Cap, at: int) -> int:
+        if cap.holder is not None and self.limits is not None:
+            return self.limits.spent_by(self.sql, cap, at)
         return self.totals.by(cap.column, cap.id, at)
 
     def _ended_at(self, cap: Cap) -> int | None:
@@ -277,9 +318,7 @@ class Books:
 
     def uses(self, balances: Sequence[Balance]) -> list[CapUse]:
         """These balances, each with the reservations that its cap pays for."""
-        return [
-            CapUse(b, store.reservations_of(self.sql, b.cap.column, b.cap.id)) for b in balances
-        ]
+        return [CapUse(balance, self._rows(balance.cap)) for balance in balances]
 
     def ends(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, Runway]:
         """When each of these caps runs out, by id; `known` adds expiries by workspace."""
@@ -358,9 +397,13 @@ class BookReader:
     """Opens the books at the present moment."""
 
     def __init__(
-        self, db: Database, clock: Clock, open_costs: rollups.OpenCostReader | None = None
+        self,
+        db: Database,
+        clock: Clock,
+        open_costs: rollups.OpenCostReader | None = None,
+        limits: HolderLimits | None = None,
     ) -> None:
-        self._db, self._clock = db, clock
+        self._db, self._clock, self._holder_limits = db, clock, limits
         self._sums = VersionedValue[AllSums]()
         self._open_costs = open_costs or rollups.OpenCostReader()
         self._reserved = VersionedParts[ProjectReserved](store.RESERVED, ledger.COUNTED)
@@ -370,7 +413,7 @@ class BookReader:
 
     def open(self, sql: Connection) -> Books:
         """The books now, for a request about few caps."""
-        return Books(sql, unix_time(self._clock.now()))
+        return Books(sql, unix_time(self._clock.now()), limits=self._holder_limits)
 
     def open_whole(self, sql: Connection) -> Books:
         """The books now, for lists; as `open` within a transaction, which has no version yet."""

@@ -1,14 +1,16 @@
 """Pools, allocations and reservations, and the requests and answers about them."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from prism.costs.model import CostRecommendation
 from prism.errors import AlreadyExists, Conflict, Denied, InUse, NotFound
 from prism.kit.money import Micros
+from prism.kit.transaction import Rows, Tx
 from prism.projects.model import Text, Usd
+from prism.workspaces.model import Workspace
 
 Name = Annotated[
     str, Meta(pattern=r"^\S(.{0,98}\S)?$(?!\n)", description="1-100 characters, no blank ends")
@@ -110,28 +112,40 @@ class Window(Struct, frozen=True):
     end: int | None
 
 
-class Cap(Struct, frozen=True, kw_only=True):
-    """One limit that a launch must fit: that of a project, an allocation or a pool.
+class Holder(Struct, frozen=True):
+    """Whose costs a limit counts: those of a person or a token, in one project or in all."""
 
-    `name` is that of the project or pool.
+    scope: Literal["person", "token"]
+    subject: str
+    project: str | None = None
+
+
+class Cap(Struct, frozen=True, kw_only=True):
+    """One limit that a launch must fit: that of a project, an allocation, a pool or a holder.
+
+    `name` is that of the project or pool, or says whose limit it is. The limit of a holder has a
+    pool of its own, with periods of a month.
     """
 
-    column: Literal["project", "allocation", "pool"]
+    column: Literal["project", "allocation", "pool", "person", "token"]
     id: str
     name: str
     amount: Micros
     pool: Pool | None = None
     alert: float
     prevent: float = 1.0
+    holder: Holder | None = None
 
     @property
     def is_own(self) -> bool:
-        """Whether this is a project's own cap, without a pool and its periods."""
-        return self.column == "project"
+        """Whether disks are reserved for 30 days, and not only to the end of the pool's period."""
+        return self.column not in {"allocation", "pool"}
 
     @property
     def words(self) -> str:
         """The name of the cap within a sentence."""
+        if self.holder is not None:
+            return f"monthly limit of {self.name}"
         if self.column == "allocation" and self.pool is not None:
             return f"allocation to {self.name!r} from {self.pool.name!r}"
         return f"{'budget' if self.column == 'pool' else self.column} {self.name!r}"
@@ -139,6 +153,8 @@ class Cap(Struct, frozen=True, kw_only=True):
     @property
     def title(self) -> str:
         """The name of the cap on its own."""
+        if self.holder is not None:
+            return self.words
         if self.column == "allocation" and self.pool is not None:
             return f"{self.name}, from {self.pool.name}"
         return self.name
@@ -146,6 +162,31 @@ class Cap(Struct, frozen=True, kw_only=True):
     def admits(self, settled: int) -> bool:
         """Whether a launch is allowed when `settled` is spent."""
         return settled < self.amount * self.prevent
+
+
+class HolderLimits(Protocol):
+    """The limits of people and tokens, which admission compares like other caps."""
+
+    def exist(self, sql: Rows) -> bool:
+        """Whether anybody has set a limit."""
+
+    def caps(self, sql: Rows, project: str, owner: str, resource: str) -> list[Cap]:
+        """The limits in dollars that apply to a resource of this owner, paid by a project."""
+
+    def spent(self, sql: Rows, cap: Cap, start: int, now: int) -> int:
+        """What the ledger has booked on a limit since `start`."""
+
+    def spent_by(self, sql: Rows, cap: Cap, at: int) -> int:
+        """What the ledger had ever booked on a limit by a moment in the past."""
+
+    def reservations(self, sql: Rows, cap: Cap) -> list[Reservation]:
+        """The reservations of what the holder of a limit has."""
+
+    def require_room(self, sql: Rows, workspace: Workspace) -> None:
+        """Raise if more workspaces or GPUs would run at once than a limit allows."""
+
+    def record(self, tx: Tx, resource: str) -> None:
+        """Record that the caller's token has made or woken a resource."""
 
 
 class NewPool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -337,7 +378,7 @@ class CapBalance(Struct, frozen=True, kw_only=True):
     """
 
     cap: str
-    scope: Literal["project", "allocation", "pool"]
+    scope: Literal["project", "allocation", "pool", "person", "token"]
     id: str
     amount: float
     settled: float | None

@@ -172,6 +172,8 @@ def lasting_disk(reservation: Reservation, cap: Cap, now: int, within: Window) -
     until = disks_until(cap, within, now)
     if until and reservation.part_until > reservation.disk_since:
         reservation = replace(reservation, part_until=max(reservation.part_until, until))
+    if until and cap.is_own and reservation.disk_until > reservation.disk_since:
+        reservation = replace(reservation, disk_until=max(reservation.disk_until, until))
     return reserved_disk(reservation, now, within, own=cap.is_own)
 
 
@@ -358,6 +360,7 @@ class Demand(Struct, frozen=True, kw_only=True):
     project: str
     allocation: str | None
     pool: str | None
+    owner: str = ""
     compute: Micros | None = Micros(0)  # an hour
     disk: Micros | None  # a calendar month
     unpriced: str = ""
@@ -409,7 +412,7 @@ def part_horizon(caps: Iterable[Cap], now: int) -> int:
     """Until when an allocation and its pool pay for a disk in advance, within this period."""
     until = now + DISK_ADVANCE
     for cap in caps:
-        if cap.pool is not None:
+        if cap.pool is not None and not cap.is_own:
             period = window(cap.pool, now)
             until = now if period is None else min(until, period.end or until)
     return until

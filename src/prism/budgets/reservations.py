@@ -97,15 +97,19 @@ class ReservationService:
         self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
     ) -> datetime | None:
         """Reserve the money, or raise; returns until when the workspace may run with it."""
+        books, old = self._reader.open(tx.sql), unix_time(beyond) if beyond else None
+        if books.limits is not None:
+            books.limits.record(tx, workspace.id)
+            if beyond is None:
+                books.limits.require_room(tx.sql, workspace)
         if workspace.project is None:
             return None
         projects.named(tx.sql, workspace.project)
         if workspace.allocation is not None:
             store.allocation_named(tx.sql, workspace.allocation)
-        books, old = self._reader.open(tx.sql), unix_time(beyond) if beyond else None
         demand = self._demand(tx.sql, workspace, workspace.project)
         _require_recent(workspace, demand.counted, books.now)
-        caps = books.caps(demand.project, demand.allocation, demand.pool)
+        caps = _caps(books, demand)
         reservation, _ = admit(books, caps, demand, beyond=old)
         store.put_reservation(tx, reservation, moment(due(reservation, caps, books.now)))
         return moment(reservation.until) if caps else None
@@ -115,10 +119,13 @@ class ReservationService:
         _, disk = rates(workspace, self._prices)
         hourly = public_address(workspace, self._prices)
         address = None if hourly is None else Micros(hourly * MONTH_HOURS)
+        books = self._reader.open(sql)
+        if books.limits is not None:
+            books.limits.require_room(sql, workspace)
         if workspace.project is None:
             return BudgetForecast(disk_month=disk, address_month=address)
-        books, demand = self._reader.open(sql), self._demand(sql, workspace, workspace.project)
-        caps = books.caps(demand.project, demand.allocation, demand.pool)
+        demand = self._demand(sql, workspace, workspace.project)
+        caps = _caps(books, demand)
         reservation, balances = admit(books, caps, demand)
         present = [b for b in balances if b.within is not None and b.within.start <= books.now]
         if not present:
@@ -190,7 +197,8 @@ class ReservationService:
             until = moment(reservation.until) if reservation.until > reservation.since else None
             return Renewal(until, moment(now + UNSEEN))
         assert workspace.project is not None, "only a project has a budget"
-        caps = books.caps(workspace.project, workspace.allocation, workspace.pool)
+        payer = (workspace.project, workspace.allocation, workspace.pool)
+        caps = books.caps(*payer, owner=workspace.owner, resource=workspace.id)
         expires = None if workspace.expires_at is None else unix_time(workspace.expires_at)
         compute, disk = rates(workspace, self._prices)
         priced = replace(reservation, compute=compute, disk=disk)
@@ -225,6 +233,7 @@ class ReservationService:
             project=project,
             allocation=workspace.allocation,
             pool=workspace.pool,
+            owner=workspace.owner,
             compute=compute,
             disk=disk,
             unpriced=f"{unpriced} in {workspace.region}" if None in {compute, disk} else "",
@@ -238,6 +247,11 @@ class ReservationService:
             adds_disk=not is_paid,
             obeys_thresholds=not began.compute or paid_by is None or paid_by[:2] != payer[:2],
         )
+
+
+def _caps(books: Books, demand: Demand) -> list[Cap]:
+    payer = (demand.project, demand.allocation, demand.pool)
+    return books.caps(*payer, owner=demand.owner, resource=demand.id)
 
 
 def _counts_the_same(before: Workspace, after: Workspace) -> bool:

@@ -55,7 +55,7 @@ def runways(uses: Sequence[CapUse], ends: Mapping[str, int], now: int) -> dict[s
     to sleep takes no more from its pool, and its disk is not reserved in advance any more.
     """
     stops, unrenewed, runway_of = dict(ends), dict[str, int](), dict[str, Runway]()
-    for column in ("allocation", "project", "pool"):
+    for column in ("person", "token", "allocation", "project", "pool"):
         known, before = dict(stops), dict(unrenewed)
         for use in (cap_use for cap_use in uses if cap_use.balance.cap.column == column):
             runway_of[use.balance.cap.id] = end = runway(use.balance, use.rows, known, now, before)

@@ -68,10 +68,13 @@ class StorageReservationService:
             return
         projects.named(tx.sql, resource.project)
         books = self._reader.open(tx.sql)
+        if books.limits is not None:
+            books.limits.record(tx, resource.id)
         demand = _demand(
             tx.sql, resource, *self._payer(tx.sql, resource, budget, strict=not backup)
         )
-        caps = books.caps(demand.project, demand.allocation, demand.pool)
+        payer = (demand.project, demand.allocation, demand.pool)
+        caps = books.caps(*payer, owner=demand.owner, resource=demand.id)
         if backup:
             reservation = reservation_for(demand, caps, books.now)
         else:
@@ -146,7 +149,8 @@ class StorageReservationService:
             return None
         books = self._reader.open(tx.sql)
         reservation = self._adopt(tx, books, reservation, resource)
-        caps = books.caps(reservation.project, reservation.allocation, reservation.pool)
+        payer = (reservation.project, reservation.allocation, reservation.pool)
+        caps = books.caps(*payer, owner=resource.owner, resource=resource.id)
         priced = replace(reservation, disk=_rate(resource))
         fresh, _ = affordable(books, caps, priced, renewed(priced, caps, books.now, None))
         store.put_reservation(tx, fresh)
@@ -210,6 +214,7 @@ def _demand(
         project=resource.project,
         allocation=allocation,
         pool=pool,
+        owner=resource.owner,
         disk=disk,
         unpriced=repr(resource.name) if disk is None else "",
         disk_since=_began(sql, resource.id),

@@ -13,6 +13,7 @@ from prism.client.costs import Costs
 from prism.client.daemon import Daemon
 from prism.client.files import Files
 from prism.client.idle import Idle
+from prism.client.limits import Limits
 from prism.client.logs import Logs
 from prism.client.people import Audit, Invitations, Members, Sessions, Tokens
 from prism.client.profiles import Profiles
@@ -67,6 +68,7 @@ class Client:
         self.budgets = Budgets(self._wire)
         self.allocations = Allocations(self._wire)
         self.costs = Costs(self._wire)
+        self.limits = Limits(self._wire)
         self.profiles = Profiles(self._wire)
         self.members = Members(self._wire)
         self.invitations = Invitations(self._wire)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from prism.files import model as files
     from prism.idle import model as idle
     from prism.invitations import model as invitations
+    from prism.limits import model as limits
     from prism.logs import model as logs
     from prism.profiles import model as profiles
     from prism.projects import model as projects
@@ -37,7 +38,7 @@ else:
 # fmt: off
 __all__ = [
     "access", "audit", "budgets", "copies", "costs", "daemon", "files", "idle", "invitations",
-    "logs", "profiles", "projects", "recovery", "sessions", "storage", "templates",
+    "limits", "logs", "profiles", "projects", "recovery", "sessions", "storage", "templates",
     "workspaces",
 ]
 # fmt: on

@@ -83,6 +83,7 @@ segments = Table(
     Column("month_ended", BigInteger),
     Index("segments_of", "resource", "ended"),
     Index("segments_ended", "ended"),
+    Index("segments_of_owner", "owner", "ended"),
     info=topic(LEDGER),
 )
 OPEN = segments.c.ended.is_(None)

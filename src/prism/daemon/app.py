@@ -46,6 +46,7 @@ from prism.kit.reconcile import Loop, errors_logged
 from prism.kit.routes import Routes
 from prism.kit.struct_types import prepare_types
 from prism.kit.trusted_proxies import TrustedProxies
+from prism.limits import api as limits
 from prism.logs import routes as logs
 from prism.profiles import api as profiles
 from prism.profiles.aws_config import config_file, sections
@@ -93,6 +94,7 @@ ROUTES = [
     projects.router,
     budgets.router,
     costs.router,
+    limits.router,
     members.router,
     tokens.router,
     sessions.router,
@@ -123,7 +125,7 @@ HANDLER_PARTS = (
         "control",
     ),
     *("copies", "costs", "db", "doctor", "event_ids", "files", "gui_settings", "idleness"),
-    *("invitations", "login", "logs", "members", "port_router", "profiles", "projects"),
+    *("invitations", "limits", "login", "logs", "members", "port_router", "profiles", "projects"),
     *("read_model", "recovery", "remote_copies", "rollbacks", "sessions"),
     *("shells", "spending", "storage", "templates", "terminal_logins", "tokens", "visibility"),
     *("workspace_proxy", "workspaces"),

@@ -23,6 +23,8 @@ from prism.idle.measurements import Measurements
 from prism.kit.actor import Who
 from prism.kit.clock import Clock
 from prism.kit.reconcile import Loop
+from prism.limits.holders import HolderLimitReader
+from prism.limits.service import LimitService
 from prism.storage.changes import StorageChanges
 from prism.storage.model import StorageChangeListener
 from prism.workspaces.prices import PriceWatch
@@ -109,7 +111,17 @@ class BillingWiring:
     @cached_property
     def books(self) -> BookReader:
         """Reads what is spent and reserved of all budgets."""
-        return BookReader(self.db, self.clock, self.open_costs)
+        return BookReader(self.db, self.clock, self.open_costs, self.holder_limits)
+
+    @cached_property
+    def holder_limits(self) -> HolderLimitReader:
+        """Reads which limits of people and tokens apply."""
+        return HolderLimitReader()
+
+    @cached_property
+    def limits(self) -> LimitService:
+        """Requests about limits of people and tokens."""
+        return LimitService(self.db, self.clock, self.holder_limits, self.books)
 
     @cached_property
     def budgets(self) -> BudgetService:

@@ -1,0 +1,139 @@
+"""Which limits apply to whom, and whether something more may run: pure functions."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from prism.budgets.model import Cap, Holder, Pool
+from prism.catalog.plan import TYPES
+from prism.kit.money import Micros
+from prism.limits.model import EVERYBODY, Limit, LimitReached
+from prism.workspaces.model import Observed, Workspace
+from prism.workspaces.plan import ACTIVE, state_of
+
+BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class HeldLimit(Struct, frozen=True):
+    """A limit, and whose costs and workspaces count against it."""
+
+    limit: Limit
+    holder: Holder
+
+
+class Running(Struct, frozen=True):
+    """How many workspaces and GPUs run."""
+
+    workspaces: int = 0
+    gpus: int = 0
+
+
+def applicable(
+    limits: Iterable[Limit],
+    owner: str,
+    project: str | None,
+    *,
+    role: str | None,
+    tokens: Collection[str],
+) -> list[HeldLimit]:
+    """The limits of what an owner has in a project, made or woken with these tokens.
+
+    A limit of the person replaces a default for everybody or for a role in the same place, if
+    the same authority has set both: an owner of a project cannot replace one of the operator.
+    """
+    rows = [limit for limit in limits if limit.project in {None, project}]
+    own = {(row.project, row.by_operator) for row in rows if _is_of(row, owner)}
+    held = []
+    for row in rows:
+        if row.scope == "token":
+            if row.subject in tokens:
+                held.append(HeldLimit(row, Holder("token", row.subject)))
+            continue
+        is_default = row.subject == EVERYBODY or (row.scope == "role" and row.subject == role)
+        if _is_of(row, owner) or (is_default and (row.project, row.by_operator) not in own):
+            where = project if row.scope == "role" else row.project
+            held.append(HeldLimit(row, Holder("person", owner, where)))
+    return held
+
+
+def _is_of(limit: Limit, owner: str) -> bool:
+    return limit.scope == "person" and limit.subject.lower() == owner.lower()
+
+
+def limit_cap(held: HeldLimit, name: str) -> Cap | None:
+    """A limit in dollars as a cap of each month; null if dollars are not limited."""
+    limit, holder = held.limit, held.holder
+    if limit.monthly is None:
+        return None
+    months = Pool(
+        id=limit.id,
+        name=name,
+        total=limit.monthly,
+        period="monthly",
+        start_date=BEGIN,
+        created_by=limit.set_by,
+        created_at=limit.set_at,
+        updated_at=limit.set_at,
+    )
+    return Cap(
+        column=holder.scope,
+        id=f"{limit.id} {holder.subject} {holder.project or ''}",
+        name=name,
+        amount=Micros(limit.monthly),
+        pool=months,
+        alert=1.0,
+        holder=holder,
+    )
+
+
+def holder_name(holder: Holder, project: str | None, token: str | None) -> str:
+    """Whose limit it is, within a sentence; `project` and `token` are names."""
+    name = f"token {token!r}" if holder.scope == "token" else holder.subject
+    return name if holder.project is None else f"{name} in project {project!r}"
+
+
+def is_running(workspace: Workspace) -> bool:
+    """Whether a workspace runs, comes up or goes down."""
+    return workspace.observed is Observed.ON or state_of(workspace) in ACTIVE
+
+
+def gpus_of(workspace: Workspace) -> int | None:
+    """The GPUs of its machine type; null if the catalog does not know the type."""
+    kind = TYPES.get(workspace.instance_type)
+    return None if kind is None else kind.gpus
+
+
+def running(workspaces: Sequence[Workspace]) -> Running:
+    """What runs of these; a GPU that is not known counts as none."""
+    on = [workspace for workspace in workspaces if is_running(workspace)]
+    return Running(len(on), sum(gpus_of(workspace) or 0 for workspace in on))
+
+
+def refusal(
+    held: HeldLimit, name: str, workspace: Workspace, besides: Sequence[Workspace]
+) -> LimitReached | None:
+    """The refusal to run a workspace besides these; null if the limit allows it."""
+    limit, now, more = held.limit, running(besides), gpus_of(workspace)
+    if limit.workspaces is not None and now.workspaces + 1 > limit.workspaces:
+        return _reached(name, "workspaces", limit.workspaces, now.workspaces)
+    if limit.gpus is None or more == 0:
+        return None
+    if more is None:
+        return LimitReached(
+            f"How many GPUs {workspace.instance_type} has is not known",
+            details=f"{name} may use at most {limit.gpus} GPUs at once",
+            remediation="Choose another type, or ask who set the limit: `prism limit mine`",
+        )
+    if now.gpus + more > limit.gpus:
+        return _reached(name, "GPUs", limit.gpus, now.gpus)
+    return None
+
+
+def _reached(name: str, kind: str, most: int, now: int) -> LimitReached:
+    return LimitReached(
+        f"The limit of {name} is {most} {kind} at once",
+        details=f"{now} of them are running",
+        remediation="Stop a workspace that you do not need; see `prism limit mine`",
+        data={"limit": most, "running": now, "of": kind},
+    )
