@@ -151,7 +151,18 @@ OWN = {
     "idle profile",  # three routes behind one word, and the client takes the profile as a struct
 }
 # Only in the command line, or only in the client: how to choose, wait, repeat, show or write.
-CLI_ALONE = {"names", "all", "mine", "watch", "never", "output", "csv", "follow", "target"}
+CLI_ALONE = {
+    "names",
+    "all",
+    "mine",
+    "watch",
+    "never",
+    "output",
+    "csv",
+    "focus",
+    "follow",
+    "target",
+}
 CLIENT_ALONE = {"wait", "key", "target", "first"}
 # Only in the API: pages and formats, and the user, whom the client and the command line know.
 API_ALONE = {"limit", "cursor", "format", "wait", "follow", "offset", "size", "confirm"}

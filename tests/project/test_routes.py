@@ -154,6 +154,7 @@ def test_each_response_format_is_described(openapi):
                     if "json" not in words:  # it is a field of the JSON answer
                         continue
                     kinds = operation["responses"]["200"]["content"]
-                    assert len(kinds) == len(words), (path, words, [*kinds])
+                    # FOCUS is a set of columns of CSV, so it has no media type of its own.
+                    assert len(kinds) == len({*words} - {"focus"}), (path, words, [*kinds])
                     paths.append(path)
     assert paths

@@ -48,7 +48,7 @@ class Costs(Noun):
     def export_as(
         self, format: str, start: Day = None, end: Day = None, *, project: str | None = None
     ) -> bytes:
-        """The export, as `csv` or `json`."""
+        """The export, as `csv`, `json` or `focus` (CSV with the columns of FOCUS 1.2)."""
         return self._wire.send("GET", _export_path(start, end, project, format)).content
 
 

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromQuery, QueryParameter
 
+from prism.costs.focus import FOCUS_COLUMNS
 from prism.costs.model import CostExportLine, CostHistory, CurrentCosts, GroupBy
 from prism.costs.service import CostService
 from prism.errors import ValidationFailed
@@ -22,7 +23,7 @@ Groups = Annotated[
     GroupBy | None,
     QueryParameter(description="Also what each project, user or template cost"),
 ]
-Format = Annotated[Literal["json", "csv"], QueryParameter(name="format")]
+Format = Annotated[Literal["json", "csv", "focus"], QueryParameter(name="format")]
 EXPORT = {200: ResponseSpec(list[CostExportLine], description="Segments", generate_examples=False)}
 router = Routes("/api/v1/costs", tags=["costs"])
 
@@ -57,8 +58,15 @@ def export_costs(
     project: FromQuery[str | None] = None,
     form: Format = "json",
 ) -> Response[bytes]:
-    """Every segment of a period, with its price, the source of that, and its exact cost."""
+    """Every segment of a period, with its price, the source of that, and its exact cost.
+
+    The format `focus` is CSV with the columns of FOCUS 1.2, a row for each calendar month.
+    """
     start, end = _day("start_date", start_date), _day("end_date", end_date)
+    if form == "focus":
+        rows = costs.focus(start, end, project)
+        text = csv_of(FOCUS_COLUMNS, ([row[name] for name in FOCUS_COLUMNS] for row in rows))
+        return Response(text.encode(), media_type="text/csv")
     lines = costs.export(start, end, project)
     if form == "json":
         return Response(msgspec.json.encode(lines), media_type="application/json")

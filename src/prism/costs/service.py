@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, select
 
 from prism.costs import groups, rollups, store
+from prism.costs.focus import focus_rows
 from prism.costs.ledger import sums_of_days
 from prism.costs.model import (
     DAY,
@@ -36,6 +37,7 @@ from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.kit.money import Micros, amount
 from prism.kit.versions import TopicVersions, VersionedValue
+from prism.profiles import store as profiles
 from prism.projects import store as projects
 from prism.workspaces.store import workspaces
 
@@ -125,6 +127,21 @@ class CostService:
             segments = store.within(sql, first * DAY, (last + 1) * DAY, scope)
         until = min((last + 1) * DAY, unix_time(now))
         return lines(segments, names, first * DAY, until)
+
+    def focus(
+        self, start: date | None, end: date | None, project: str | None
+    ) -> list[dict[str, object]]:
+        """What each segment cost in each month of a period, as rows of FOCUS."""
+        now = self._clock.now()
+        first, last = _checked_period(start, end, now.date())
+        with self._db.read() as sql:
+            scope = projects.named_ever(sql, project).id if project else None
+            names, pools = projects.names(sql), self._pool_names(sql)
+            providers = {row.name: str(row.provider) for row in profiles.every(sql)}
+            segments = store.within(sql, first * DAY, (last + 1) * DAY, scope)
+        until = min((last + 1) * DAY, unix_time(now))
+        named = {"projects": names, "pools": pools, "providers": providers}
+        return list(focus_rows(segments, first * DAY, until, **named))
 
     def days(
         self, sql: Connection, first: int, last: int, project: str | None = None

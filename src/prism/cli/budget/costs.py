@@ -84,7 +84,7 @@ def _groups(by: str, history: dict[str, Any]) -> None:
 
 
 def _export(args: Namespace) -> None:
-    form = "json" if args.json else "csv"
+    form = "focus" if args.focus else "json" if args.json else "csv"
     content = daemon().call(Costs.export_as, form, args.since, args.until, project=args.project)
     _write(content, args.output)
 
@@ -124,6 +124,7 @@ _output_argument = argument("--output", "-o", metavar="FILE", help="write it to 
 
 def _export_arguments(parser: ArgumentParser) -> None:
     _period_arguments(parser)
+    add_flag(parser, "--focus", help="as CSV with the columns of FOCUS, for other programs")
     _output_argument(parser)
 
 
