@@ -7,7 +7,7 @@ import pytest
 
 from prism.access.model import PermissionDenied
 from prism.access.request_lifetime import LongRequest, LongRequests
-from prism.kit.database_faults import DatabaseBusy
+from prism.kit.database.database_faults import DatabaseBusy
 from prism.kit.events import Event
 
 SOON = 120.0  # seconds, on a busy computer

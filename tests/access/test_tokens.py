@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from prism.access import service
-from prism.kit.database_faults import DatabaseReadOnly
+from prism.kit.database.database_faults import DatabaseReadOnly
 from tests.shapes import failed
 
 NEW = {"name": "laptop", "scope": "admin"}

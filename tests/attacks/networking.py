@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from prism.connections.ports import Address
-from prism.kit.workspace_network import connect
+from prism.kit.network.workspace_network import connect
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
 from tests.optional import not_none

@@ -12,10 +12,10 @@ from typing import Any, Literal
 import uvicorn
 
 from prism.kit.clock import StoppedClock
-from prism.kit.http_protocol import NORMAL, http_protocol
 from prism.kit.limits import RequestLimits
-from prism.kit.peer_credentials import SocketDiagnostics
-from prism.kit.websocket_upgrade import WebSockets
+from prism.kit.network.http_protocol import NORMAL, http_protocol
+from prism.kit.network.peer_credentials import SocketDiagnostics
+from prism.kit.network.websocket_upgrade import WebSockets
 from tests.waiting import eventually
 
 V4 = "127.0.0.1"

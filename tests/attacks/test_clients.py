@@ -31,7 +31,7 @@ from tests.cli.conftest import (  # noqa: F401  fixtures
 from tests.cli.shown import workspace
 from tests.client.conftest import home, server, wire  # noqa: F401  fixtures
 from tests.client.scripted import Scripted, problem
-from tests.kit.test_peer_credentials import as_another_user
+from tests.kit.network.test_peer_credentials import as_another_user
 from tests.optional import not_none
 from tests.providers.local.test_life import python_for_all
 from tests.waiting import eventually

@@ -11,9 +11,9 @@ import threading
 import pytest
 
 from prism.daemon.logs import MAX_REPEATS, RepeatFilter
-from prism.kit.http_protocol import LimitedProtocol
 from prism.kit.limits import PATIENT, ConnectionCounter, RequestLimits, peer_of
-from prism.kit.peer_credentials import SocketDiagnostics
+from prism.kit.network.http_protocol import LimitedProtocol
+from prism.kit.network.peer_credentials import SocketDiagnostics
 from tests.attacks.serving import connected, receive_all, send_flood, serving
 from tests.project.home import Home
 from tests.waiting import eventually

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from prism.kit import workspace_peers
-from prism.kit.workspace_peers import WorkspacePeers
+from prism.kit.network import workspace_peers
+from prism.kit.network.workspace_peers import WorkspacePeers
 from tests.attacks.holding import socket_holder
 
 pytestmark = pytest.mark.skipif(

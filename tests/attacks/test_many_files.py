@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from prism.kit import workspace_peers
+from prism.kit.network import workspace_peers
 from tests.waiting import eventually
 
 APART = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")

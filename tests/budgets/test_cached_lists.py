@@ -5,7 +5,7 @@ import random
 import pytest
 
 from prism.budgets.books import every_cap
-from prism.kit import versions
+from prism.kit.database import versions
 from prism.projects import store as projects
 from tests.money import ClockedDaemon
 

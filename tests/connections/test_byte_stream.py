@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from prism.connections.byte_stream import BUFFER_BYTES, STREAM_CHUNK_BYTES, join
-from prism.kit.tcp_pair import tcp_pair
+from prism.kit.network.tcp_pair import tcp_pair
 
 SOON = 60.0
 

@@ -17,8 +17,8 @@ from websockets.sync.client import connect
 from prism.connections.terminal import Size
 from prism.connections.terminal_sessions import ShellSessions
 from prism.kit.clock import WallClock
-from prism.kit.http_protocol import http_protocol
-from prism.kit.websocket_upgrade import WebSockets
+from prism.kit.network.http_protocol import http_protocol
+from prism.kit.network.websocket_upgrade import WebSockets
 from prism.workspaces.ports import Access
 from tests.conftest import free_port
 from tests.doubles.memory import MemoryCompute

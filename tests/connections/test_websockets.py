@@ -16,7 +16,7 @@ from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.routing import PortTarget
 from prism.connections.tls import CertificatePins
 from prism.connections.websockets import forward
-from prism.kit.workspace_network import listeners
+from prism.kit.network.workspace_network import listeners
 from tests.attacks.serving import connected, receive_all, serving
 from tests.optional import not_none
 from tests.waiting import eventually

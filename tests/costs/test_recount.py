@@ -23,8 +23,8 @@ from prism.costs.plan import (
     unpriced_within,
 )
 from prism.costs.service import CostService
-from prism.kit import versions
 from prism.kit.clock import StoppedClock
+from prism.kit.database import versions
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.money import Micros

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from prism.daemon.database_probe import DatabaseProbe
-from prism.kit.postgres import plain
+from prism.kit.database.postgres import plain
 from tests.waiting import eventually
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from prism.access.rules import TABLE
 from prism.daemon.disk_reserve import FREES_SPACE, MAX_ATTEMPTS, HomeDisk, frees_space, size_text
-from prism.kit.database_faults import DatabaseFull
-from prism.kit.disk_reserve import HomeDiskFull, Reserve
+from prism.kit.database.database_faults import DatabaseFull
+from prism.kit.database.disk_reserve import HomeDiskFull, Reserve
 from tests.disks import loop_disk
 from tests.optional import not_none
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from prism.daemon.app import RESERVE_EVERY, TIDY_EVERY, _tidy_periodically
-from prism.kit.database_faults import DatabaseBusy
+from prism.kit.database.database_faults import DatabaseBusy
 
 
 class Periods:

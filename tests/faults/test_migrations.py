@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, event, text
 
 from prism.daemon.migrations import MIGRATIONS_FOLDER
-from prism.kit.migrate import upgrade
+from prism.kit.database.migrate import upgrade
 from prism.kit.tables import metadata
 
 pytestmark = pytest.mark.postgres
@@ -20,7 +20,7 @@ PROGRAM = """
 import os, signal, sys
 from sqlalchemy import Engine, event
 from prism.daemon.migrations import MIGRATIONS_FOLDER
-from prism.kit.migrate import upgrade
+from prism.kit.database.migrate import upgrade
 number, at = 0, int(sys.argv[2])
 def count(*_):
     global number

@@ -13,9 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from prism.kit import journal
+from prism.kit.database.pg_notify import CommitListener
 from prism.kit.db import CURRENT_TX
 from prism.kit.events import Event
-from prism.kit.pg_notify import CommitListener
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.postgres

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from prism.idle.store import watches
 from prism.kit import journal
 from prism.kit.clock import StoppedClock
-from prism.kit.database_faults import DatabaseBusy, DatabaseLost
+from prism.kit.database.database_faults import DatabaseBusy, DatabaseLost
 from prism.kit.db import Database
 from prism.kit.events import Bus, Event
 from prism.kit.reconcile import (

@@ -18,12 +18,12 @@ from litestar.di import Provide
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from prism.kit import stream
-from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.database.database_faults import DatabaseUnavailable
 from prism.kit.event_ids import PLAIN_IDS
 from prism.kit.events import RecordedEvent, id_of
 from prism.kit.http import RequestValidation, problems
-from prism.kit.http_protocol import http_protocol
 from prism.kit.journal import prune
+from prism.kit.network.http_protocol import http_protocol
 from prism.kit.stream import MOST_BEHIND, Batch, Hub
 from tests.kit.notes_app import Noted, failed, noted
 from tests.optional import not_none

@@ -36,8 +36,8 @@ def test_tests_of_a_changed_file_are_near(changed, chosen):
 
 
 def test_tests_of_what_imports_a_module_are_near_unless_everything_does():
-    assert "prism.daemon.disk_reserve" in importers("prism.kit.disk_reserve")
-    assert len(importers("prism.kit.disk_reserve")) <= MAX_IMPORTERS
+    assert "prism.daemon.disk_reserve" in importers("prism.kit.database.disk_reserve")
+    assert len(importers("prism.kit.database.disk_reserve")) <= MAX_IMPORTERS
     assert importers("prism.errors") == []
 
 

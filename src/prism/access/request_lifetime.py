@@ -20,7 +20,7 @@ from prism.access.service import expired
 from prism.access.visibility import changes_rights
 from prism.errors import Problem
 from prism.kit.clock import Clock
-from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.database.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
 from prism.kit.envelope import Unauthenticated
 from prism.kit.events import RESYNC, RecordedEvent

@@ -28,7 +28,7 @@ from prism.access.model import (
 from prism.access.plan import token_covers
 from prism.access.revocation import Revocation
 from prism.kit.clock import Clock, whole
-from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.database.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
 from prism.kit.ids import sortable_id
 from prism.kit.look_alike_names import require_honest_address

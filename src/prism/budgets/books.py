@@ -2,7 +2,7 @@
 
 All numbers of money are read here, for requests and for pages. A request reads what it needs, in
 its transaction. Lists read all sums at once (`AllSums`), which are right for a version of the
-tables (`kit/versions.py`) and a second, so that lists of the same second share them.
+tables (`kit/database/versions.py`) and a second, so that lists of the same second share them.
 """
 
 from bisect import bisect_left
@@ -42,9 +42,9 @@ from prism.costs.model import CostKind, UnpricedRow
 from prism.costs.plan import unix_time, unpriced_until, unpriced_within
 from prism.costs.store import SumsNow, Totals
 from prism.kit.clock import Clock
+from prism.kit.database.versions import TopicVersions, VersionedParts, VersionedValue
 from prism.kit.db import Database, Tx
 from prism.kit.money import Micros
-from prism.kit.versions import TopicVersions, VersionedParts, VersionedValue
 from prism.projects import store as projects
 from prism.projects.model import Project
 

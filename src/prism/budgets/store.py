@@ -34,9 +34,9 @@ from prism.budgets.plan import ProjectReserved
 from prism.costs.model import HOUR, MONTH_HOURS
 from prism.costs.months import month_time, parameters
 from prism.costs.store import COUNTED, EVER, batched
+from prism.kit.database.versions import change_part, once, topic
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata, select_struct, structs_of
-from prism.kit.versions import change_part, once, topic
 from prism.workspaces.model import BudgetNotFound
 from prism.workspaces.store import workspaces
 

@@ -15,7 +15,8 @@ class Address(Struct, frozen=True, kw_only=True):
 
     `listener` identifies the listening socket; `certificate` is the SHA-256 of its TLS
     certificate, if the machine sent it over another channel. `network` is the
-    gateway to its own network (`kit/workspace_network.py`), in which the port is then dialled.
+    gateway to its own network (`kit/network/workspace_network.py`), in which the port is then
+    dialled.
     """
 
     host: str

@@ -14,7 +14,7 @@ from prism.connections import splice
 from prism.connections.headers import answer_fault, to_client, to_service
 from prism.connections.service_connection import ServiceConnection, ServiceConnections
 from prism.kit.limits import PATIENT
-from prism.kit.raw_response import BYPASS, WATCH, RawConnection
+from prism.kit.network.raw_response import BYPASS, WATCH, RawConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

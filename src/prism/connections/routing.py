@@ -19,8 +19,8 @@ from prism.connections.model import (
 )
 from prism.connections.plan import app_label, origin, port_request, port_suffix
 from prism.connections.ports import Address, PortFinder, PublishesPorts, ServesSsh
-from prism.kit.tcp_pair import tcp_pair
-from prism.kit.workspace_network import connect
+from prism.kit.network.tcp_pair import tcp_pair
+from prism.kit.network.workspace_network import connect
 from prism.workspaces.model import Workspace
 from prism.workspaces.ports import Access, Compute, ServiceEndpoint
 from prism.workspaces.read_model import CachedWorkspace, ReadModel

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import httptools
 
 from prism.connections.tls import compare, unverified
-from prism.kit.workspace_network import connect
+from prism.kit.network.workspace_network import connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

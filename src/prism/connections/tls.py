@@ -12,7 +12,7 @@ import ssl
 from prism.connections.model import CertificateChanged
 from prism.connections.ports import Address
 from prism.connections.routing import PortTarget
-from prism.kit.workspace_network import connect
+from prism.kit.network.workspace_network import connect
 
 HANDSHAKE_TIMEOUT = 5.0
 

@@ -12,8 +12,8 @@ from prism.connections.headers import Header, answer_fault, to_client, to_servic
 from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.service_connection import SWITCHING, dial
 from prism.connections.tls import CertificatePins
-from prism.kit.byte_pipe import splice
 from prism.kit.gate import TAKE, Receive, Send
+from prism.kit.network.byte_pipe import splice
 
 HANDSHAKE_TIMEOUT = 60.0  # seconds for the handshake's answer
 MAX_HEADER_BYTES = 64 * 1024  # bytes of a head; and of the body of a refusal

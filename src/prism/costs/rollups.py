@@ -58,10 +58,10 @@ from prism.costs.store import (
     segments,
     touching,
 )
+from prism.kit.database.versions import TopicVersions, VersionedParts, VersionedValue, topic
 from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.kit.tables import metadata
-from prism.kit.versions import TopicVersions, VersionedParts, VersionedValue, topic
 
 days = Table(  # one row per past day (UTC) and scope; each day has a row with the empty scope
     "days",

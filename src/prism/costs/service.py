@@ -34,9 +34,9 @@ from prism.costs.plan import (
 from prism.costs.view import current, history, line, lines
 from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
+from prism.kit.database.versions import TopicVersions, VersionedValue
 from prism.kit.db import Database
 from prism.kit.money import Micros, amount
-from prism.kit.versions import TopicVersions, VersionedValue
 from prism.profiles import store as profiles
 from prism.projects import store as projects
 from prism.workspaces.store import workspaces

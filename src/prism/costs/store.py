@@ -43,10 +43,10 @@ from prism.costs.model import (
 )
 from prism.costs.months import month_time, parameters
 from prism.costs.plan import Charge
+from prism.kit.database.versions import change_part, once, topic
 from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.kit.tables import metadata, partial_index, select_struct, structs_of
-from prism.kit.versions import change_part, once, topic
 
 EVER = 2**62  # seconds since 1970: later than all segments
 Moment = tuple[ColumnElement[int], ColumnElement[int]]  # as a clock counts, and in month time

@@ -37,15 +37,15 @@ from prism.invitations import api as invitations
 from prism.invitations import store as invitation_rows
 from prism.kit import idempotency, journal, stream
 from prism.kit.clock import Clock, WallClock
+from prism.kit.database.migrate import upgrade
 from prism.kit.db import Database
 from prism.kit.gate import AsgiApp, Gate
 from prism.kit.http import Api, RequestValidation, StrictRequest, problems
 from prism.kit.idempotency import Idempotency
-from prism.kit.migrate import upgrade
+from prism.kit.network.trusted_proxies import TrustedProxies
 from prism.kit.reconcile import Loop, errors_logged
 from prism.kit.routes import Routes
 from prism.kit.struct_types import prepare_types
-from prism.kit.trusted_proxies import TrustedProxies
 from prism.limits import api as limits
 from prism.logs import routes as logs
 from prism.profiles import api as profiles
@@ -375,7 +375,7 @@ async def _running(application: App) -> AsyncIterator[None]:
     application.first_surveys.begin(application.read_model.known.locations)
     with ExitStack() as stack:
         if db.shared:
-            from prism.kit.pg_notify import CommitListener  # noqa: PLC0415  cold start: it brings psycopg
+            from prism.kit.database.pg_notify import CommitListener  # noqa: PLC0415  cold start: it brings psycopg
 
             listener = CommitListener(db)
             listener.start()

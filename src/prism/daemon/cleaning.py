@@ -16,7 +16,7 @@ from litestar.params import JSONBody
 from msgspec import Struct
 
 from prism.errors import Conflict, Problem, Unavailable
-from prism.kit.disk_reserve import Reserve
+from prism.kit.database.disk_reserve import Reserve
 from prism.kit.http import READS
 from prism.kit.routes import Routes
 from prism.providers.local.cleaning import Cleaner, RemovableFiles

@@ -21,8 +21,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
 
 from prism.daemon.hold import address
-from prism.kit.database_faults import DatabaseFull
-from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
+from prism.kit.database.database_faults import DatabaseFull
+from prism.kit.database.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
 from prism.kit.http import BODY, RAW, READS, replay_body
 from prism.kit.idempotency import RecordedAnswer
 from prism.lifecycle import VERBS

@@ -12,7 +12,12 @@ CHATTY = ("uvicorn", "alembic", "botocore", "boto3", "urllib3", "asyncssh")
 
 # Loggers whose messages other users can cause at will, and so fill the disk.
 OF_STRANGERS = {
-    *("asyncio", "uvicorn.error", "prism.kit.peer_credentials", "prism.access.request_lifetime"),
+    *(
+        "asyncio",
+        "uvicorn.error",
+        "prism.kit.network.peer_credentials",
+        "prism.access.request_lifetime",
+    ),
     "prism.providers.local.ssh.gate",
 }
 MAX_REPEATS, WINDOW = 5, 60.0  # messages of one kind in this many seconds

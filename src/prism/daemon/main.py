@@ -36,13 +36,13 @@ from prism.daemon.network_environment import prepare_environment
 from prism.errors import Conflict, Problem, Unavailable
 from prism.home import check_owner, default_port, environment, port_file
 from prism.kit.clock import Clock, WallClock
-from prism.kit.database_faults import diagnose
-from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
+from prism.kit.database.database_faults import diagnose
+from prism.kit.database.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
 from prism.kit.gui_origin import new_gui_label
-from prism.kit.http_protocol import NORMAL, http_protocol, web_sockets
 from prism.kit.idempotency import HandlerThreads
 from prism.kit.limits import RequestLimits
-from prism.kit.peer_credentials import PeerCheck, SocketDiagnostics, peers_known
+from prism.kit.network.http_protocol import NORMAL, http_protocol, web_sockets
+from prism.kit.network.peer_credentials import PeerCheck, SocketDiagnostics, peers_known
 from prism.providers.local.location import settle_home
 from prism.settings import Settings
 from prism.workspaces.ports import Compute

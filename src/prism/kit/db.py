@@ -29,9 +29,10 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from prism.kit import journal, versions
+from prism.kit import journal
 from prism.kit.clock import Clock
-from prism.kit.database_faults import (
+from prism.kit.database import versions
+from prism.kit.database.database_faults import (
     RESTORE_HINT,
     DatabaseDamaged,
     DatabaseFull,
@@ -39,8 +40,8 @@ from prism.kit.database_faults import (
     DatabaseUnavailable,
     diagnose,
 )
+from prism.kit.database.no_copy_on_write import keep_index_in_place
 from prism.kit.events import Bus, Event, RecordedEvent
-from prism.kit.no_copy_on_write import keep_index_in_place
 
 ONE_WRITER = text("SELECT pg_advisory_xact_lock(8947)")
 NOTIFY = text("NOTIFY prism")
@@ -328,7 +329,7 @@ class Database:
 
 
 def _postgres(url: str, patience: float) -> tuple[Engine, Engine]:
-    from prism.kit.postgres import engine, reading, writing  # noqa: PLC0415  cold start: psycopg
+    from prism.kit.database.postgres import engine, reading, writing  # noqa: PLC0415  cold start: psycopg
 
     pool = {"pool_pre_ping": True, "pool_timeout": patience}
     writer = engine(url, writing(patience), pool_size=4, max_overflow=8, **pool)

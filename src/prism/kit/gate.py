@@ -3,8 +3,8 @@
 Any page in a user's browser can reach 127.0.0.1. Two headers reveal it, which a page cannot
 forge: the host name (`Host`, so DNS rebinding fails) and the page's own origin (`Origin`,
 `Sec-Fetch-Site`). Other users of this machine are refused one step earlier
-(`kit/peer_credentials.py`); the mode of the file protects the Unix socket. SSH may forward a
-browser of another computer to it.
+(`kit/network/peer_credentials.py`); the mode of the file protects the Unix socket. SSH may forward
+a browser of another computer to it.
 
 A reverse proxy that runs as the daemon's user passes both, so for the daemon everybody behind it
 would be that user. What proxies add to a request reveals them.

@@ -35,7 +35,7 @@ from prism import errors
 from prism.errors import InvalidJson, ValidationFailed
 from prism.kit import enum_errors, problem_page
 from prism.kit.clock import Clock
-from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull
+from prism.kit.database.disk_reserve import HINT, NO_ROOM, HomeDiskFull
 from prism.kit.envelope import (
     BodyTooLarge,
     Bug,

@@ -39,7 +39,7 @@ from sqlalchemy import (
 
 from prism.errors import Conflict, ValidationFailed
 from prism.kit.clock import Clock
-from prism.kit.database_faults import RETRY_HINT, DatabaseBusy
+from prism.kit.database.database_faults import RETRY_HINT, DatabaseBusy
 from prism.kit.db import CURRENT_TX, Database, Tx
 from prism.kit.http import BODY, RAW, WITHOUT_KEY, WRITES
 from prism.kit.tables import Utc, metadata

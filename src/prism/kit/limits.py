@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from prism.kit.envelope import TooManyConnections
-from prism.kit.peer_credentials import SocketDiagnostics
+from prism.kit.network.peer_credentials import SocketDiagnostics
 
 # In a scope: the function to call if the client may pause the answer, as for a download.
 PATIENT = "prism_patient"

@@ -49,10 +49,10 @@ from sqlalchemy import (
 
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
-from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.database.database_faults import DatabaseUnavailable
+from prism.kit.database.versions import topic
 from prism.kit.db import Database, Tx
 from prism.kit.tables import LEASED
-from prism.kit.versions import topic
 
 log = logging.getLogger(__name__)
 View = TypeVar("View")

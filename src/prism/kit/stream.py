@@ -24,7 +24,7 @@ from litestar.types import ASGIApp
 
 from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
-from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.database.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
 from prism.kit.event_ids import PLAIN_IDS, EventIds, IdsOfCaller
 from prism.kit.events import RESYNC, RecordedEvent, SentEvent, id_of, sent_event

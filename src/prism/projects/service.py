@@ -8,10 +8,10 @@ from prism.access.model import current
 from prism.access.plan import visible
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
+from prism.kit.database.versions import VersionedValue
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
 from prism.kit.tables import changed_fields
-from prism.kit.versions import VersionedValue
 from prism.projects import store
 from prism.projects.events import (
     MemberJoined,

@@ -24,9 +24,9 @@ from sqlalchemy import (
 )
 
 from prism.access.model import Role
+from prism.kit.database.versions import once, topic
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, metadata, select_struct, structs_of
-from prism.kit.versions import once, topic
 from prism.projects.model import Member, Project, ProjectName, ProjectNotFound
 
 PROJECTS = "projects"  # a topic

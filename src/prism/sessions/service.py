@@ -21,7 +21,7 @@ from prism.access.service import (
     hashed,
 )
 from prism.kit.clock import Clock, whole
-from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.database.database_faults import DatabaseUnavailable
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
 from prism.kit.look_alike_names import require_honest_address

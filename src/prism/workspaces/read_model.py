@@ -2,7 +2,7 @@
 
 The thread that commits updates it after each commit, from the events of that commit, before it
 answers the request. So the next read sees what was just written. Events of other daemons arrive by
-the same call (`kit/pg_notify.py`).
+the same call (`kit/database/pg_notify.py`).
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from prism.access.names import named as chosen
 from prism.kit import journal
-from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.database.database_faults import DatabaseUnavailable
 from prism.kit.db import Database, Tx
 from prism.kit.money import Micros, amount
 from prism.projects.model import WorkspaceCounts

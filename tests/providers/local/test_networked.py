@@ -8,7 +8,7 @@ import pytest
 
 from prism.agent.network.namespace import MODE_VARIABLE
 from prism.agent.protocol import ObservedMachine
-from prism.kit import workspace_peers
+from prism.kit.network import workspace_peers
 from prism.providers.local import folder as folders
 from prism.providers.local.compute import is_networked
 from tests.attacks.holding import socket_holder

@@ -17,7 +17,7 @@ from prism.errors import AlreadyExists, Problem
 if TYPE_CHECKING:
     import asyncio
 
-    from prism.kit.peer_credentials import PeerCheck
+    from prism.kit.network.peer_credentials import PeerCheck
 
     Address = tuple[str, int]
 
@@ -146,9 +146,9 @@ class PortForward:
 async def _serve(wire: Wire, name: str, listeners: list[tuple[socket.socket, Any]]) -> None:
     import asyncio  # noqa: PLC0415  cold start: it is there by now
 
-    from prism.kit.byte_pipe import forward  # noqa: PLC0415  cold start: it brings asyncio
-    from prism.kit.peer_credentials import PeerCheck, peers_known  # noqa: PLC0415  cold start: it brings `logging`
-    from prism.kit.workspace_peers import workspaces_here  # noqa: PLC0415  cold start: it brings `ctypes`
+    from prism.kit.network.byte_pipe import forward  # noqa: PLC0415  cold start: it brings asyncio
+    from prism.kit.network.peer_credentials import PeerCheck, peers_known  # noqa: PLC0415  cold start: it brings `logging`
+    from prism.kit.network.workspace_peers import workspaces_here  # noqa: PLC0415  cold start: it brings `ctypes`
 
     peers = PeerCheck(stranger=workspaces_here().of_a_workspace) if peers_known() else None
     try:

@@ -1,4 +1,4 @@
-"""The migrations of the schema, which `kit/migrate.py` runs."""
+"""The migrations of the schema, which `kit/database/migrate.py` runs."""
 
 from pathlib import Path
 

@@ -53,9 +53,9 @@ from prism.idle.service import IdleService, IdleTracker
 from prism.invitations.ports import MailTransport
 from prism.invitations.reconciler import MailReconciler
 from prism.invitations.service import InvitationService
-from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.database.database_faults import DatabaseUnavailable
+from prism.kit.database.disk_reserve import Reserve
 from prism.kit.db import Database
-from prism.kit.disk_reserve import Reserve
 from prism.kit.event_ids import IdsOfCaller
 from prism.kit.events import Bus
 from prism.kit.gui_origin import host_parts

@@ -25,7 +25,7 @@ from prism.errors import Problem
 from prism.idle.reconciler import IdleReconciler
 from prism.kit.actor import actor_or
 from prism.kit.clock import Clock, whole
-from prism.kit.database_faults import DatabaseUnavailable
+from prism.kit.database.database_faults import DatabaseUnavailable
 from prism.kit.db import CURRENT_TX, Tx
 from prism.kit.reconcile import Loop
 from prism.profiles import store as profile_rows

@@ -36,8 +36,8 @@ from prism.agent.protocol import (
 )
 from prism.connections.ports import Address
 from prism.errors import Problem, Unavailable
-from prism.kit.workspace_network import publish
-from prism.kit.workspace_peers import WorkspacePeers
+from prism.kit.network.workspace_network import publish
+from prism.kit.network.workspace_peers import WorkspacePeers
 from prism.providers.idle_documents import decoded
 from prism.providers.local import folder as folders
 from prism.providers.local import ports, supervision

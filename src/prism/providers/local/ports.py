@@ -14,8 +14,8 @@ from pathlib import Path
 
 from prism.agent.protocol import NETWORK_SOCKET, supervisor_pid
 from prism.connections.ports import Address
-from prism.kit.workspace_network import listeners
-from prism.kit.workspace_peers import descendants
+from prism.kit.network.workspace_network import listeners
+from prism.kit.network.workspace_peers import descendants
 from prism.providers.local.folder import read_report
 
 V4, V6 = "127.0.0.1", "::1"

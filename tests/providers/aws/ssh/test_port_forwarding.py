@@ -17,7 +17,7 @@ import pytest
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
-from prism.kit.peer_credentials import PeerCheck
+from prism.kit.network.peer_credentials import PeerCheck
 from prism.providers.aws.ssh.background import Background
 from prism.providers.aws.ssh.forwards import Forwards, ForwardTarget
 from prism.providers.aws.ssh.port_forwarding import V4, V6, AwsPortFinder, listening

@@ -1,9 +1,9 @@
 """Forwards ports of this computer to ports of machines, through their SSH connections.
 
 A port stays the same when its SSH connection is replaced. Any user of this computer can connect to
-loopback, so Prism looks up who connects (`kit/peer_credentials.py`): only the daemon's own user
-and root are admitted, but not, for example, a program in a sandboxed workspace. If the system does
-not show the peer, everybody is admitted, and only the services' own tokens protect them.
+loopback, so Prism looks up who connects (`kit/network/peer_credentials.py`): only the daemon's own
+user and root are admitted, but not, for example, a program in a sandboxed workspace. If the system
+does not show the peer, everybody is admitted, and only the services' own tokens protect them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from prism.kit.peer_credentials import PeerCheck, peers_known
+from prism.kit.network.peer_credentials import PeerCheck, peers_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from prism.connections.ports import Address
 from prism.kit.limits import peer_of
-from prism.kit.peer_credentials import SocketDiagnostics
+from prism.kit.network.peer_credentials import SocketDiagnostics
 from prism.providers.local.ssh.keys import Keys, keys_of, pin
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from asyncssh.forward import SSHForwarder
 from msgspec import Struct
 
 from prism.connections.ports import Address
-from prism.kit.workspace_network import connect
+from prism.kit.network.workspace_network import connect
 from prism.providers.local.ssh.keys import Keys
 from prism.providers.local.ssh.session import Session
 from prism.providers.ssh_forwarding import ClosingForwarder

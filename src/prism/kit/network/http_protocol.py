@@ -18,11 +18,11 @@ from prism.kit.envelope import (
     to_wire,
 )
 from prism.kit.limits import PATIENT, ConnectionCounter, RequestLimits, peer_of
-from prism.kit.peer_credentials import PeerCheck, SocketDiagnostics
-from prism.kit.raw_response import RawResponseProtocol
+from prism.kit.network.peer_credentials import PeerCheck, SocketDiagnostics
+from prism.kit.network.raw_response import RawResponseProtocol
 
 if TYPE_CHECKING:
-    from prism.kit.websocket_upgrade import WebSockets
+    from prism.kit.network.websocket_upgrade import WebSockets
 
 LINGER = 1.0  # seconds for a refusal to be read before the connection is torn down
 THROWN_AWAY = 1024 * 1024  # bytes that a refused connection may still send
@@ -35,7 +35,7 @@ Gone: TypeAlias = Callable[[Exception | None], object]
 
 def web_sockets(**arguments: Any) -> "WebSockets":
     """The protocol class for connections that become WebSockets."""
-    from prism.kit.websocket_upgrade import WebSockets  # noqa: PLC0415  cold start: 10 ms
+    from prism.kit.network.websocket_upgrade import WebSockets  # noqa: PLC0415  cold start: 10 ms
 
     return WebSockets(**arguments)
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from prism.kit.database_faults import (
+from prism.kit.database.database_faults import (
     DatabaseBusy,
     DatabaseDamaged,
     DatabaseFull,
@@ -24,9 +24,9 @@ from prism.kit.database_faults import (
     DatabaseUnavailable,
     diagnose,
 )
+from prism.kit.database.postgres import plain
 from prism.kit.http import WRITES
 from prism.kit.idempotency import HandlerThreads
-from prism.kit.postgres import plain
 from prism.projects import store as projects
 from tests.optional import not_none
 from tests.waiting import eventually

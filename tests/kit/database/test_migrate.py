@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 
 from prism.daemon.migrations import MIGRATIONS_FOLDER
-from prism.kit.migrate import DatabaseNewer, revisions, upgrade
+from prism.kit.database.migrate import DatabaseNewer, revisions, upgrade
 from prism.kit.tables import metadata
 
 pytestmark = pytest.mark.postgres
@@ -236,7 +236,7 @@ def test_concurrent_upgrades_run_each_migration_once(url, steps):
     folder = steps("INSERT INTO things VALUES ('new')", *slow)
     failed = []
     program = (
-        "from pathlib import Path; from prism.kit.migrate import upgrade; "
+        "from pathlib import Path; from prism.kit.database.migrate import upgrade; "
         f"upgrade({url!r}, Path({str(folder)!r}))"
     )
 
@@ -259,7 +259,7 @@ def test_start_without_a_pending_migration_does_not_import_alembic(tmp_path):
     upgrade(url, MIGRATIONS_FOLDER)
     program = (
         "import sys; from prism.daemon.migrations import MIGRATIONS_FOLDER; "
-        "from prism.kit.migrate import upgrade; "
+        "from prism.kit.database.migrate import upgrade; "
         f"upgrade({url!r}, MIGRATIONS_FOLDER); print('alembic' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

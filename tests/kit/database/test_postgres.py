@@ -5,9 +5,16 @@ from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from prism.daemon.migrations import MIGRATIONS_FOLDER
-from prism.kit.database_faults import DatabaseNotUnicode
-from prism.kit.migrate import upgrade
-from prism.kit.postgres import DatabaseTimeouts, engine, keepalives, plain, reading, writing
+from prism.kit.database.database_faults import DatabaseNotUnicode
+from prism.kit.database.migrate import upgrade
+from prism.kit.database.postgres import (
+    DatabaseTimeouts,
+    engine,
+    keepalives,
+    plain,
+    reading,
+    writing,
+)
 
 
 def test_connection_options_detect_a_dead_peer_within_about_ten_seconds():

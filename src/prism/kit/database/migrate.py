@@ -94,7 +94,7 @@ def _restore(copy: Path, file: Path) -> None:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        from prism.kit import postgres  # noqa: PLC0415  cold start: psycopg
+        from prism.kit.database import postgres  # noqa: PLC0415  cold start: psycopg
 
         limits = postgres.DatabaseTimeouts(lock=30, statement=600, idle=60)
         return postgres.engine(url, limits, poolclass=NullPool)

@@ -2,7 +2,7 @@
 
 import socket
 
-from prism.kit.tcp_pair import tcp_pair
+from prism.kit.network.tcp_pair import tcp_pair
 
 
 def test_both_ends_are_connected_to_each_other():

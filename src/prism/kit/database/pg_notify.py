@@ -5,8 +5,8 @@ import threading
 
 import psycopg
 
+from prism.kit.database.postgres import keepalives, plain
 from prism.kit.db import Database
-from prism.kit.postgres import keepalives, plain
 from prism.kit.reconcile import errors_logged
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prism.kit.trusted_proxies import Reading, TrustedProxies, reading
+from prism.kit.network.trusted_proxies import Reading, TrustedProxies, reading
 
 PROXIES = [ip_network("127.0.0.1/32"), ip_network("10.0.0.0/24"), ip_network("fd00::/64")]
 UNKNOWN = Reading(None, None)

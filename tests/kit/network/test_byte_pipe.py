@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from prism.kit.byte_pipe import PausedConnection, forward, splice
+from prism.kit.network.byte_pipe import PausedConnection, forward, splice
 from tests.conftest import free_port
 
 MIB = 1 << 20

@@ -9,10 +9,10 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, delete, insert,
 
 import prism
 from prism.kit.clock import WallClock
+from prism.kit.database.versions import VersionedValue, once, topic
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.tables import metadata
-from prism.kit.versions import VersionedValue, once, topic
 
 private = MetaData()
 notes = Table(

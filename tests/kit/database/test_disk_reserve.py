@@ -7,9 +7,9 @@ import sqlite3
 
 import pytest
 
-from prism.kit.disk_reserve import NEEDED, HomeDiskFull, Reserve
+from prism.kit.database.disk_reserve import NEEDED, HomeDiskFull, Reserve
+from prism.kit.database.no_copy_on_write import keep_index_in_place
 from prism.kit.http import as_problem
-from prism.kit.no_copy_on_write import keep_index_in_place
 from tests.disks import loop_disk, mounted
 
 MEBI = 2**20

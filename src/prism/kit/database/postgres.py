@@ -15,7 +15,7 @@ from psycopg import errors
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 
-from prism.kit.database_faults import DatabaseNotUnicode
+from prism.kit.database.database_faults import DatabaseNotUnicode
 
 SLACK = 5.0  # seconds that the server has on top of its own limits to tell us of them
 CONNECT = 5

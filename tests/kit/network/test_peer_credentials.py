@@ -14,10 +14,10 @@ import pytest
 import uvicorn
 import websockets.sync.client
 
-from prism.kit import peer_credentials
 from prism.kit.clock import StoppedClock
-from prism.kit.http_protocol import http_protocol
-from prism.kit.peer_credentials import (
+from prism.kit.network import peer_credentials
+from prism.kit.network.http_protocol import http_protocol
+from prism.kit.network.peer_credentials import (
     PeerCheck,
     SocketDiagnostics,
     SocketOwner,

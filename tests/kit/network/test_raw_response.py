@@ -2,7 +2,7 @@
 
 import asyncio
 
-from prism.kit.raw_response import DelayedHeadTransport
+from prism.kit.network.raw_response import DelayedHeadTransport
 
 
 class Transport(asyncio.Transport):

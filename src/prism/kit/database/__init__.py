@@ -1,0 +1,1 @@
+"""Below a transaction: drivers and their errors, migrations, a full disk, versions for caches."""

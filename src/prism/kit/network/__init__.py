@@ -1,0 +1,1 @@
+"""Below HTTP: who is at the other end of a connection, upgrades, and networks of workspaces."""
