@@ -83,7 +83,7 @@ test-oldest: debian  ## Try the oldest Python: the real quickstart, and each tes
 flaky: install debian  ## Repeat the tests of docs/flaky.md N=20 times, beside load
 	$(BIN)/python scripts/flaky.py repeat $(or $(N),20)
 
-mutants: install debian  ## Make mistakes in money and access; show those that no test notices
+mutants: install debian  ## Make mistakes in money, access, plans and the agent; show those that no test notices
 	nice $(BIN)/python scripts/mutants.py $(MUTANTS)
 
 # In order of cost: `check-gui` is before them because npm installs while uv does.

@@ -37,8 +37,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-ALONE = ("workspaces/plan.py", "kit/reconcile.py", "kit/gate.py")
-WHOLE = ("budgets", "access")
+PACKAGE = ROOT / "src" / "prism"
+ALONE = (
+    *("workspaces/plan.py", "storage/plan.py", "recovery/plan.py"),
+    *("kit/reconcile.py", "kit/gate.py"),
+    *("agent/copies/copy_check.py", "agent/idle/verdict.py", "agent/idle/idle_watch.py"),
+    *("agent/network/reachable_addresses.py", "agent/sandbox/sandbox_layers.py"),
+    "agent/system/safe_paths.py",
+)
+WHOLE = ("budgets", "access", "connections")
 ELSEWHERE = {"access": ("tests/attacks/test_roles.py", "tests/attacks/test_proxies.py")}
 OTHER: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
@@ -259,14 +266,14 @@ class Run:
     def chosen(self, mutant: Mutant) -> list[str]:
         """The tests that may notice a mutant, the most likely first, within the seconds."""
         file = str(mutant.file.relative_to(ROOT))
-        package, stem = mutant.file.parent.name, mutant.file.stem
+        package = package_of(mutant.file)
         good = {name: test for name, test in self.tests.items() if test["passed"]}
         own = {name for name in good if name.startswith(f"tests/{package}/")}
         lines = set(mutant.lines)
         covering = {
             name for name, test in good.items() if lines.intersection(test["lines"].get(file, ()))
         } or own  # lines that run only on import belong to no test
-        mirror = f"tests/{package}/test_{stem}.py"
+        mirror = f"tests/{package}/test_{mutant.file.stem}.py"
         ranked = sorted(
             covering,
             key=lambda it: (not it.startswith(mirror), it not in own, good[it]["seconds"], it),
@@ -365,10 +372,9 @@ def read_options() -> Options:
 
 def sampled(options: Options) -> list[Mutant]:
     """The mutants that were asked for: one of each file, then another of each."""
-    package = ROOT / "src" / "prism"
     usual = [
-        *(package / name for name in ALONE),
-        *(f for folder in WHOLE for f in (package / folder).glob("*.py")),
+        *(PACKAGE / name for name in ALONE),
+        *(f for folder in WHOLE for f in (PACKAGE / folder).glob("*.py")),
     ]
     by_round: list[tuple[int, Mutant]] = []
     for name in options.files or sorted(str(file) for file in usual):
@@ -405,9 +411,14 @@ def try_all(run: Run, tried: list[Mutant], end: float) -> list[tuple[Mutant, str
         return list(pool.map(fate, tried))
 
 
+def package_of(file: Path) -> str:
+    """The folder of a file in Prism, which its tests have, too: `agent/idle`."""
+    return str(file.resolve().relative_to(PACKAGE).parent)
+
+
 def tests_of(file: Path) -> list[str]:
     """The tests of its package, or its own where its package is not tried as a whole."""
-    package = file.parent.name
+    package = package_of(file)
     if package not in WHOLE:
         return [f"tests/{package}/test_{file.stem}.py"]
     return [f"tests/{package}", *ELSEWHERE.get(package, ())]

@@ -49,9 +49,15 @@ def test_same_seed_samples_the_same_mutants(mutants, monkeypatch):
         mutants.sampled(mutants.Options(3, seed, 1, 1, 1, [])) for seed in (1, 1, 2)
     )
     assert first == two != other
-    assert {mutant.file.parent.name for mutant in first} == {
-        "access",
-        "budgets",
-        "kit",
-        "workspaces",
+    packages = "access budgets connections kit workspaces storage recovery agent"
+    assert {mutants.package_of(mutant.file).split("/")[0] for mutant in first} == {
+        *packages.split()
     }
+
+
+def test_every_mutated_file_has_tests_that_exist(mutants):
+    files = [mutants.PACKAGE / name for name in mutants.ALONE]
+    files += [file for folder in mutants.WHOLE for file in (mutants.PACKAGE / folder).glob("*.py")]
+    named = {test for file in files for test in mutants.tests_of(file)}
+    assert "tests/agent/idle/test_verdict.py" in named
+    assert [name for name in named if not (mutants.ROOT / name).exists()] == []
