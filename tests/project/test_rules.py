@@ -66,6 +66,22 @@ def style_problems(file):
             yield f"{getattr(part, 'name', 'the module')}: no docstring"
 
 
+MAX_MODULES = 30  # in one folder; a larger one is sorted by subject
+CHAIN = PACKAGE / "daemon" / "migrations" / "versions"  # one module for each migration
+
+
+def crowded(folders):
+    """Each folder that has too many modules side by side."""
+    beside = Counter(file.parent for file in folders if file.name != "__init__.py")
+    return [f"{folder}: {count}" for folder, count in beside.items() if count > MAX_MODULES]
+
+
+def test_no_folder_has_more_modules_than_a_reader_can_survey():
+    assert crowded(CHAIN / f"{number}.py" for number in range(31)) == [f"{CHAIN}: 31"]
+    files = (file for file in FILES if file.parent != CHAIN)
+    refuse(crowded(files), f"Sort by subject: at most {MAX_MODULES} modules in a folder")
+
+
 @pytest.mark.parametrize("file", PURE, ids=short)
 def test_pure_modules_do_not_read_the_time(file):
     called = [node.func for node in nodes(file) if type(node) is ast.Call]
