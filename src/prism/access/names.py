@@ -51,7 +51,7 @@ class OwnedObject(Protocol):
         """The id of its project."""
 
 
-T = TypeVar("T", bound=OwnedObject)
+Owned = TypeVar("Owned", bound=OwnedObject)
 
 
 @contextmanager
@@ -74,10 +74,10 @@ def full_name(name: str, handle: str) -> str:
 def named(
     kind: str,
     name: str,
-    candidates: Sequence[T],
-    ended: Callable[[T], bool],
-    full_names: Callable[[Sequence[T]], Sequence[str]],
-) -> T | None:
+    candidates: Sequence[Owned],
+    ended: Callable[[Owned], bool],
+    full_names: Callable[[Sequence[Owned]], Sequence[str]],
+) -> Owned | None:
     """The one that `name` means to the caller; None if there is none that the caller may see.
 
     Raises `AmbiguousName`, which lists the full names, if several people have one.
@@ -94,10 +94,10 @@ def named(
 def _chosen(
     kind: str,
     name: str,
-    candidates: Sequence[T],
-    ended: Callable[[T], bool],
-    full_names: Callable[[Sequence[T]], Sequence[str]],
-) -> T | None:
+    candidates: Sequence[Owned],
+    ended: Callable[[Owned], bool],
+    full_names: Callable[[Sequence[Owned]], Sequence[str]],
+) -> Owned | None:
     caller = current()
     rows = [row for row in candidates if sees(caller, Subject(row.project, row.owner))]
     if (
@@ -117,7 +117,7 @@ def _age(row: OwnedObject) -> str:
     return row.id
 
 
-def _own(rows: Sequence[T], caller: Caller) -> list[T]:
+def _own(rows: Sequence[Owned], caller: Caller) -> list[Owned]:
     return [row for row in rows if row.owner.lower() == caller.name.lower()]
 
 

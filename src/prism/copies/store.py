@@ -29,7 +29,7 @@ from prism.copies.model import (
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, changed_fields, leased, metadata, select_struct, structs_of
 
-T = TypeVar("T", SnapshotCopy, CopySchedule)
+CopyRow = TypeVar("CopyRow", SnapshotCopy, CopySchedule)
 copies = Table(
     "snapshot_copies",
     metadata,
@@ -89,18 +89,18 @@ schedules = Table(
 TABLES: dict[type, Table] = {SnapshotCopy: copies, CopySchedule: schedules}
 
 
-def every(sql: Connection, kind: type[T]) -> list[T]:
+def every(sql: Connection, kind: type[CopyRow]) -> list[CopyRow]:
     """All copies, or all schedules, the oldest first."""
     return structs_of(sql, kind, select_struct(TABLES[kind], kind).order_by(TABLES[kind].c.id))
 
 
-def find(sql: Connection, kind: type[T], id: str) -> T | None:
+def find(sql: Connection, kind: type[CopyRow], id: str) -> CopyRow | None:
     """The copy, or the schedule, with this id."""
     query = select_struct(TABLES[kind], kind).where(TABLES[kind].c.id == id)
     return next(iter(structs_of(sql, kind, query)), None)
 
 
-def get(sql: Connection, kind: type[T], id: str) -> T:
+def get(sql: Connection, kind: type[CopyRow], id: str) -> CopyRow:
     """The copy, or the schedule, with this id; raises if there is none."""
     if (row := find(sql, kind, id)) is not None:
         return row
@@ -144,14 +144,14 @@ def add(tx: Tx, row: SnapshotCopy | CopySchedule, due_at: datetime) -> None:
     tx.sql.execute(TABLES[type(row)].insert().values(**values, due_at=due_at, attempts=0))
 
 
-def observe(tx: Tx, before: T, after: T) -> None:
+def observe(tx: Tx, before: CopyRow, after: CopyRow) -> None:
     """Write what the reconciler has observed or done."""
     table = TABLES[type(before)]
     if changed := changed_fields(before, after):
         tx.sql.execute(update(table).where(table.c.id == before.id).values(**_row(changed)))
 
 
-def remove(tx: Tx, kind: type[T], id: str) -> None:
+def remove(tx: Tx, kind: type[CopyRow], id: str) -> None:
     """Delete a row."""
     table = TABLES[kind]
     tx.sql.execute(delete(table).where(table.c.id == id))

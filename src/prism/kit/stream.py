@@ -31,7 +31,7 @@ from prism.kit.events import RESYNC, RecordedEvent, SentEvent, id_of, sent_event
 from prism.kit.http import PARAMETERS, check_parameters, refuse
 from prism.kit.journal import EVENTS_AT_ONCE
 
-T = TypeVar("T")
+Reply = TypeVar("Reply")
 EventFilter: TypeAlias = Callable[[RecordedEvent], bool | None]
 EventFilters: TypeAlias = Callable[[], EventFilter | None]
 """Whether the caller may see an event (None if their rights have changed: the stream ends); made
@@ -211,7 +211,7 @@ class Hub:
     async def _page(self, after: int) -> list[RecordedEvent]:
         return await self._ask(self._db.events_after, after) or []
 
-    async def _ask(self, question: Callable[..., T], *arguments: int) -> T | None:
+    async def _ask(self, question: Callable[..., Reply], *arguments: int) -> Reply | None:
         """The result of a query; None, after a pause, while the database is away."""
         try:
             loop = asyncio.get_running_loop()

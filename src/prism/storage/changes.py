@@ -1,15 +1,16 @@
 """Applies every change of volumes and snapshots."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from prism.kit.clock import Clock
 from prism.kit.db import Tx
 from prism.kit.events import Event
 from prism.storage import store
-from prism.storage.model import Snapshot, StorageChangeListener, StorageGuard, Volume
-
-T = TypeVar("T", Volume, Snapshot)
+from prism.storage.model import (
+    StorageChangeListener,
+    StorageGuard,
+    VolumeOrSnapshot,
+)
 
 
 class StorageChanges:
@@ -30,8 +31,8 @@ class StorageChanges:
     def add(
         self,
         tx: Tx,
-        resource: T,
-        event: Callable[[T], Event],
+        resource: VolumeOrSnapshot,
+        event: Callable[[VolumeOrSnapshot], Event],
         *,
         backup: bool = False,
         budget: str | None = None,
@@ -48,12 +49,12 @@ class StorageChanges:
     def apply(
         self,
         tx: Tx,
-        before: T,
-        after: T,
-        event: Callable[[T], Event] | None = None,
+        before: VolumeOrSnapshot,
+        after: VolumeOrSnapshot,
+        event: Callable[[VolumeOrSnapshot], Event] | None = None,
         *,
         observed: bool = False,
-    ) -> T:
+    ) -> VolumeOrSnapshot:
         """Write the request's columns or the `observed` ones, and record the event."""
         now = self._clock.now()
         if observed:
@@ -67,7 +68,7 @@ class StorageChanges:
             tx.happened(event(after))
         return after
 
-    def forget(self, tx: Tx, resource: T, event: Event) -> None:
+    def forget(self, tx: Tx, resource: VolumeOrSnapshot, event: Event) -> None:
         """Delete the row, and record the event."""
         store.forget(tx, resource)
         for listener in self._listeners:

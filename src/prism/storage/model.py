@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -222,6 +222,9 @@ class Snapshot(Attempts, Struct, frozen=True, kw_only=True):
     progress: int | None = None
     used_bytes: int | None = None
     trouble: StorageFailure | None = None
+
+
+VolumeOrSnapshot = TypeVar("VolumeOrSnapshot", Volume, Snapshot)
 
 
 class AttachmentHost(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal, TypeVar
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,6 +25,7 @@ from prism.storage.model import (
     StorageVerb,
     Volume,
     VolumeKind,
+    VolumeOrSnapshot,
     VolumeState,
 )
 
@@ -164,10 +165,7 @@ PERIODS: Mapping[str, timedelta] = {
 }
 
 
-T = TypeVar("T", Volume, Snapshot)
-
-
-def with_request(resource: T, verb: StorageVerb | None = None) -> T:
+def with_request(resource: VolumeOrSnapshot, verb: StorageVerb | None = None) -> VolumeOrSnapshot:
     """The row after another request; `verb` stays if there is none."""
     return replace(resource, verb=verb or resource.verb, generation=resource.generation + 1)
 

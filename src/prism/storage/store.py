@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
@@ -46,9 +46,9 @@ from prism.storage.model import (
     Volume,
     VolumeKind,
     VolumeNotFound,
+    VolumeOrSnapshot,
 )
 
-T = TypeVar("T", Volume, Snapshot)
 volumes = Table(
     "volumes",
     metadata,
@@ -161,28 +161,34 @@ LIST = {
 }
 
 
-def every(sql: Connection, kind: type[T]) -> list[T]:
+def every(sql: Connection, kind: type[VolumeOrSnapshot]) -> list[VolumeOrSnapshot]:
     """All volumes, or all snapshots, the oldest first."""
     return structs_of(sql, kind, _of(kind).order_by(TABLES[kind].c.id))
 
 
-def every_at(sql: Connection, kind: type[T], location: str) -> list[T]:
+def every_at(
+    sql: Connection, kind: type[VolumeOrSnapshot], location: str
+) -> list[VolumeOrSnapshot]:
     """The volumes, or snapshots, in a location."""
     return structs_of(sql, kind, _of(kind).where(TABLES[kind].c.location == location))
 
 
-def by_id(sql: Connection, kind: type[T], id: str) -> T:
+def by_id(sql: Connection, kind: type[VolumeOrSnapshot], id: str) -> VolumeOrSnapshot:
     """The row with our id, which must exist."""
     [row] = structs_of(sql, kind, _of(kind).where(TABLES[kind].c.id == id))
     return row
 
 
-def by_ids(sql: Connection, kind: type[T], ids: Collection[str]) -> list[T]:
+def by_ids(
+    sql: Connection, kind: type[VolumeOrSnapshot], ids: Collection[str]
+) -> list[VolumeOrSnapshot]:
     """The rows with these ids that still exist."""
     return structs_of(sql, kind, _of(kind).where(TABLES[kind].c.id.in_(ids)))
 
 
-def idle_in(sql: Connection, kind: type[T], locations: Collection[str]) -> list[T]:
+def idle_in(
+    sql: Connection, kind: type[VolumeOrSnapshot], locations: Collection[str]
+) -> list[VolumeOrSnapshot]:
     """The rows in these locations without a lease."""
     table = TABLES[kind].c
     idle = table.location.in_(locations), table.lease.is_(None)
@@ -203,7 +209,7 @@ def locations(sql: Connection, like: str) -> list[str]:
     return [*sql.execute(union(*queries)).scalars()]
 
 
-def find(sql: Connection, kind: type[T], name: str) -> T | None:
+def find(sql: Connection, kind: type[VolumeOrSnapshot], name: str) -> VolumeOrSnapshot | None:
     """The volume, or the snapshot, that a name, a full name or an id means to the caller."""
     either = or_(*(TABLES[kind].c[column] == name for column in NAMES[kind]))
     rows = structs_of(sql, kind, _of(kind).where(either))
@@ -212,7 +218,9 @@ def find(sql: Connection, kind: type[T], name: str) -> T | None:
     return chosen(kind.__name__.lower(), name, rows, lambda _: False, partial(_full_names, sql))
 
 
-def _named_in_full(sql: Connection, kind: type[T], full: str) -> list[T]:
+def _named_in_full(
+    sql: Connection, kind: type[VolumeOrSnapshot], full: str
+) -> list[VolumeOrSnapshot]:
     name, _, handle = full.rpartition(SEPARATOR)
     if (person := handles.person_of(sql, handle)) is None:
         return []
@@ -220,7 +228,7 @@ def _named_in_full(sql: Connection, kind: type[T], full: str) -> list[T]:
     return [row for row in rows if row.owner.lower() == person]
 
 
-def _full_names(sql: Connection, rows: Sequence[T]) -> list[str]:
+def _full_names(sql: Connection, rows: Sequence[VolumeOrSnapshot]) -> list[str]:
     known = handles.every(sql)
     return [full_name(row.name, known.get(row.owner.lower(), row.owner)) for row in rows]
 
@@ -234,7 +242,7 @@ def is_taken(
     return any(owner is None or other.lower() == owner.lower() for other in owners)
 
 
-def named(sql: Connection, kind: type[T], name: str) -> T:
+def named(sql: Connection, kind: type[VolumeOrSnapshot], name: str) -> VolumeOrSnapshot:
     """The volume, or the snapshot, with that name or id; raises if there is none."""
     if resource := find(sql, kind, name):
         return resource
@@ -277,7 +285,7 @@ def add(tx: Tx, resource: Volume | Snapshot, due_at: datetime) -> None:
     handles.give_owner(tx, resource.owner)
 
 
-def change(tx: Tx, before: T, after: T, now: datetime) -> None:
+def change(tx: Tx, before: VolumeOrSnapshot, after: VolumeOrSnapshot, now: datetime) -> None:
     """Write what a request changes, and make the row due."""
     changed = changed_fields(before, after)
     assert changed.keys() <= REQUESTED, (
@@ -286,7 +294,7 @@ def change(tx: Tx, before: T, after: T, now: datetime) -> None:
     _update(tx, before, changed | {"due_at": now})
 
 
-def observe(tx: Tx, before: T, after: T) -> None:
+def observe(tx: Tx, before: VolumeOrSnapshot, after: VolumeOrSnapshot) -> None:
     """Write what the reconciler has observed or done."""
     changed = changed_fields(before, after)
     assert not changed.keys() & REQUESTED, f"{changed.keys() & REQUESTED} are written by requests"
@@ -400,7 +408,7 @@ def _row_of(attachment: Attachment) -> ColumnElement[bool]:
     return and_(of.volume == attachment.volume, of.workspace == attachment.workspace)
 
 
-def _of(kind: type[T]) -> Select[Any]:
+def _of(kind: type[VolumeOrSnapshot]) -> Select[Any]:
     return select_struct(TABLES[kind], kind)
 
 

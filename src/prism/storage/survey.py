@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from prism.errors import Problem, Unavailable
 from prism.storage.model import Snapshot, StorageObserved, StorageVerb, Volume, VolumeKind
@@ -12,13 +12,13 @@ from prism.storage.ports import (
     FindsStorageById,
     ProviderSnapshot,
     SnapshotSpec,
+    Stored,
     SurveyPart,
     Volumes,
     VolumeSpec,
     as_twin,
 )
 
-T = TypeVar("T", Disk, ProviderSnapshot)
 NOT_MADE = {
     StorageObserved.NONE,
     StorageObserved.UNSURE,
@@ -100,7 +100,9 @@ class LazySurvey:
             if part is _part_of(disk)
         ]
 
-    def _with_own_key(self, location: str, stored: T, ids: Mapping[str, str | None]) -> T:
+    def _with_own_key(
+        self, location: str, stored: Stored, ids: Mapping[str, str | None]
+    ) -> Stored:
         provider = self._providers[location]
         if isinstance(provider, FindsStorageById) and self._is_twin(
             location, stored, ids.get(stored.key)
@@ -144,7 +146,7 @@ class LazySurvey:
         return StorageListing(_by_key(part_survey.disks), _by_key(part_survey.copies))
 
 
-def _by_key(resources: Sequence[T]) -> dict[str, T]:
+def _by_key(resources: Sequence[Stored]) -> dict[str, Stored]:
     # Existing resources come last, so they replace those with the same key that are gone.
     ordered = sorted(resources, key=lambda it: it.observed is not StorageObserved.GONE)
     return {resource.key: resource for resource in ordered}

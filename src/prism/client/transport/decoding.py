@@ -10,7 +10,7 @@ from prism.client.models import LazyStruct
 from prism.client.transport.wire import HttpAnswer, Wire
 from prism.errors import Problem
 
-T = TypeVar("T")
+Answer = TypeVar("Answer")
 
 
 class AnswerNotUnderstood(Problem, code="ANSWER_NOT_UNDERSTOOD"):
@@ -20,14 +20,14 @@ class AnswerNotUnderstood(Problem, code="ANSWER_NOT_UNDERSTOOD"):
 class TypedWire(Wire):
     """A `Wire` that decodes answers to structs."""
 
-    def decoded(self, answer: HttpAnswer, kind: type[T], path: str) -> T:
+    def decoded(self, answer: HttpAnswer, kind: type[Answer], path: str) -> Answer:
         """The body of an answer as that kind."""
         try:
             return msgspec.json.decode(answer.content, type=_load_type(kind))
         except (msgspec.DecodeError, RecursionError) as error:
             raise _not_understood(path, error) from error
 
-    def converted(self, value: Any, kind: type[T], path: str) -> T:
+    def converted(self, value: Any, kind: type[Answer], path: str) -> Answer:
         """JSON as that kind."""
         try:
             return msgspec.convert(value, _load_type(kind))
@@ -35,7 +35,7 @@ class TypedWire(Wire):
             raise _not_understood(path, error) from error
 
 
-def _load_type(kind: type[T]) -> type[T]:
+def _load_type(kind: type[Answer]) -> type[Answer]:
     """The type, after importing each struct in it."""
     named: Any = kind
     if isinstance(named, LazyStruct):
@@ -43,7 +43,7 @@ def _load_type(kind: type[T]) -> type[T]:
     elif isinstance(named, GenericAlias):
         of: Any = named.__origin__
         named = of[tuple(map(_load_type, named.__args__))]
-    loaded: type[T] = named
+    loaded: type[Answer] = named
     return loaded
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from prism.client.transport.wire import Wire
 
-    T = TypeVar("T")
+    Answer = TypeVar("Answer")
 
 else:
 
@@ -35,13 +35,13 @@ class Noun:
         self,
         method: str,
         path: str,
-        answer: type[T],
+        answer: type[Answer],
         body: object = None,
         *,
         wait: float = 0,
         key: str | None = None,
         patient: bool = False,
-    ) -> T:
+    ) -> Answer:
         """Send a request; `key` makes it safe to repeat, `patient` makes the timeout longer."""
         wire = self._wire.patient() if patient else self._wire
         content = None if body is None else json.dumps(body, default=_to_json).encode()
@@ -50,11 +50,11 @@ class Noun:
         return wire.decoded(received, answer, f"{method} {path}")
 
 
-def trim(body: T) -> T:
+def trim(body: Answer) -> Answer:
     """A request without the fields that are None, for which the daemon has defaults."""
     fields: Any = body
     content: Any = {name: value for name, value in fields.items() if value is not None}
-    typed: T = content
+    typed: Answer = content
     return typed
 
 

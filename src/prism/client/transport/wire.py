@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
     P = ParamSpec("P")
-    T = TypeVar("T")
+    Answer = TypeVar("Answer")
 
 API, JSON = "/api/v1", "application/json"
 CONNECT, ANSWER_TIMEOUT, PATIENT_TIMEOUT = 5.0, 30.0, 1800.0  # seconds until we give up
@@ -68,13 +68,13 @@ class Wire:
         """The answer to a method of the client, such as `Budgets.show`, as JSON."""
         return method(Noun(self), *args, **kwargs)
 
-    def decoded(self, answer: HttpAnswer, kind: type[T], path: str) -> T:
+    def decoded(self, answer: HttpAnswer, kind: type[Answer], path: str) -> Answer:
         """The body of an answer: JSON here, a struct of that kind in the typed client."""
         return self.converted(self._parsed(answer), kind, path)
 
-    def converted(self, value: Any, kind: type[T], path: str) -> T:
+    def converted(self, value: Any, kind: type[Answer], path: str) -> Answer:
         """Convert JSON to what `decoded` would return."""
-        unchanged: T = value
+        unchanged: Answer = value
         return unchanged
 
     def send(

@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from prism.workspaces.rollback import RollbackService
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
+Part = TypeVar("Part")
 IsPaused = Callable[[datetime | None], bool]
 PATIENT, NO_WAIT = 4.0, 0.0  # seconds that a launch waits for the identity; and others
 # How long the first requests wait for the first survey. A cloud may be away.
@@ -80,15 +80,15 @@ LOCAL_TIMEOUT_SECONDS, CLOUD_TIMEOUT_SECONDS = 10.0, 2.0
 GATHER = 0.5  # seconds in which the requests for one location share a survey
 
 
-class ByLocation(Mapping[str, T]):
+class ByLocation(Mapping[str, Part]):
     """One part of every location that has it, by location; includes later locations."""
 
     def __init__(
-        self, providers: Callable[[], Iterable[Provider]], part: Callable[[Location], T | None]
+        self, providers: Callable[[], Iterable[Provider]], part: Callable[[Location], Part | None]
     ) -> None:
         self._providers, self._part = providers, part
 
-    def __getitem__(self, location: str) -> T:
+    def __getitem__(self, location: str) -> Part:
         for provider in self._providers():
             parts = provider.locations.get(location)
             if parts is not None and (part := self._part(parts)) is not None:

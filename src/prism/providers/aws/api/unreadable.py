@@ -11,7 +11,7 @@ from prism.errors import Unavailable
 from prism.providers.aws.api.tags import ID_TAG, read
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
+Item = TypeVar("Item")
 PARSE_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """Exceptions of parsing an answer that is not as AWS documents it."""
 
@@ -27,7 +27,7 @@ class ReadableItems(Struct, frozen=True):
     unreadable: Mapping[str, str]
 
 
-def read_item(id: str, read_it: Callable[[], T]) -> T:
+def read_item(id: str, read_it: Callable[[], Item]) -> Item:
     """The result of `read_it` for the item with this id; raises `ItemUnreadable`."""
     try:
         return read_it()

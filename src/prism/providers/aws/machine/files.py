@@ -37,7 +37,7 @@ COPY_TIMEOUT = 600.0
 FILE, FOLDER, LINK = 1, 2, 3  # SFTP's numbers for the types of files
 KINDS: dict[int, Kind] = {FILE: "file", FOLDER: "folder", LINK: "link"}
 NO_SPACE, QUOTA = 14, 15  # error codes of newer servers
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 
 class AwsFiles:
@@ -84,7 +84,7 @@ class AwsFiles:
         """Remove a file or folder; of a link, the link itself."""
         self._run_in_home(id, lambda home: _remove(home, path, recursive=recursive))
 
-    def _run_in_home(self, id: str, work: Callable[[Home], Coroutine[Any, Any, T]]) -> T:
+    def _run_in_home(self, id: str, work: Callable[[Home], Coroutine[Any, Any, Result]]) -> Result:
         home = self._enter(id)
         try:
             return self._run(work(home), "", COPY_TIMEOUT)
@@ -94,7 +94,9 @@ class AwsFiles:
     def _enter(self, id: str) -> Home:
         return self._run(self._open_home(id), "")
 
-    def _run(self, work: Coroutine[Any, Any, T], path: str, seconds: float = FILE_TIMEOUT) -> T:
+    def _run(
+        self, work: Coroutine[Any, Any, Result], path: str, seconds: float = FILE_TIMEOUT
+    ) -> Result:
         return self._pool.background.run(_in_time(work, path, seconds), seconds + FILE_TIMEOUT)
 
     def _close(self, home: Home) -> None:
@@ -214,11 +216,11 @@ class AwsWriting:
         await (sftp.posix_rename if self._replace else sftp.rename)(self._part, target)
 
 
-async def _as_coroutine(work: Awaitable[T]) -> T:
+async def _as_coroutine(work: Awaitable[Result]) -> Result:
     return await work
 
 
-async def _in_time(work: Coroutine[Any, Any, T], path: str, seconds: float) -> T:
+async def _in_time(work: Coroutine[Any, Any, Result], path: str, seconds: float) -> Result:
     """The result of `work`, within `seconds`; SFTP errors become problems."""
     import asyncssh  # noqa: PLC0415  cold start: 200 ms, only for SSH
 
