@@ -59,7 +59,7 @@ from prism.sessions import terminal_api as terminals
 from prism.settings import Settings
 from prism.storage import api as storage
 from prism.storage import store as storage_rows
-from prism.storage.model import Snapshot, Volume
+from prism.storage.model import Snapshot, Volume, VolumeOrSnapshot
 from prism.storage.ports import Volumes
 from prism.templates import api as templates
 from prism.workspaces import api as workspaces
@@ -320,7 +320,7 @@ def _resource_lookups(wiring: Wiring) -> dict[str, ResourceLookup]:
             row = project_rows.find_ever(sql, name)  # a deleted project still has reports
         return None if row is None else Subject(row.id)
 
-    def stored(kind: type[storage_rows.T], name: str) -> Subject | None:
+    def stored(kind: type[VolumeOrSnapshot], name: str) -> Subject | None:
         with wiring.db.read() as sql:
             row = storage_rows.find(sql, kind, name)
         return None if row is None else Subject(row.project, row.owner)
@@ -348,7 +348,7 @@ def _location_checks(wiring: Wiring) -> dict[str, Callable[[str], None]]:
         row = wiring.read_model.pages.named(name).workspace
         wiring.homes.refuse(row.location, row.name)
 
-    def stored(kind: type[storage_rows.T], name: str) -> None:
+    def stored(kind: type[VolumeOrSnapshot], name: str) -> None:
         with wiring.db.read() as sql:
             row = storage_rows.find(sql, kind, name)
         if row is not None:
