@@ -31,9 +31,9 @@ from prism.budgets.model import Holder, Reservation
 from prism.budgets.store import RESERVATIONS, RESERVED, reservations
 from prism.costs.months import parameters
 from prism.costs.store import AT_THEN, BOOKED, COUNTED, LATER, OF, PAYING, cost_by, segments
+from prism.kit.database.versions import once, topic
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, metadata, select_struct, structs_of
-from prism.kit.versions import once, topic
 from prism.limits.model import Limit, LimitNotFound
 from prism.storage.store import snapshots, volumes
 from prism.workspaces.model import Workspace
