@@ -326,3 +326,49 @@ def test_logout_leaves_the_sessions_of_links_that_were_made_in_it(tab, other_tab
     other_tab("POST", "login", json={"link": answer.json()["url"].partition("#")[2]})
     tab("POST", "logout")
     assert other_tab("GET", "me").status_code == 200
+
+
+@pytest.mark.parametrize("end", ["logout", "next login", "unused"])
+def test_end_of_a_session_in_between_keeps_nothing_from_a_revocation(team, tab, clock, end):
+    """A thief makes a link, a token in its session, and ends this session by themselves."""
+    stolen = team.token("stolen", user="ada@x.org", scope="admin")
+    answer = team("stolen", "POST", "login-links", json={"user": "owner@x.org"})
+    link = answer.json()["url"].partition("#")[2]
+    assert tab("POST", "login", json={"link": link}).status_code == 200
+    token = tab("POST", "tokens", json={"name": "made there", "scope": "admin"}).json()
+    team.tokens["made"] = token["token"]
+    if end == "logout":
+        tab("POST", "logout")
+    elif end == "next login":
+        tab.log_in("member@x.org")
+    else:
+        clock.advance(hours=13)
+        tab.cookie = None
+        tab.log_in("member@x.org")
+    assert team("made", "GET", "me").status_code == 200
+    assert team("operator", "DELETE", f"tokens/{stolen.id}").status_code == 200
+    failed(team("made", "GET", "me"), 401, "UNAUTHENTICATED")
+
+
+def test_a_family_ends_although_two_generations_of_sessions_have_ended(
+    team, tab, other_tab, clock
+):
+    tab.log_in("ada@x.org")
+    [root] = [session["id"] for session in tab("GET", "sessions").json() if session["current"]]
+    answer = tab("POST", "login-links", json={"user": "ada@x.org"})
+    link = answer.json()["url"].partition("#")[2]
+    assert other_tab("POST", "login", json={"link": link}).status_code == 200
+    answer = other_tab("POST", "login-links", json={"user": "owner@x.org"})
+    link = answer.json()["url"].partition("#")[2]
+    other_tab("POST", "logout")
+    assert other_tab("POST", "login", json={"link": link}).status_code == 200
+    token = other_tab("POST", "tokens", json={"name": "made there"}).json()
+    team.tokens["made"] = token["token"]
+    for _ in range(2):  # the first session is used, the last one is not
+        clock.advance(hours=8)
+        assert tab("GET", "me").status_code == 200
+    third = type(tab)(team)
+    third.log_in("member@x.org")  # prunes
+    assert team("made", "GET", "me").status_code == 200
+    assert team("operator", "DELETE", f"sessions/{root}").status_code == 200
+    failed(team("made", "GET", "me"), 401, "UNAUTHENTICATED")

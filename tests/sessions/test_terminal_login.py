@@ -125,6 +125,30 @@ def test_code_dies_with_the_session_that_made_it(team, tab):
     failed(redeem(team, code), 401, "LOGIN_REFUSED")
 
 
+def test_code_is_of_no_use_to_the_session_whose_link_began_its_own(team, tab, other_tab):
+    tab.log_in("ada@x.org")
+    url = tab("POST", "login-links", json={"user": "member@x.org"}).json()["url"]
+    assert other_tab("POST", "login", json={"link": url.partition("#")[2]}).status_code == 200
+    code = approved(other_tab)
+    other_tab("POST", "logout")
+    failed(redeem(team, code), 401, "LOGIN_REFUSED")
+
+
+def test_logout_of_a_command_line_keeps_no_token_from_the_end_of_the_browser(team, tab, other_tab):
+    """A thief of a session makes a token in a command line, and ends only this by themselves."""
+    tab.log_in("member@x.org")
+    [own] = [each["id"] for each in tab("GET", "sessions").json() if each["current"]]
+    session = logged_in(team, tab)
+    headers = {"Authorization": f"Bearer {session['token']}"}
+    token = team(None, "POST", "tokens", headers, json={"name": "made there"}).json()
+    team.tokens["made"] = token["token"]
+    assert ask(team, session, "POST", "logout").status_code == 200
+    assert team("made", "GET", "me").status_code == 200
+    other_tab.log_in("member@x.org")
+    assert other_tab("DELETE", f"sessions/{own}").json()["tokens"] == 1
+    failed(team("made", "GET", "me"), 401, "UNAUTHENTICATED")
+
+
 @pytest.mark.parametrize(
     "changes",
     [

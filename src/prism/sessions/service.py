@@ -319,8 +319,8 @@ class SessionService:
         return EndedSessions(f"{words} ended{note}", count, tokens)
 
     def remove(self, tx: Tx, session: BrowserSession, actor: str) -> None:
-        """End a session."""
-        store.remove(tx, session.id)
+        """End a session; what was made in it stays."""
+        store.remove_alone(tx, session.id)
         tx.happened(SessionEnded(**about(session, actor)))
 
     def _session(

@@ -20,6 +20,7 @@ from sqlalchemy import (
     update,
 )
 
+from prism.access.store import tokens
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, metadata, select_struct, structs_of
 from prism.sessions.model import (
@@ -141,6 +142,22 @@ def remove(tx: Tx, id: str) -> None:
     """Delete a session, also at the origins of apps."""
     tx.sql.execute(delete(sessions).where(sessions.c.id == id))
     tx.sql.execute(delete(apps).where(apps.c.session == id))
+
+
+def remove_alone(tx: Tx, id: str) -> None:
+    """Delete a session, and keep what was made in it.
+
+    That ends from now on with what the session would have ended with: a stolen token, for example,
+    with which somebody made the link of this session, and then logged out.
+    """
+    session = by_id(tx.sql, id)
+    maker = None if session is None else session.parent or session.token
+    if maker is not None:
+        is_link = and_(codes.c.parent == id, codes.c.kind == CodeKind.LINK)
+        tx.sql.execute(update(codes).where(is_link).values(parent=maker))
+        for table in (sessions, tokens):
+            tx.sql.execute(update(table).where(table.c.parent == id).values(parent=maker))
+    remove(tx, id)
 
 
 def used(tx: Tx, id: str, at: datetime) -> None:
@@ -281,7 +298,8 @@ def _lives(now: datetime) -> ColumnElement[bool]:
 
 def prune(tx: Tx, now: datetime) -> None:
     """Delete what has ended by itself."""
-    tx.sql.execute(delete(sessions).where(not_(_lives(now))))
+    for id in tx.sql.execute(select(sessions.c.id).where(not_(_lives(now)))).scalars().all():
+        remove_alone(tx, id)
     tx.sql.execute(delete(codes).where(codes.c.expires_at <= now))
     is_over = or_(apps.c.expires_at <= now, apps.c.session.not_in(select(sessions.c.id)))
     tx.sql.execute(delete(apps).where(is_over))
