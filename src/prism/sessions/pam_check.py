@@ -5,14 +5,17 @@ over signals, or crash; the daemon ends this process if it takes too long. The p
 standard input, so that it is in no list of processes.
 """
 
+import ctypes
 import grp
 import json
 import os
 import pwd
+import resource
 import sys
 from typing import Any
 
 ROOT = 0
+PR_SET_DUMPABLE = 4
 PASSWORD_EXPIRED = 12  # PAM_NEW_AUTHTOK_REQD: the password was right
 
 
@@ -46,8 +49,15 @@ def group_name(id: int) -> str | None:
         return None
 
 
+def leave_no_core() -> None:
+    """Let no crash of a module write this process, with the password, into a file."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # programs that collect them, too
+
+
 def main() -> None:
     """Read a request, and write the answer; what modules print goes nowhere."""
+    leave_no_core()
     request = json.load(sys.stdin)
     nowhere = os.open(os.devnull, os.O_RDWR)
     with os.fdopen(os.dup(1), "w") as answers:
