@@ -51,13 +51,14 @@ class TabOfBrowser:
 
 
 @pytest.fixture
-def team(make_daemon: MakeDaemon) -> Team:
+def team(make_daemon: MakeDaemon, request: pytest.FixtureRequest) -> Team:
     daemon = make_daemon(
         auth="tokens",
         user="ada@x.org",
         smtp_url="smtp://127.0.0.1:1",
         public_url=f"https://{HOST}",
         project_creation="everybody",
+        **getattr(request, "param", {}),
     )
     return Team(daemon, Http(daemon.app))
 

@@ -5,8 +5,11 @@ The process that asks PAM has an `/etc` with these accounts, in a mount namespac
 
 import asyncio
 import os
+import resource
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -22,6 +25,7 @@ from prism.sessions.accounts import (
 from prism.settings import SettingInvalid, Settings
 from tests.access.people import Team
 from tests.conftest import Http
+from tests.optional import not_none
 from tests.sessions.conftest import HOST, TabOfBrowser
 from tests.shapes import failed
 from tests.waiting import eventually
@@ -226,6 +230,18 @@ def test_one_address_cannot_try_many_names_and_logins_do_not_count(team, tab):
     failed(log_in(tab, "ada"), 429, "TOO_MANY_ATTEMPTS")
 
 
+@pytest.mark.parametrize("team", [{"pam": "open", "trusted_proxies": "127.0.0.1"}], indirect=True)
+def test_computer_with_many_addresses_of_ipv6_is_one_computer(tab):
+    def from_address(address, name):
+        headers = {"X-Forwarded-For": address, "X-Forwarded-Proto": "https"}
+        return log_in(tab, name, headers=headers)
+
+    for number in range(MOST_OF_ONE_ADDRESS):
+        wrong(from_address(f"2001:db8:0:1::{number:x}", f"name{number}"))
+    failed(from_address("2001:db8:0:1::ffff", "ada"), 429, "TOO_MANY_ATTEMPTS")
+    assert from_address("2001:db8:0:2::1", "ada").status_code == 200
+
+
 @pytest.mark.parametrize("team", [{"pam": "slow"}], indirect=True)
 def test_module_that_hangs_holds_nobody_else_and_ends(team, etc, monkeypatch):
     """Its password is in no argument and no environment meanwhile."""
@@ -285,6 +301,29 @@ def test_check_that_crashes_lets_nobody_in(tab, monkeypatch, output):
     monkeypatch.setattr(accounts, "CHECK_COMMAND", ("printf", "%s", output))
     answer = log_in(tab)
     assert failed(answer, 503, "ACCOUNTS_UNAVAILABLE")["details"].endswith("has crashed")
+
+
+def test_check_that_crashes_leaves_no_core_with_the_password(tmp_path):
+    def allow_cores():
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
+
+    program = (
+        "import os, sys; from prism.sessions import pam_check; "
+        "pam_check.answer = lambda **_: os.abort(); pam_check.main()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        cwd=tmp_path,
+        preexec_fn=allow_cores,
+    ) as process:
+        with not_none(process.stdin) as request:
+            request.write(b'{"service": "lab", "name": "ada", "password": "hunter2"}')
+        _, status = os.waitpid(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert os.WTERMSIG(status) == signal.SIGABRT
+    assert not os.WCOREDUMP(status)
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("team", [{"pam": ""}], indirect=True)

@@ -8,6 +8,7 @@ from email.policy import default
 import pytest
 from aiosmtpd.controller import Controller
 
+from prism.kit.attempts import TooManyAttempts
 from prism.sessions.link_mail import MOST_MAILS_ASKED, MOST_MAILS_TO_ONE
 from tests.access.people import Team
 from tests.conftest import Http, free_port
@@ -121,6 +122,16 @@ def test_mails_to_one_address_and_from_one_computer_are_limited(tab, mailbox, cl
     failed(ask(tab, "viewer@x.org"), 429, "TOO_MANY_ATTEMPTS")
     clock.advance(minutes=16)
     assert ask(tab, address).status_code == 200
+
+
+def test_computer_with_many_addresses_of_ipv6_is_one_computer(team):
+    mails = team.daemon.login.mails
+    for number in range(MOST_MAILS_ASKED):
+        mails.ask(f"name{number}@x.org", f"2001:db8:0:1::{number:x}")
+    with pytest.raises(TooManyAttempts):
+        mails.ask("viewer@x.org", "2001:db8:0:1::ffff")
+    mails.ask("viewer@x.org", "2001:db8:0:2::1")
+    mails.settle()
 
 
 def test_link_ends_after_its_minutes_and_with_the_setting(team, tab, mailbox, clock, make_daemon):

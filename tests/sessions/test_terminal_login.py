@@ -347,6 +347,18 @@ def test_one_address_cannot_fill_the_table(team, clock):
     start(team)
 
 
+@pytest.mark.parametrize("team", [{"trusted_proxies": "127.0.0.1"}], indirect=True)
+def test_whoever_has_many_addresses_of_ipv6_cannot_fill_the_table(team):
+    def start_from(address):
+        headers = {"Host": HOST, "X-Forwarded-For": address, "X-Forwarded-Proto": "https"}
+        return team(None, "POST", "login/device", headers, json={"computer": "cluster"})
+
+    for number in range(MOST_OF_ADDRESS):
+        assert start_from(f"2001:db8:0:1::{number:x}").status_code == 200
+    failed(start_from("2001:db8:0:1::ffff"), 429, "TOO_MANY_ATTEMPTS")
+    assert start_from("2001:db8:0:2::1").status_code == 200
+
+
 def test_device_whose_browser_session_was_ended_gets_nothing(team, tab):
     tab.log_in("member@x.org")
     started = start(team)

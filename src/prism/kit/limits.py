@@ -8,7 +8,7 @@ connections are reserved for it, so that the operator can connect when others us
 import resource
 import socket
 from collections import Counter
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from msgspec import Struct
@@ -79,13 +79,29 @@ def peer_of(connection: Any, diagnosis: SocketDiagnostics | None = None) -> str:
         return ""
     try:
         us, them = connection.getsockname()[:2], connection.getpeername()[:2]
-        address = ip_address(them[0].partition("%")[0])
+        address = _ip(them[0])
     except (OSError, ValueError):
         return "nobody"  # it is gone already
-    if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or address
     if address.is_loopback and diagnosis and (owner := diagnosis.owner(them, us)):
         return f"uid {owner.uid}"
+    return _network(address)
+
+
+def network_of(address: str) -> str:
+    """The network to count an address of a client as: whoever has an IPv6 address has its /64."""
+    try:
+        return _network(_ip(address))
+    except ValueError:
+        return address
+
+
+def _ip(text: str) -> IPv4Address | IPv6Address:
+    """An address; as IPv4 if it is an IPv4 address in IPv6's form."""
+    address = ip_address(text.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _network(address: IPv4Address | IPv6Address) -> str:
     if isinstance(address, IPv6Address) and not address.is_loopback:
         return f"{IPv6Address(int(address) >> 64 << 64)}/64"
     return str(address)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from prism.kit.attempts import AttemptLimit
 from prism.kit.clock import Clock
 from prism.kit.db import Database
+from prism.kit.limits import network_of
 from prism.sessions.events import LoginFailed
 from prism.sessions.groups import GroupRoles
 from prism.sessions.model import (
@@ -90,14 +91,15 @@ class AccountLogin:
         name = request.name.strip().lower().removesuffix(f"@{self.settings.domain}")
         if not ACCOUNT_NAME.fullmatch(name):
             raise wrong()
+        computer = network_of(browser.address)
         self._of_account.check(name)
-        self._of_address.check(browser.address)
+        self._of_address.check(computer)
         self._of_account.failed(name)
-        self._of_address.failed(browser.address)
+        self._of_address.failed(computer)
         answer = await self._check(name, request.password)
         if answer.is_right:
             self._of_account.succeeded(name)
-            self._of_address.withdraw(browser.address)
+            self._of_address.withdraw(computer)
         return await asyncio.to_thread(self._admit, name, answer, browser, cookie)
 
     async def _check(self, name: str, password: str) -> AccountAnswer:

@@ -24,6 +24,7 @@ from prism.kit.attempts import AttemptLimit, TooManyAttempts
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database
 from prism.kit.ids import sortable_id
+from prism.kit.limits import network_of
 from prism.sessions import store
 from prism.sessions.events import LoginLinkCreated
 from prism.sessions.model import LINK_MINUTES, MAILED_LINK, CodeKind, LoginCode
@@ -60,9 +61,12 @@ class LinkMails:
         self._thread = ThreadPoolExecutor(1, "link-mail")
         self._queued = 0
 
-    def ask(self, email: str, computer: str) -> None:
-        """Mail a link to this address soon, if it may log in; raises after too many requests."""
-        user = email.lower()
+    def ask(self, email: str, address: str) -> None:
+        """Mail a link to this person soon, if they may log in; raises after too many requests.
+
+        `address` is that of the computer from which somebody asks.
+        """
+        user, computer = email.lower(), network_of(address)
         self._to_one.check(user)
         self._asked.check(computer)
         self._to_one.failed(user)

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Table,
     and_,
     delete,
-    func,
     not_,
     or_,
     select,
@@ -280,11 +279,9 @@ def remove_device(tx: Tx, id: str) -> None:
     tx.sql.execute(delete(device_logins).where(device_logins.c.id == id))
 
 
-def count_devices(sql: Connection, address: str | None = None) -> int:
-    """How many logins of computers wait, all or those of one address."""
-    query = select(func.count()).select_from(device_logins)
-    query = query if address is None else query.where(device_logins.c.address == address)
-    return sql.execute(query).scalar_one()
+def device_addresses(sql: Connection) -> list[str]:
+    """From which addresses the logins of computers came that wait."""
+    return [*sql.execute(select(device_logins.c.address)).scalars()]
 
 
 def _lives(now: datetime) -> ColumnElement[bool]:

@@ -15,6 +15,7 @@ from prism.kit.attempts import AttemptLimit, TooManyAttempts
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
+from prism.kit.limits import network_of
 from prism.sessions import store
 from prism.sessions.model import (
     CODE_LIFE,
@@ -116,8 +117,9 @@ class TerminalLogins:
         )
         with self._db.write() as tx:
             store.prune(tx, now)
-            waiting = store.count_devices(tx.sql), store.count_devices(tx.sql, address)
-            if waiting[0] >= MOST_WAITING or waiting[1] >= MOST_OF_ADDRESS:
+            networks = [network_of(waiting) for waiting in store.device_addresses(tx.sql)]
+            of_this = networks.count(network_of(address))
+            if len(networks) >= MOST_WAITING or of_this >= MOST_OF_ADDRESS:
                 raise TooManyAttempts(
                     "Too many command lines wait for a login",
                     details="each that nobody allows ends after 10 minutes",
