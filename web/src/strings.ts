@@ -428,7 +428,6 @@ export const t = {
     whose: 'Whose workspaces',
     scopes: { mine: 'Mine', projects: "My projects'", all: 'All' },
     columns: 'Columns',
-    columnsWhat: 'Which are shown, in which order.',
     apply: 'Apply',
     select: (name: string) => `Select ${name}`,
     noMatch: 'No workspace matches this filter.',

@@ -8,7 +8,7 @@ import { NoticeBar } from '../ui/Notifications';
 import { Warnings } from '../features/system/Warnings';
 import { useFollow } from '../lib/follow';
 import { NARROW } from '../lib/useNarrow';
-import { UploadTray } from '../features/files/UploadTray';
+import { Uploads } from '../features/files/Uploads';
 import { t } from '../strings';
 import { ConnectionLost } from './ConnectionLost';
 import { Pages } from './Pages';
@@ -38,7 +38,7 @@ export function Shell() {
     <>
       <TopBar openPalette={openPalette} />
       <Layout pathname={pathname} />
-      <UploadTray />
+      <Uploads />
       {palette && (
         <Suspense fallback={null}>
           <Palette close={() => setPalette(false)} />

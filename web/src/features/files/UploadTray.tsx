@@ -2,7 +2,7 @@ import Button from '@cloudscape-design/components/button';
 import ExpandableSection from '@cloudscape-design/components/expandable-section';
 import ProgressBar from '@cloudscape-design/components/progress-bar';
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import { useEffect, useRef } from 'react';
+import { useRef } from 'react';
 
 import { ApiError } from '../../api/errors';
 import { bytes } from '../../lib/files';
@@ -15,16 +15,8 @@ import { uploadQueue, useUploads } from './useUploads';
 const SHOWN = 5;
 
 /** What is being uploaded, on every page; it covers a corner and moves nothing. */
-export function UploadTray() {
+export default function UploadTray() {
   const list = useUploads();
-  const { notify } = useNotify();
-  const under = list.filter((it) => it.file !== null && it.error === null).length;
-  useEffect(() => {
-    if (under > 0) return;
-    const sent = uploadQueue.takeSent();
-    if (sent > 0) notify({ type: 'success', header: t.files.uploaded(sent) });
-  }, [under, notify]);
-  if (list.length === 0) return null;
   const sent = list.reduce((sum, it) => sum + it.sent, 0);
   const size = list.reduce((sum, it) => sum + it.size, 0);
   // What needs a person comes first.

@@ -1,13 +1,13 @@
 import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
-import CollectionPreferences from '@cloudscape-design/components/collection-preferences';
 import Header from '@cloudscape-design/components/header';
 import Pagination from '@cloudscape-design/components/pagination';
-import SegmentedControl from '@cloudscape-design/components/segmented-control';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table, { type TableProps } from '@cloudscape-design/components/table';
 import { useQuery } from '@tanstack/react-query';
 import {
+  lazy,
+  Suspense,
   useCallback,
   useDeferredValue,
   useEffect,
@@ -51,11 +51,12 @@ const PAGE = 50; // rows; the table is not virtualised
 const IDS = COLUMNS.map(({ id }) => id ?? '');
 const EVERY = new Set(IDS);
 const WITHOUT_OWNER = new Set(IDS.filter((id) => id !== 'owner'));
-const NAMES_OF_COLUMNS = COLUMNS.map(({ id, header }) => ({
-  id: id ?? '',
-  label: typeof header === 'string' ? header : (id ?? ''),
-  ...(id === 'name' ? { alwaysVisible: true } : {}),
-}));
+const LABELS_OF_COLUMNS = new Map(
+  COLUMNS.map(({ id = '', header }) => [id, typeof header === 'string' ? header : id]),
+);
+// A daemon of one person never shows it.
+const ScopeChoice = lazy(() => import('./ScopeChoice'));
+const ColumnDialog = lazy(() => import('./ColumnDialog'));
 const LABELS: TableProps.AriaLabels<Instance> = {
   tableLabel: t.pages.workspaces,
   selectionGroupLabel: t.workspaces.selection,
@@ -83,6 +84,7 @@ export default function Workspaces() {
     return sorted(containing(filtered(whose, query), text), order);
   }, [list, query, order, scope, me, projects, text]);
   const shared = useMemo(() => new Set((list ?? []).map((it) => it.owner)).size > 1, [list]);
+  const [choosing, setChoosing] = useState(false);
   const [columns, chooseColumns] = useColumns(IDS, shared ? EVERY : WITHOUT_OWNER);
   const pages = Math.max(1, Math.ceil(rows.length / PAGE));
   const page = Math.min(Math.max(1, Math.trunc(Number(search.get('page'))) || 1), pages);
@@ -194,17 +196,12 @@ export default function Workspaces() {
         filter={
           <SpaceBetween size="xs">
             {(shared || me?.shared === true) && (
-              <SegmentedControl
-                label={t.workspaces.whose}
-                selectedId={scope}
-                options={SCOPES.map((id) => ({ id, text: t.workspaces.scopes[id] }))}
-                onChange={({ detail }) =>
-                  change({
-                    who: detail.selectedId === 'all' ? null : detail.selectedId,
-                    page: null,
-                  })
-                }
-              />
+              <Suspense fallback={null}>
+                <ScopeChoice
+                  scope={scope}
+                  choose={(who) => change({ who: who === 'all' ? null : who, page: null })}
+                />
+              </Suspense>
             )}
             <InstanceFilter
               query={query}
@@ -216,17 +213,11 @@ export default function Workspaces() {
           </SpaceBetween>
         }
         preferences={
-          <CollectionPreferences
-            title={t.workspaces.columns}
-            confirmLabel={t.workspaces.apply}
-            cancelLabel={t.cancel}
-            preferences={{ contentDisplay: columns }}
-            contentDisplayPreference={{
-              title: t.workspaces.columns,
-              description: t.workspaces.columnsWhat,
-              options: NAMES_OF_COLUMNS,
-            }}
-            onConfirm={({ detail }) => chooseColumns(detail.contentDisplay ?? [])}
+          <Button
+            variant="icon"
+            iconName="settings"
+            ariaLabel={t.workspaces.columns}
+            onClick={() => setChoosing(true)}
           />
         }
         pagination={
@@ -259,7 +250,6 @@ export default function Workspaces() {
       pages,
       clear,
       columns,
-      chooseColumns,
       scope,
       shared,
       me,
@@ -267,7 +257,21 @@ export default function Workspaces() {
   );
   if (error !== null && list === undefined)
     return <ErrorAlert error={error} retry={() => void refetch()} />;
-  return <Rows value={live}>{table}</Rows>;
+  return (
+    <>
+      <Rows value={live}>{table}</Rows>
+      {choosing && (
+        <Suspense fallback={null}>
+          <ColumnDialog
+            columns={columns}
+            labels={LABELS_OF_COLUMNS}
+            choose={chooseColumns}
+            close={() => setChoosing(false)}
+          />
+        </Suspense>
+      )}
+    </>
+  );
 }
 
 /** A page that somebody has asked for with the pager. */
