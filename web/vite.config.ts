@@ -1,7 +1,7 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 
-import { systemFont } from './build/fonts.ts';
+import { noFeatureNotifications, systemFont } from './build/cloudscape.ts';
 import { site } from './build/site.ts';
 import { SECTIONS } from './src/sections.ts';
 
@@ -9,6 +9,7 @@ export default defineConfig({
   plugins: [
     react(),
     systemFont(),
+    noFeatureNotifications(),
     site({ sections: SECTIONS, source: process.env['SOURCE'] ?? 'unknown' }),
   ],
   build: {

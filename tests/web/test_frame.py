@@ -157,7 +157,7 @@ def test_page_shows_a_lost_connection_until_the_daemon_is_back(browsing, tmp_pat
 
 
 # Bytes of scripts, styles and fonts, as they are sent to a browser without a cache.
-MOST = {"/": 350_000, "/workspaces": 414_000}
+MOST = {"/": 350_000, "/workspaces": 406_000}
 
 
 @pytest.mark.parametrize("path", ["/workspaces", pytest.param("/", marks=pytest.mark.slow)])
