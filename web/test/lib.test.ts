@@ -9,7 +9,7 @@ import {
   readQuery,
   sorted,
   writeQuery,
-} from '../src/features/workspaces/filters';
+} from '../src/features/workspaces/table/filters';
 import { duration, freeName, hourly, money, relative, tick } from '../src/lib/format';
 import { restOfMonth } from '../src/features/home/month';
 import { draftOf, favourite, orderOf, usable } from '../src/lib/order';

@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 
 import type { Instance } from '../src/api/client';
-import { sorted } from '../src/features/workspaces/filters';
-import { NO_ROWS, rowKeys } from '../src/features/workspaces/rowKeys';
+import { sorted } from '../src/features/workspaces/table/filters';
+import { NO_ROWS, rowKeys } from '../src/features/workspaces/table/rowKeys';
 import { LiveRows } from '../src/live/rows';
 
 const row = (name: string, more: Partial<Instance> = {}) =>

@@ -6,7 +6,7 @@ import {
   readSelection,
   without,
   writeSelection,
-} from '../src/features/workspaces/selection';
+} from '../src/features/workspaces/table/selection';
 
 describe('a selection', () => {
   it('is a list of names in the address', () => {

@@ -7,7 +7,7 @@ import {
   queryOf,
   withView,
   without,
-} from '../src/features/workspaces/views';
+} from '../src/features/workspaces/table/views';
 
 describe('saved views', () => {
   it('contain only filter and order of the address', () => {

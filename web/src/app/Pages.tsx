@@ -6,7 +6,7 @@ import { NotFound } from '../ui/NotFound';
 import { t } from '../strings';
 import { PageBoundary } from './PageBoundary';
 
-const Workspaces = lazy(() => import('../features/workspaces/Workspaces'));
+const Workspaces = lazy(() => import('../features/workspaces/table/Workspaces'));
 const Workspace = lazy(() => import('../features/workspaces/Workspace'));
 const Launch = lazy(() => import('../features/launch/Launch'));
 const Templates = lazy(() => import('../features/templates/Templates'));

@@ -1,4 +1,4 @@
-import { isRecord } from '../../api/errors';
+import { isRecord } from '../../../api/errors';
 
 /** A filter and an order of the list of workspaces, under a name. */
 export interface View {

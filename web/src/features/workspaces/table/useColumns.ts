@@ -1,6 +1,6 @@
 import { useCallback, useMemo, useSyncExternalStore } from 'react';
 
-import { keepSetting } from '../../lib/settings';
+import { keepSetting } from '../../../lib/settings';
 
 const KEY = 'workspace-columns'; // what the daemon keeps for this browser's next address
 const listeners = new Set<() => void>();

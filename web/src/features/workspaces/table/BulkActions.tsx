@@ -1,15 +1,15 @@
 import ButtonDropdown from '@cloudscape-design/components/button-dropdown';
 import { lazy, Suspense, useState } from 'react';
 
-import { LIFECYCLE } from '../../api/actions';
-import type { Instance } from '../../api/client';
-import { allows } from '../../lib/states';
-import type { Target } from '../../lib/useEach';
-import { useVerbs } from '../../lib/useVerbs';
-import { t } from '../../strings';
+import { LIFECYCLE } from '../../../api/actions';
+import type { Instance } from '../../../api/client';
+import { allows } from '../../../lib/states';
+import type { Target } from '../../../lib/useEach';
+import { useVerbs } from '../../../lib/useVerbs';
+import { t } from '../../../strings';
 
-const ExpiryDialog = lazy(() => import('./ExpiryDialog'));
-const TerminateDialog = lazy(() => import('./TerminateDialog'));
+const ExpiryDialog = lazy(() => import('../ExpiryDialog'));
+const TerminateDialog = lazy(() => import('../TerminateDialog'));
 
 /** What can be done to the selected workspaces; each verb goes to those that allow it. */
 export function BulkActions({

@@ -1,6 +1,6 @@
 import SegmentedControl from '@cloudscape-design/components/segmented-control';
 
-import { t } from '../../strings';
+import { t } from '../../../strings';
 import { type Scope, SCOPES } from './filters';
 
 /** Whose workspaces are listed. */

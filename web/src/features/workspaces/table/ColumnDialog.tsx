@@ -2,8 +2,8 @@ import Checkbox from '@cloudscape-design/components/checkbox';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useState } from 'react';
 
-import { t } from '../../strings';
-import { Dialog } from '../../ui/Dialog';
+import { t } from '../../../strings';
+import { Dialog } from '../../../ui/Dialog';
 import type { ColumnChoice } from './useColumns';
 
 /** Chooses which columns are shown; the name always is. */

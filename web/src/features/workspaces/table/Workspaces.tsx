@@ -16,13 +16,13 @@ import {
   useState,
 } from 'react';
 
-import type { Instance } from '../../api/client';
-import { queries } from '../../api/queries';
-import { ErrorAlert } from '../../ui/ErrorAlert';
+import type { Instance } from '../../../api/client';
+import { queries } from '../../../api/queries';
+import { ErrorAlert } from '../../../ui/ErrorAlert';
 import { InstanceFilter } from './InstanceFilter';
 import { BulkActions } from './BulkActions';
 import { COLUMNS } from './instanceColumns';
-import { Rows } from '../../ui/LiveCell';
+import { Rows } from '../../../ui/LiveCell';
 import { SavedViews } from './SavedViews';
 import {
   containing,
@@ -37,14 +37,14 @@ import {
 } from './filters';
 import { choosePage, isSelected, readSelection, without, writeSelection } from './selection';
 import { useColumns } from './useColumns';
-import { useMe } from '../../lib/me';
-import type { Target } from '../../lib/useEach';
-import { useFollow } from '../../lib/follow';
+import { useMe } from '../../../lib/me';
+import type { Target } from '../../../lib/useEach';
+import { useFollow } from '../../../lib/follow';
 import { NO_ROWS, rowKeys } from './rowKeys';
-import { useSearch } from '../../lib/useSearch';
-import { sameMembers, useStable } from '../../lib/useStable';
-import { LiveRows } from '../../live/rows';
-import { t } from '../../strings';
+import { useSearch } from '../../../lib/useSearch';
+import { sameMembers, useStable } from '../../../lib/useStable';
+import { LiveRows } from '../../../live/rows';
+import { t } from '../../../strings';
 
 const PAGE = 50; // rows; the table is not virtualised
 

@@ -1,6 +1,6 @@
 import { useMemo, useSyncExternalStore } from 'react';
 
-import { keepSetting } from '../../lib/settings';
+import { keepSetting } from '../../../lib/settings';
 import { parseViews, type View } from './views';
 
 const KEY = 'workspace-views';

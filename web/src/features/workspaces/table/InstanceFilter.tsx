@@ -2,10 +2,10 @@ import PropertyFilter from '@cloudscape-design/components/property-filter';
 import { useQuery } from '@tanstack/react-query';
 import { memo, type ReactNode, useMemo } from 'react';
 
-import { queries } from '../../api/queries';
+import { queries } from '../../../api/queries';
 import { FIELD_NAMES, FIELDS, type Query } from './filters';
-import { useStable } from '../../lib/useStable';
-import { t } from '../../strings';
+import { useStable } from '../../../lib/useStable';
+import { t } from '../../../strings';
 
 const PROPERTIES = FIELD_NAMES.map((key) => ({
   key,

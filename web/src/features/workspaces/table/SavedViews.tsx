@@ -5,8 +5,8 @@ import { useState } from 'react';
 
 import { useViews } from './useViews';
 import { apply, isShown, queryOf, type View, withView, without } from './views';
-import { t } from '../../strings';
-import { NameDialog } from '../../ui/NameDialog';
+import { t } from '../../../strings';
+import { NameDialog } from '../../../ui/NameDialog';
 
 const READY_MADE: readonly View[] = [
   { name: t.views.all, query: '' },

@@ -1,7 +1,7 @@
 import type { PropertyFilterProps } from '@cloudscape-design/components/property-filter';
 
-import type { Instance } from '../../api/client';
-import { machineType } from './machineType';
+import type { Instance } from '../../../api/client';
+import { machineType } from '../machineType';
 
 /** What workspaces can be filtered by, and how a workspace has it. */
 export const FIELDS = {

@@ -1,16 +1,16 @@
 import type { TableProps } from '@cloudscape-design/components/table';
 
-import type { Instance } from '../../api/client';
-import { hourly, money } from '../../lib/format';
-import { machineType } from './machineType';
-import { t } from '../../strings';
-import { LiveCell } from '../../ui/LiveCell';
-import { PageLink } from '../../ui/PageLink';
-import { OpenInline } from './OpenInline';
-import { ValueWithSource } from '../../ui/ValueWithSource';
-import { StateIndicator } from './StateIndicator';
-import { RelativeTime } from '../../ui/RelativeTime';
-import { WrappedText } from '../../ui/WrappedText';
+import type { Instance } from '../../../api/client';
+import { hourly, money } from '../../../lib/format';
+import { machineType } from '../machineType';
+import { t } from '../../../strings';
+import { LiveCell } from '../../../ui/LiveCell';
+import { PageLink } from '../../../ui/PageLink';
+import { OpenInline } from '../OpenInline';
+import { ValueWithSource } from '../../../ui/ValueWithSource';
+import { StateIndicator } from '../StateIndicator';
+import { RelativeTime } from '../../../ui/RelativeTime';
+import { WrappedText } from '../../../ui/WrappedText';
 
 type Column = TableProps.ColumnDefinition<Instance>;
 
