@@ -38,7 +38,7 @@ def installed_python(home, environ):
     (scripts / "python").symlink_to(sys.executable)
     shutil.copy(Path(sys.prefix) / "pyvenv.cfg", home / "venv")
     prismd = scripts / "prismd"
-    fake = Path(__file__).parent / "fake_prismd.py"
+    fake = Path(__file__).parents[1] / "fake_prismd.py"
     prismd.write_text(f"#!{sys.executable}\n{fake.read_text()}")
     prismd.chmod(0o755)
     environ["PYTHONPATH"] = str(SOURCE)
