@@ -132,6 +132,22 @@ def test_backup_before_termination_is_reserved_beyond_the_cap(clocked_daemon):
     assert names == {"mine", "mine-backup"}
 
 
+def test_snapshot_before_a_rollback_must_fit_the_limit(clocked_daemon, disks):
+    """Else one member rolls back again and again, and the project pays for all the snapshots."""
+    clocked_daemon.project("lab")
+    clocked_daemon.running("mine", project="lab")
+    disks.machines[clocked_daemon.daemon.workspaces.named("mine").machine_id] = "files"
+    assert clocked_daemon.post("snapshots", name="first", instance="mine").status_code == 201
+    clocked_daemon.settle()
+    clocked_daemon.settle(minutes=1)
+    assert clocked_daemon.put("limits", person="ada", monthly=0.01).status_code == 200
+    refused = failed(
+        clocked_daemon.verb("mine", "rollback", snapshot="first"), 403, "BUDGET_EXCEEDED"
+    )
+    assert "mine-before-rollback" in refused["message"]
+    assert [row["name"] for row in clocked_daemon.get("snapshots")] == ["first"]
+
+
 class SizedContents:
     """Contents of a file system that have only a size."""
 

@@ -155,10 +155,13 @@ class SnapshotService(StorageService):
         return snapshot
 
     def before_rollback(self, tx: Tx, host: AttachmentHost) -> Snapshot:
-        """Request a snapshot of a workspace's files, once it is off."""
+        """Request a snapshot of a workspace's files, once it is off; it must fit the caps.
+
+        Rollbacks can be repeated without end, unlike the end of a workspace.
+        """
         name = self._free_name(tx.sql, f"{host.name}-before-rollback")
         snapshot = self._from_host(name, host, holds=True)
-        self._add_snapshot(tx, snapshot)
+        self._add_snapshot(tx, snapshot, must_fit=True)
         return snapshot
 
     def release(self, tx: Tx, id: str) -> None:
@@ -306,7 +309,7 @@ class SnapshotService(StorageService):
         offer, location = self._offer(snapshot.location), snapshot.location
         return self._new_volume(request, offer, location, snapshot.project, snapshot.id)
 
-    def _add_snapshot(self, tx: Tx, snapshot: Snapshot) -> None:
+    def _add_snapshot(self, tx: Tx, snapshot: Snapshot, *, must_fit: bool = False) -> None:
         require_unreserved(snapshot.name)
         if self._is_taken(tx.sql, Snapshot, snapshot.name):
             raise SnapshotExists(
@@ -314,7 +317,7 @@ class SnapshotService(StorageService):
                 remediation="Use `prism snapshot list` to see available snapshots",
             )
         event = self._snapshot_event("create")
-        self._changes.add(tx, snapshot, event, backup=snapshot.holds)
+        self._changes.add(tx, snapshot, event, backup=snapshot.holds and not must_fit)
 
     def _free_name(self, sql: Connection, name: str) -> str:
         number, free = 1, name
