@@ -74,6 +74,24 @@ def test_a_token_and_what_it_makes_share_its_limit(priced_team):
     assert use["workspaces_running"] == 1
 
 
+def test_limit_of_a_role_counts_for_who_is_invited_to_have_it(priced_team):
+    """An admin could launch without end for people who never come, and enters all of it."""
+    team = priced_team
+    assert put(team, "owner", role="member", project="Reef", workspaces=1).status_code == 200
+    assert team.invite(email="ghost@x.org").status_code == 201
+    assert team.launch("admin", "a", owner="ghost@x.org").status_code == 201
+    failed(team.launch("admin", "b", owner="ghost@x.org"), 403, "LIMIT_REACHED")
+    [invitation] = team("admin", "GET", f"invitations/project/{team.project}").json()[
+        "invitations"
+    ]
+    assert team("admin", "DELETE", f"invitations/{invitation['id']}").status_code == 200
+    team.daemon.settle()
+    assert team("admin", "POST", "instances/a/stop").status_code == 200
+    team.daemon.settle()
+    assert put(team, "owner", role="member", project="Reef", workspaces=0).status_code == 200
+    failed(team("admin", "POST", "instances/a/start"), 403, "LIMIT_REACHED")
+
+
 def test_request_names_one_subject(team):
     failed(put(team, "operator", workspaces=1), 422, "VALIDATION_FAILED")
     failed(put(team, "operator", person="a@x", role="member", gpus=1), 422, "VALIDATION_FAILED")

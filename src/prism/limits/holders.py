@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from prism.access.model import current
+from prism.access.model import Role, current
 from prism.budgets.model import Cap, Reservation
+from prism.invitations import store as invitations
 from prism.kit.db import Tx
 from prism.limits import store
 from prism.limits.model import Limit
@@ -68,7 +69,7 @@ class HolderLimitReader:
         tokens = set(_limited_tokens(sql, limits))
         if resource and any(limit.scope == "token" for limit in limits):
             tokens |= set(store.tokens_of(sql, resource))
-        role = None if member is None else member.role
+        role = _offered_role(sql, limits, project, owner) if member is None else member.role
         return applicable(limits, owner, project, role=role, tokens=tokens)
 
     def name(self, sql: Connection, held: HeldLimit) -> str:
@@ -79,6 +80,19 @@ class HolderLimitReader:
         is_token = holder.scope == "token"
         token = (store.token_name(sql, holder.subject) or holder.subject) if is_token else None
         return holder_name(holder, project, token)
+
+
+def _offered_role(
+    sql: Connection, limits: Sequence[Limit], project: str | None, person: str
+) -> Role | None:
+    """The role that somebody who is no member was invited to, also if they did not come.
+
+    Admins launch for invited people, and use what they have launched.
+    """
+    if project is None or not any(limit.scope == "role" for limit in limits):
+        return None
+    rows = [row for row in invitations.of_person(sql, person) if row.project == project]
+    return rows[-1].role if rows else None
 
 
 def _limited_tokens(sql: Connection, limits: Sequence[Limit]) -> list[str]:
