@@ -1,5 +1,7 @@
 """Logging in with a browser: links, sessions, their limits and their end."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -348,6 +350,43 @@ def test_end_of_a_session_in_between_keeps_nothing_from_a_revocation(team, tab, 
     assert team("made", "GET", "me").status_code == 200
     assert team("operator", "DELETE", f"tokens/{stolen.id}").status_code == 200
     failed(team("made", "GET", "me"), 401, "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize("stolen", ["token", "session"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("tokens", {"name": "late", "scope": "admin"}), ("login-links", {"user": "owner@x.org"})],
+)
+def test_request_that_waits_while_its_right_is_revoked_makes_nothing(
+    team, tab, monkeypatch, stolen, path, body
+):
+    """A thief sends such requests all the time, and one has passed the check just before."""
+    token, waits = team.token("stolen", user="ada@x.org", scope="admin"), threading.Event()
+    tab.log_in("ada@x.org")
+    [session] = [each["id"] for each in tab("GET", "sessions").json() if each["current"]]
+    thief = tab if stolen == "session" else partial(team, "stolen")
+    assert thief("GET", "me").status_code == 200
+    daemon, owner, write = team.daemon, threading.get_ident(), team.daemon.db.write
+
+    def announced_write():
+        if threading.get_ident() != owner:
+            waits.set()
+        return write()
+
+    monkeypatch.setattr(daemon.db, "write", announced_write)
+    with ThreadPoolExecutor(1) as pool:
+        with daemon.db.write():
+            answer = pool.submit(thief, "POST", path, json=body)
+            assert waits.wait(30)
+            if stolen == "token":
+                daemon.tokens.revoke(token.id)
+            else:
+                daemon.sessions.end(session)
+        failed(answer.result(), 401, "UNAUTHENTICATED")
+    with daemon.db.read() as sql:
+        for table in ("tokens", "login_codes"):
+            parents = sql.exec_driver_sql(f"SELECT parent FROM {table}").scalars().all()
+            assert not {token.id, session} & {*parents}
 
 
 def test_a_family_ends_although_two_generations_of_sessions_have_ended(

@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 
 from prism.access import store
 from prism.access.events import TokenRevoked, about
-from prism.access.model import current
+from prism.access.model import Caller, current
 from prism.kit.db import Tx
+from prism.kit.envelope import Unauthenticated
 
 
 class MadeSessions(Protocol):
@@ -19,6 +20,9 @@ class MadeSessions(Protocol):
 
     def made_with(self, sql: Connection, id: str) -> Sequence[str]:
         """The ids of sessions that began with a token, in a session, or with a link from there."""
+
+    def exists(self, sql: Connection, id: str) -> bool:
+        """Whether nobody has ended this session."""
 
     def end(self, tx: Tx, id: str, actor: str) -> bool:
         """End a session, if it is one; codes and links that were made with this id end too."""
@@ -36,6 +40,16 @@ class Revocation:
 
     def __init__(self, sessions: MadeSessions) -> None:
         self._sessions = sessions
+
+    def require_living(self, tx: Tx, caller: Caller) -> None:
+        """Raise if the caller's token or session was ended since the request was let in.
+
+        What it makes now would be found by no revocation any more.
+        """
+        is_token_gone = caller.token is not None and store.by_id(tx.sql, caller.token) is None
+        session = caller.session
+        if is_token_gone or (session is not None and not self._sessions.exists(tx.sql, session)):
+            raise Unauthenticated("Your token or session has ended", remediation="Log in again")
 
     def end(self, tx: Tx, ids: Iterable[str]) -> EndedFamily:
         """End these tokens and sessions, and their descendants before them."""

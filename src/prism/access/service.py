@@ -106,6 +106,7 @@ class TokenService:
         with self._db.write() as tx:
             project = request.project and self._memberships.id_of(tx.sql, request.project)
             self._check(caller, user, request.scope, project)
+            self._revocation.require_living(tx, caller)
             token = Token(
                 id=sortable_id("tok", self._clock.now()),
                 name=request.name,

@@ -16,6 +16,10 @@ class SessionLineage:
         """The ids of sessions that began with a token, in a session, or with a link from there."""
         return [session.id for session in store.made_with(sql, id)]
 
+    def exists(self, sql: Connection, id: str) -> bool:
+        """Whether nobody has ended this session."""
+        return store.by_id(sql, id) is not None
+
     def end(self, tx: Tx, id: str, actor: str) -> bool:
         """End a session, if it is one; codes and links that were made with this id end too."""
         store.remove_codes_of(tx, id)

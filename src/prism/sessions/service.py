@@ -158,6 +158,7 @@ class SessionService:
             parent=caller.token or caller.session,
         )
         with self._db.write() as tx:
+            self._revocation.require_living(tx, caller)
             store.prune(tx, now)
             store.add_code(tx, link)
             tx.happened(
