@@ -170,7 +170,7 @@ def test_snapshot_contains_no_file_of_the_host_behind_a_symlink(outside_folder, 
         (home / "a" / f"folder{name}" / "file").write_text("own")
     (home / "a" / "link").symlink_to(outside_folder)
     (home / "a" / "folder3" / "link").symlink_to(outside_folder / "file")
-    program = Path(safe_paths.__file__).with_name("tree_copy.py")
+    program = Path(safe_paths.__file__).parents[1] / "copies" / "tree_copy.py"
     taken = []
     with (
         exchanging(home / "a", "folder20", "link"),

@@ -32,6 +32,7 @@ BESIDE = {
     "snapshot create": ["--volume", "data"],
     "snapshot schedule": ["--volume", "data"],
     "member remove": ["--workspaces", "hand-over"],
+    "limit set": ["--monthly", "37"],
 }
 
 

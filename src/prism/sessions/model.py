@@ -27,7 +27,7 @@ Secret = Annotated[str, Meta(min_length=1, max_length=512)]
 Password = Annotated[
     str,
     Meta(
-        pattern=r"^[^\x00\ud800-\udfff]{1,512}$",
+        pattern=r"^[^\x00\ud800-\udfff]{1,512}$(?!\n)",
         description="1 to 512 characters without control characters",
     ),
 ]

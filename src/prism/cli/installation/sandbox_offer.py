@@ -40,7 +40,7 @@ def offer_sandbox() -> None:
 def install_command() -> tuple[str, ...] | None:
     """The command that installs what is missing here; None if nothing is, or nobody can."""
     missing = [package for program, package in PACKAGES.items() if not _path_of(program)]
-    source = os.path.join(os.path.dirname(__file__), *[os.pardir] * 3, SOURCE_FILE)
+    source = os.path.join(os.path.dirname(__file__), *[os.pardir] * 4, SOURCE_FILE)
     if not missing or sys.platform != "linux" or os.path.exists(source):
         return None
     for program, words in INSTALLERS.items():

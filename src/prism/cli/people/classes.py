@@ -210,7 +210,7 @@ def _overview(args: Namespace) -> None:
         wire.call(Members.list, args.project),
         wire.call(Invitations.list, args.project)["invitations"],
         _living(wire, args.project),
-        args.idle_minutes,
+        args.idle,
     )
     return show_json(rows) if args.json else show_overview(rows)
 
@@ -329,8 +329,10 @@ def _reset_arguments(parser: ArgumentParser) -> None:
 
 def _status_arguments(parser: ArgumentParser) -> None:
     _class_argument(parser)
-    help_text = "a running workspace that is idle for so long counts as stuck (default: 30)"
-    parser.add_argument("--idle-minutes", type=int, default=30, metavar="MINUTES", help=help_text)
+    from prism.cli.output.time_format import minutes  # noqa: PLC0415  cold start: as in `launch`
+
+    help_text = "a running workspace that is idle for so long counts as stuck (default: 30m)"
+    parser.add_argument("--idle", type=minutes, default=30, metavar="TIME", help=help_text)
 
 
 def _end_arguments(parser: ArgumentParser) -> None:
