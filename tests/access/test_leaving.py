@@ -1,7 +1,11 @@
 """Members leave a project by themselves, or an owner removes them."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from prism.access.model import Role
 from tests.access.people import ROLES
 from tests.conftest import ML
 from tests.shapes import failed
@@ -150,3 +154,39 @@ def test_leaving_revokes_project_tokens_and_their_descendants(team):
         failed(team(dead, "GET", "projects"), 401, "UNAUTHENTICATED")
     assert team("member", "GET", "projects").json() == [], "other tokens stay valid"
     assert len(event_data(team, "token_revoked")) == 2
+
+
+@pytest.mark.parametrize("loss", ["removed", "demoted"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("projects/Reef/members", {"email": "accomplice@x.org", "role": "owner"}),
+        ("invitations/send", {"project_id": "Reef", "email": "accomplice@x.org", "role": "admin"}),
+    ],
+)
+def test_request_that_waits_while_its_owner_loses_the_role_brings_nobody_in(
+    team, monkeypatch, loss, path, body
+):
+    """Somebody who expects to be removed sends such requests all the time."""
+    member = {"email": "second@x.org", "role": "owner"}
+    assert team("owner", "POST", "projects/Reef/members", json=member).status_code == 201
+    team.token("second", scope="admin")
+    assert team("second", "GET", "me").status_code == 200
+    waits, own, write = threading.Event(), threading.get_ident(), team.daemon.db.write
+
+    def announced_write():
+        if threading.get_ident() != own:
+            waits.set()
+        return write()
+
+    monkeypatch.setattr(team.daemon.db, "write", announced_write)
+    members = team.daemon.members
+    with ThreadPoolExecutor(1) as pool:
+        with team.daemon.db.write():
+            answer = pool.submit(team, "second", "POST", path, json=body)
+            assert waits.wait(30)
+            if loss == "removed":
+                members.remove("Reef", "second@x.org")
+            else:
+                members.change("Reef", "second@x.org", Role.VIEWER)
+        failed(answer.result(), 403, "PERMISSION_DENIED")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from prism.access import store as tokens
 from prism.access.model import AccessVerb, PermissionDenied, Role, current
 from prism.access.plan import allows, may_give
 from prism.access.revocation import Revocation
@@ -56,7 +57,7 @@ class MemberService:
         """Make somebody a member."""
         with self._db.write() as tx:
             row = store.named(tx.sql, project)
-            permit(row, request.role)
+            permit(tx, row, request.role)
             if store.member(tx.sql, row.id, request.email):
                 raise MemberExists(
                     f"{request.email} already belongs to {row.name!r}",
@@ -73,7 +74,7 @@ class MemberService:
             before = _member(tx.sql, row, email)
             if before.role is role:
                 return before
-            permit(row, max(before.role, role, key=lambda each: each.rank))
+            permit(tx, row, max(before.role, role, key=lambda each: each.rank))
             _require_owner(tx, row, before)
             if role.rank < before.role.rank:
                 self._demoted(tx, row, before.email, role)
@@ -92,7 +93,7 @@ class MemberService:
         with self._db.write() as tx:
             row = store.named(tx.sql, project)
             member = _member(tx.sql, row, email)
-            permit(row, member.role)
+            permit(tx, row, member.role)
             _require_owner(tx, row, member)
             heir = self._heir(tx, row, member, to) if workspaces is Leftover.HAND_OVER else None
             tokens = self._leave(tx, row, member)
@@ -181,14 +182,26 @@ def promote(tx: Tx, project: Project, before: Member, role: Role) -> Member:
     return Member(before.email, role, before.join_date)
 
 
-def permit(project: Project, role: Role) -> None:
-    """Raise if the caller would give or take a role above their own."""
-    if not may_give(current(), project.id, role):
+def permit(tx: Tx, project: Project, role: Role) -> None:
+    """Raise if the caller would give or take a role above their own, also one lost meanwhile."""
+    if not (may_give(current(), project.id, role) and _has_still(tx, project, role)):
         raise PermissionDenied(
             f"You may not decide who is {role} of {project.name!r}",
             details="you cannot give or take a role above your own",
             remediation="Ask an owner of the project",
         )
+
+
+def _has_still(tx: Tx, project: Project, role: Role) -> bool:
+    """Whether nobody has taken the caller's role since the request was let in."""
+    caller = current()
+    if caller.operator:
+        return True
+    if present := store.member(tx.sql, project.id, caller.name):
+        return present.role.rank >= role.rank
+    # The operator's token for one project needs no membership; those of who leaves have ended.
+    is_narrow = caller.token is not None and caller.token_project == project.id
+    return is_narrow and tokens.by_id(tx.sql, caller.token or "") is not None
 
 
 def _member(sql: Connection, project: Project, email: str) -> Member:
