@@ -66,7 +66,8 @@ def status(port):
 
 
 def test_real_server_answers_as_described(server_port):
-    skip = ["/shutdown$", all_but_every(2)]
+    # What leads a browser to a page: the client would follow, and the page is no answer of the API.
+    skip = ["/shutdown$", "^/auth/app$", all_but_every(2)]
     exploration = explore(url=f"http://localhost:{server_port}", phases=["fuzzing"], skip=skip)
     assert exploration.wrong == []
     assert set(exploration.statuses) >= {200, 201, 404, 422}
