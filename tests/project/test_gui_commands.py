@@ -37,6 +37,10 @@ MISSING = {
     "workspace update": "only in the command line yet",
     "recover": "only in the command line yet",
     "clean": "only in the command line yet",
+    "limit list": "only in the command line yet",
+    "limit mine": "only in the command line yet",
+    "limit remove": "only in the command line yet",
+    "limit set": "only in the command line yet",
 }
 
 
@@ -64,8 +68,8 @@ def test_lists_name_commands_that_exist():
 
 
 def test_every_option_of_a_launch_is_in_the_form():
-    """But for the dry run: the form asks for one at each change."""
+    """But for the dry run, which the form asks for at each change, and launches for others."""
     files = ("lib/launchOptions.ts", "lib/order.ts", "features/launch/LaunchForm.tsx")
     form = "".join((ROOT / "web/src" / file).read_text() for file in files)
-    fields = set(LaunchRequest.__struct_fields__) - {"dry_run"}
+    fields = set(LaunchRequest.__struct_fields__) - {"dry_run", "owner"}
     assert not {field for field in fields if not re.search(rf"\b{field}\b", form)}

@@ -38,7 +38,7 @@ def mailbox():
 
 
 @pytest.fixture
-def team(make_daemon, mailbox, request):
+def team(mailbox, make_daemon, request):
     settings = {"login_links": "mail", **getattr(request, "param", {})}
     daemon = make_daemon(
         auth="tokens",

@@ -191,11 +191,18 @@ def log_in_by_code(laptop, person):
     return output + spoken + rest
 
 
+def terminal_sessions(server):
+    """The ids of the sessions of command lines."""
+    return {each.id for each in server.client.sessions.list() if each.method == "terminal"}
+
+
 def test_person_logs_in_by_code_and_every_command_uses_it(lab):
     server, laptop = lab
     person = PersonInBrowser(server)
     assert "logged in nowhere" in laptop.cli("login").stderr
+    before = terminal_sessions(server)  # of other tests
     spoken = log_in_by_code(laptop, person)
+    assert len(terminal_sessions(server) - before) == 1
     file = laptop.folder / LOGINS_FILE
     token = not_none(re.search(r"prism_ses_\S+?(?=\")", file.read_text()))[0]
     assert token not in spoken and file.stat().st_mode & 0o777 == 0o600
@@ -210,7 +217,7 @@ def test_person_logs_in_by_code_and_every_command_uses_it(lab):
     assert f"prism on {computer_name()}" in listed
     done = laptop.cli("logout")
     assert done.returncode == 0, done.stderr
-    assert "terminal" not in {each.method for each in server.client.sessions.list()}
+    assert terminal_sessions(server) <= before
     assert token not in file.read_text()
     for log in (server.folder / "log", server.folder / "daemon.log"):
         assert not log.exists() or token not in log.read_text()
