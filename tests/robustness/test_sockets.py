@@ -66,7 +66,7 @@ def status(port):
 
 
 def test_real_server_answers_as_described(server_port):
-    # What leads a browser to a page: the client would follow, and the page is no answer of the API.
+    # It leads a browser to a page, which the client follows, and which is no answer of the API.
     skip = ["/shutdown$", "^/auth/app$", all_but_every(2)]
     exploration = explore(url=f"http://localhost:{server_port}", phases=["fuzzing"], skip=skip)
     assert exploration.wrong == []
