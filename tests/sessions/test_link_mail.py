@@ -48,7 +48,9 @@ def team(mailbox, make_daemon, request):
         mail_from="prism@x.org",
         **settings,
     )
-    return Team(daemon, Http(daemon.app))
+    yield Team(daemon, Http(daemon.app))
+    if daemon.login.mails:
+        daemon.login.mails.settle()  # before the server of mails ends
 
 
 @pytest.fixture
