@@ -7,6 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from prism.catalog.plan import size_words
+from prism.costs.focus import focus_rows
+from prism.costs.model import CostKind, Segment
+from prism.kit.money import Micros
 from prism.providers.local.offer import LocalOffer
 
 FOCUS_COSTS = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")
@@ -17,6 +21,31 @@ def rows(clocked_daemon, query=""):
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+def hour(instance_type, profile):
+    """An hour of compute in 1970."""
+    return Segment(
+        id=1,
+        resource="ws_1",
+        name="mine",
+        owner="ada",
+        profile=profile,
+        template=None,
+        project=None,
+        allocation=None,
+        pool=None,
+        kind=CostKind.COMPUTE,
+        detail=instance_type,
+        amount=Micros(83_200),
+        hours=1,
+        source="table",
+        as_of=None,
+        began=0,
+        ended=3600,
+        counted=None,
+        reconstructed=False,
+    )
 
 
 @pytest.fixture
@@ -86,3 +115,27 @@ def test_an_unknown_price_is_empty_and_not_zero(clocked_daemon, monkeypatch):
     clocked_daemon.settle(hours=1)
     [compute] = [row for row in rows(clocked_daemon) if row["ServiceCategory"] == "Compute"]
     assert {compute[column] for column in FOCUS_COSTS} == {""}
+
+
+def test_a_local_workspace_has_a_size_and_no_type_of_ec2(two_months):
+    exported = rows(two_months)
+    [sku] = {row["SkuId"] for row in exported if row["ServiceCategory"] == "Compute"}
+    assert sku == "M, 2 vCPUs, 8 GiB"
+    assert "t3." not in "".join(row["ChargeDescription"] for row in exported)
+    assert {row["ProviderName"] for row in exported} == {"local"}
+
+
+def test_words_of_a_size():
+    assert size_words("g4dn.xlarge") == "XS or S, 4 vCPUs, 16 GiB, 1 × NVIDIA T4"
+    assert size_words("t3.micro") == "2 vCPUs, 1 GiB", "no size means this type"
+    assert size_words("u-1") == "u-1"
+
+
+def test_a_workspace_on_ec2_names_its_type():
+    """The provider of a profile is that of the profile's row."""
+    of = {"projects": {}, "pools": {}, "providers": {"aws-work": "aws", "local": "local"}}
+    segment = hour("m5.large", "aws-work")
+    [row] = focus_rows([segment], 0, 7200, **of)
+    assert (row["SkuId"], row["ProviderName"]) == ("m5.large", "aws")
+    [row] = focus_rows([hour("t3.small", "gone")], 0, 7200, **of)
+    assert (row["SkuId"], row["ProviderName"]) == ("t3.small", "Unknown")

@@ -59,6 +59,21 @@ def sizes_with(kind: MachineType, family: str) -> tuple[MachineType, ...]:
     return tuple(TYPES[name] for name in names) if kind.name in names else (kind,)
 
 
+def size_words(instance_type: str) -> str:
+    """A machine's size, for a provider that has no such types; the type itself if unknown."""
+    if (kind := TYPES.get(instance_type)) is None:
+        return instance_type
+    sizes = [
+        size
+        for names in table.SIZES.values()
+        for size, name in zip(table.SIZE_NAMES, names, strict=True)
+        if name == instance_type
+    ]
+    parts = [" or ".join(sizes)] if sizes else []
+    parts += [f"{kind.vcpus} vCPUs", f"{kind.memory_gib} GiB"]
+    return ", ".join([*parts, f"{kind.gpus} × {kind.gpu_model}"] if kind.gpus else parts)
+
+
 def price(instance_type: str, region: str) -> Price | None:
     """The on-demand price of a type in a region; `None` if it is not known."""
     if region not in table.PRICED_REGIONS or (usd := table.HOURLY.get(instance_type)) is None:

@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
+from prism.catalog.plan import size_words
 from prism.costs.model import HOUR, CostKind, Segment
 from prism.costs.months import elapsed
 from prism.costs.plan import moment, month_of, segment_cost, unix_time
+from prism.profiles.providers import PROVIDERS, provider_of, traits_of
 
 SERVICE_CATEGORIES = {
     CostKind.COMPUTE: ("Compute", "Virtual machines"),
@@ -60,7 +62,7 @@ def focus_rows(
                 **_costs(segment, begin, until),
                 "BillingPeriodStart": _time(opens),
                 "BillingPeriodEnd": _time(closes),
-                **_resource(segment, projects, pools, providers.get(segment.profile, "Unknown")),
+                **_resource(segment, projects, pools, providers),
             }
             begin = until
 
@@ -87,9 +89,16 @@ def _costs(segment: Segment, begin: int, until: int) -> dict[str, object]:
 
 
 def _resource(
-    segment: Segment, projects: Mapping[str, str], pools: Mapping[str, str], provider: str
+    segment: Segment,
+    projects: Mapping[str, str],
+    pools: Mapping[str, str],
+    providers: Mapping[str, str],
 ) -> dict[str, object]:
     category, service = SERVICE_CATEGORIES[segment.kind]
+    # Volumes and snapshots are booked on a location, of which only the provider has a name.
+    provider, sku = providers.get(segment.profile, provider_of(segment.profile)), segment.detail
+    if segment.kind is CostKind.COMPUTE and traits_of(provider).simulated_prices_of:
+        sku = size_words(sku)  # the machine type is only that of the simulated price
     tags = {
         "owner": segment.owner,
         "template": segment.template,
@@ -101,10 +110,13 @@ def _resource(
         "BillingAccountName": segment.profile,
         "SubAccountId": segment.project or "",
         "SubAccountName": projects.get(segment.project or "", ""),
-        **dict.fromkeys(("ProviderName", "PublisherName", "InvoiceIssuerName"), provider),
+        **dict.fromkeys(
+            ("ProviderName", "PublisherName", "InvoiceIssuerName"),
+            provider if provider in PROVIDERS else "Unknown",
+        ),
         "ChargeCategory": "Usage",
         "ChargeClass": "",
-        "ChargeDescription": f"{service}: {segment.detail}",
+        "ChargeDescription": f"{service}: {sku}",
         "ChargeFrequency": "Usage-Based",
         "PricingCategory": "Standard",
         "ServiceCategory": category,
@@ -112,7 +124,7 @@ def _resource(
         "ResourceId": segment.resource,
         "ResourceName": segment.name,
         "ResourceType": service,
-        "SkuId": segment.detail,
+        "SkuId": sku,
         "Tags": json.dumps({key: value for key, value in tags.items() if value}),
     }
 
