@@ -12,9 +12,9 @@ from prism.workspaces.model import (
     ResizeRequest,
     WorkspaceFailure,
 )
-from prism.workspaces.observations import machine_columns
 from prism.workspaces.plan import state_of
 from prism.workspaces.ports import ProviderRefused
+from prism.workspaces.surveys.observations import machine_columns
 from tests.conftest import ML
 
 NO = "UnauthorizedOperation"

@@ -65,8 +65,8 @@ from prism.templates import api as templates
 from prism.workspaces import api as workspaces
 from prism.workspaces import routes as machine_routes
 from prism.workspaces import store as workspace_rows
-from prism.workspaces.first_survey_wait import FirstSurveyWait
 from prism.workspaces.ports import Compute
+from prism.workspaces.surveys.first_survey_wait import FirstSurveyWait
 from prism.workspaces.waiting import WaitMiddleware
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from prism.recovery.ports import RecoverableLocation
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import Compute, Machine
 from prism.workspaces.store import workspaces
-from prism.workspaces.survey_cache import Survey
+from prism.workspaces.surveys.survey_cache import Survey
 
 Surveys = Callable[[], Mapping[str, Survey]]
 

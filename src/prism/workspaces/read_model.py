@@ -26,10 +26,10 @@ from prism.storage.model import AttachedVolumes
 from prism.storage.store import attached
 from prism.workspaces import store
 from prism.workspaces.events import WorkspaceEvent
-from prism.workspaces.first_surveys import FirstSurveys
 from prism.workspaces.index import Index, IndexEntry, entry
 from prism.workspaces.model import IdleSummary, Workspace, WorkspaceState
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN, state_of
+from prism.workspaces.surveys.first_surveys import FirstSurveys
 from prism.workspaces.view import NOTHING, instance
 
 Spends = Callable[[Connection], Mapping[str, Micros | None]]

@@ -23,10 +23,8 @@ from prism.workspaces.events import (
     WorkspaceStateChanged,
     about,
 )
-from prism.workspaces.first_surveys import FirstSurveys
 from prism.workspaces.hooks import IdleRules, RunningTime
 from prism.workspaces.idleness import IdleRule
-from prism.workspaces.machine_notes import MachineNotes
 from prism.workspaces.machine_spec import machine_spec
 from prism.workspaces.metadata_sync import describe
 from prism.workspaces.model import (
@@ -35,14 +33,6 @@ from prism.workspaces.model import (
     Workspace,
     WorkspaceFailure,
     WorkspaceState,
-)
-from prism.workspaces.observations import (
-    StateStart,
-    changed_type,
-    differs,
-    machine_columns,
-    observed_since,
-    refusal_columns,
 )
 from prism.workspaces.plan import (
     BRINGS_UP,
@@ -71,7 +61,17 @@ from prism.workspaces.ports import (
 from prism.workspaces.rollback import RollbackService
 from prism.workspaces.rollback_step import RollbackEnd, rollback_step
 from prism.workspaces.service import WorkspaceService
-from prism.workspaces.survey_cache import Machines, Survey, SurveyCache
+from prism.workspaces.surveys.first_surveys import FirstSurveys
+from prism.workspaces.surveys.machine_notes import MachineNotes
+from prism.workspaces.surveys.observations import (
+    StateStart,
+    changed_type,
+    differs,
+    machine_columns,
+    observed_since,
+    refusal_columns,
+)
+from prism.workspaces.surveys.survey_cache import Machines, Survey, SurveyCache
 
 AT_ONCE = timedelta(0)
 REFUSED_TYPE = "refused_type"  # not a column: the type that was refused

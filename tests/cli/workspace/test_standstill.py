@@ -18,7 +18,7 @@ from prism.client.daemon import Daemon
 from prism.client.transport.wire import Wire
 from prism.client.waiting import StillUnderWay
 from prism.providers.aws.api.pending_calls import SLOW_CALL
-from prism.workspaces.first_surveys import NOT_SEEN
+from prism.workspaces.surveys.first_surveys import NOT_SEEN
 from tests.cli.shown import changed, workspace
 
 WHY = "No credentials were found for profile 'lab'"

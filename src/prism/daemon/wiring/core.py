@@ -84,15 +84,15 @@ from prism.templates.service import TemplateService
 from prism.templates.store import template_folders
 from prism.workspaces import store as workspace_rows
 from prism.workspaces.attachment_hosts import AttachmentHosts
-from prism.workspaces.delays import Delays
 from prism.workspaces.leaving import LeavingService
-from prism.workspaces.machine_notes import MachineNotes
 from prism.workspaces.model import LifecycleVerb
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN
 from prism.workspaces.read_model import ReadModel
 from prism.workspaces.rollback import RollbackService
 from prism.workspaces.routes import ConnectionReader
 from prism.workspaces.service import WorkspaceService
+from prism.workspaces.surveys.delays import Delays
+from prism.workspaces.surveys.machine_notes import MachineNotes
 from prism.workspaces.template_again import TemplateReader
 
 log = logging.getLogger(__name__)

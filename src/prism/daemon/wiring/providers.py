@@ -57,12 +57,12 @@ from prism.storage.snapshot_service import SnapshotService
 from prism.workspaces import store as workspace_rows
 from prism.workspaces.attachment_hosts import AttachmentHosts, DetachmentCheck
 from prism.workspaces.changes import WorkspaceChanges
-from prism.workspaces.first_surveys import NOT_SEEN, FirstSurveys
 from prism.workspaces.hooks import AdmissionCheck, ChangeListener
-from prism.workspaces.machine_notes import MachineNotes
 from prism.workspaces.model import Offer, ProviderMissing, Workspace
 from prism.workspaces.ports import Compute, TellsNews
 from prism.workspaces.reconciler import WorkspaceReconciler
+from prism.workspaces.surveys.first_surveys import NOT_SEEN, FirstSurveys
+from prism.workspaces.surveys.machine_notes import MachineNotes
 
 if TYPE_CHECKING:
     from prism.idle.observer import IdleObserver

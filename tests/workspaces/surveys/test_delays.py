@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from prism.workspaces.delays import Delays
 from prism.workspaces.model import LaunchRequest, Observed
+from prism.workspaces.surveys.delays import Delays
 from tests.conftest import ML
 from tests.optional import not_none
 

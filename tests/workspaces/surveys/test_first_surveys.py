@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from prism.workspaces.first_survey_wait import FirstSurveyWait
-from prism.workspaces.first_surveys import NOT_SEEN, FirstSurveys
 from prism.workspaces.model import ExtendRequest, LaunchRequest, LifecycleVerb, WorkspaceFailure
 from prism.workspaces.plan import state_of
+from prism.workspaces.surveys.first_survey_wait import FirstSurveyWait
+from prism.workspaces.surveys.first_surveys import NOT_SEEN, FirstSurveys
 from tests.conftest import LOCATION, ML
 from tests.waiting import eventually
 

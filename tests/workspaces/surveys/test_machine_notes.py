@@ -2,9 +2,9 @@
 
 import pytest
 
-from prism.workspaces.machine_notes import MachineNotes
 from prism.workspaces.model import LaunchRequest, LifecycleVerb, Observed
 from prism.workspaces.ports import Machine
+from prism.workspaces.surveys.machine_notes import MachineNotes
 from tests.conftest import ML
 
 NOTE = "its memory is not limited: Prism can make no control group here"

@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from prism.errors import Problem
 from prism.kit.gate import AsgiApp, Receive, Scope, Send
-from prism.workspaces.first_surveys import FirstSurveys
 from prism.workspaces.read_model import ReadModel
+from prism.workspaces.surveys.first_surveys import FirstSurveys
 
 PATHS = ("/api/v1/instances", "/web-proxy/", "/dcv-proxy/", "/ssh-proxy/")
 

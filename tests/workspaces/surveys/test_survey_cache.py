@@ -6,7 +6,7 @@ import pytest
 
 from prism.errors import Unavailable
 from prism.workspaces.model import LaunchRequest
-from prism.workspaces.survey_cache import SurveyCache
+from prism.workspaces.surveys.survey_cache import SurveyCache
 from tests.conftest import ML
 
 LOCATION = "here"
