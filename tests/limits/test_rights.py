@@ -99,3 +99,60 @@ def test_request_names_one_subject(team):
     failed(put(team, "operator", person="a@x"), 422, "VALIDATION_FAILED")
     token = team.token("t").id
     failed(put(team, "operator", token=token, project="Reef", gpus=1), 422, "VALIDATION_FAILED")
+
+
+def test_what_an_admin_launches_for_others_counts_against_her_own_limits(priced_team):
+    team = priced_team
+    assert put(team, "operator", person="admin@x.org", workspaces=1).status_code == 200
+    assert team.launch("admin", "a", owner="member@x.org").status_code == 201
+    refused = failed(team.launch("admin", "b", owner="member@x.org"), 403, "LIMIT_REACHED")
+    assert refused["message"] == "The limit of admin@x.org is 1 workspaces at once"
+    failed(team.launch("admin", "b"), 403, "LIMIT_REACHED")
+    assert team.launch("member", "b").status_code == 201, "nobody has limited the member"
+    [use] = team("admin", "GET", "limits/mine").json()["limits"]
+    assert use["workspaces_running"] == 1
+    row = team("member", "GET", "instances/a").json()
+    assert (row["owner"], row["launched_by"]) == ("member@x.org", "admin@x.org")
+    team.daemon.settle()
+    assert team("member", "POST", "instances/a/stop").status_code == 200
+    team.daemon.settle()
+    assert team.launch("admin", "c").status_code == 201
+    failed(team("member", "POST", "instances/a/start"), 403, "LIMIT_REACHED")
+
+
+def test_limit_of_the_launchers_role_counts_and_a_default_for_everybody_does_not(priced_team):
+    team = priced_team
+    assert put(team, "operator", person="*", workspaces=1).status_code == 200
+    assert team.launch("admin", "a", owner="member@x.org").status_code == 201
+    assert team.launch("admin", "b", owner="owner@x.org").status_code == 201, "as in a class"
+    failed(team.launch("admin", "c", owner="owner@x.org"), 403, "LIMIT_REACHED")
+    assert put(team, "owner", role="admin", project="Reef", workspaces=2).status_code == 200
+    failed(team.launch("admin", "c"), 403, "LIMIT_REACHED")
+
+
+def test_dollars_of_what_an_admin_launched_for_others_count_for_both(priced_team):
+    team = priced_team
+    for person in ("admin@x.org", "member@x.org"):
+        assert put(team, "operator", person=person, monthly=2.5).status_code == 200
+    assert team.launch("admin", "a", owner="member@x.org", ttl_hours=20).status_code == 201
+    failed(team.launch("admin", "b", ttl_hours=20), 403, "BUDGET_EXCEEDED")
+    failed(team.launch("member", "b", ttl_hours=20), 403, "BUDGET_EXCEEDED")
+    reserved = [
+        team(person, "GET", "limits/mine").json()["limits"][0]["reserved"]
+        for person in ("admin", "member")
+    ]
+    assert reserved[0] == reserved[1] > 0.05
+
+
+def test_a_workspace_that_is_handed_over_counts_for_its_new_owner_alone(priced_team):
+    team = priced_team
+    assert put(team, "operator", person="admin@x.org", workspaces=1).status_code == 200
+    assert team.launch("admin", "a", owner="member@x.org").status_code == 201
+    left = team(
+        "owner",
+        "DELETE",
+        f"projects/{team.project}/members/member@x.org?workspaces=hand_over&to=owner@x.org",
+    )
+    assert left.status_code == 200, left.text
+    assert team("owner", "GET", "instances/a").json()["launched_by"] is None
+    assert team.launch("admin", "b").status_code == 201

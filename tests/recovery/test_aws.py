@@ -91,7 +91,15 @@ def test_workspaces_are_recovered_from_their_tags(lost_machines, aws):
     notes = {note for workspace in recovery["recovered"] for note in workspace["notes"]}
     assert notes == {"it has the present version of its template"}
     wait_for_states(lost_machines, aws, runs="running", off="stopped")
-    vary = {"progress", "stage", "current_spend", "idle", "launch_progress", "last_request"}
+    vary = {
+        "progress",
+        "stage",
+        "current_spend",
+        "idle",
+        "launch_progress",
+        "last_request",
+        "launched_by",
+    }
     for workspace in lost_machines.get("instances"):
         was = lost_machines.before[workspace["name"]]
         assert {k: v for k, v in workspace.items() if k not in vary} == {

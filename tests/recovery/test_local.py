@@ -56,7 +56,7 @@ def test_workspaces_are_recovered_after_the_database_was_deleted(home):
         home.cli_json("recover")
         ended = {"unwanted": "terminated"}
         eventually(lambda: states(home) == {"runs": "running", "off": "stopped"} | ended, 120)
-        vary = {"current_spend", "progress", "stage", "idle", "last_request"}
+        vary = {"current_spend", "progress", "stage", "idle", "last_request", "launched_by"}
         # The first observation after the recovery adds its address.
         eventually(
             lambda: all(

@@ -56,7 +56,7 @@ def test_recover_restores_workspaces_with_their_fields(lost_machines, cloud):
     assert lost_machines.states() == {"runs": "running", "off": "stopped", "asleep": "hibernated"}
     for workspace in lost_machines.get("instances"):
         was = lost_machines.before[workspace["name"]]
-        ours = {"progress", "stage", "idle", "current_spend", "last_request"}
+        ours = {"progress", "stage", "idle", "current_spend", "last_request", "launched_by"}
         assert {k: v for k, v in workspace.items() if k not in ours} == {
             k: v for k, v in was.items() if k not in ours
         }

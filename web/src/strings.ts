@@ -199,6 +199,7 @@ export const t = {
     idle: 'Activity',
     project: 'Project',
     owner: 'Owner',
+    launchedBy: 'Launched by',
     budget: 'Budget',
     profile: 'Profile',
     region: 'Region',

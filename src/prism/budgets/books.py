@@ -115,14 +115,16 @@ class Books:
         *,
         owner: str = "",
         resource: str = "",
+        launcher: str | None = None,
     ) -> list[Cap]:
         """Every cap that applies to a project, for costs that this allocation and pool pay.
 
-        With `owner`, also the limits of this owner and of the tokens that made the resource.
+        With `owner`, also the limits of this owner, of the tokens that made the resource, and of
+        who launched it.
         """
         caps = list[Cap]()
         if owner and self.limits is not None:
-            caps += self.limits.caps(self.sql, project, owner, resource)
+            caps += self.limits.caps(self.sql, project, owner, resource, launcher)
         payer = projects.find(self.sql, project)
         if payer is not None and payer.cap is not None:
             caps.append(project_cap(payer, payer.cap))

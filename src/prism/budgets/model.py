@@ -113,11 +113,15 @@ class Window(Struct, frozen=True):
 
 
 class Holder(Struct, frozen=True):
-    """Whose costs a limit counts: those of a person or a token, in one project or in all."""
+    """Whose costs a limit counts: those of a person or a token, in one project or in all.
+
+    With `launches`, also those of what the person has launched for others.
+    """
 
     scope: Literal["person", "token"]
     subject: str
     project: str | None = None
+    launches: bool = False
 
 
 class Cap(Struct, frozen=True, kw_only=True):
@@ -170,7 +174,9 @@ class HolderLimits(Protocol):
     def exist(self, sql: Rows) -> bool:
         """Whether anybody has set a limit."""
 
-    def caps(self, sql: Rows, project: str, owner: str, resource: str) -> list[Cap]:
+    def caps(
+        self, sql: Rows, project: str, owner: str, resource: str, launcher: str | None
+    ) -> list[Cap]:
         """The limits in dollars that apply to a resource of this owner, paid by a project."""
 
     def spent(self, sql: Rows, cap: Cap, start: int, now: int) -> int:

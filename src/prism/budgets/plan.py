@@ -361,6 +361,7 @@ class Demand(Struct, frozen=True, kw_only=True):
     allocation: str | None
     pool: str | None
     owner: str = ""
+    launcher: str | None = None
     compute: Micros | None = Micros(0)  # an hour
     disk: Micros | None  # a calendar month
     unpriced: str = ""

@@ -198,7 +198,12 @@ class ReservationService:
             return Renewal(until, moment(now + UNSEEN))
         assert workspace.project is not None, "only a project has a budget"
         payer = (workspace.project, workspace.allocation, workspace.pool)
-        caps = books.caps(*payer, owner=workspace.owner, resource=workspace.id)
+        caps = books.caps(
+            *payer,
+            owner=workspace.owner,
+            resource=workspace.id,
+            launcher=workspace.launched_by,
+        )
         expires = None if workspace.expires_at is None else unix_time(workspace.expires_at)
         compute, disk = rates(workspace, self._prices)
         priced = replace(reservation, compute=compute, disk=disk)
@@ -234,6 +239,7 @@ class ReservationService:
             allocation=workspace.allocation,
             pool=workspace.pool,
             owner=workspace.owner,
+            launcher=workspace.launched_by,
             compute=compute,
             disk=disk,
             unpriced=f"{unpriced} in {workspace.region}" if None in {compute, disk} else "",
@@ -251,7 +257,7 @@ class ReservationService:
 
 def _caps(books: Books, demand: Demand) -> list[Cap]:
     payer = (demand.project, demand.allocation, demand.pool)
-    return books.caps(*payer, owner=demand.owner, resource=demand.id)
+    return books.caps(*payer, owner=demand.owner, resource=demand.id, launcher=demand.launcher)
 
 
 def _counts_the_same(before: Workspace, after: Workspace) -> bool:

@@ -10,7 +10,14 @@ from prism.invitations import store as invitations
 from prism.kit.db import Tx
 from prism.limits import store
 from prism.limits.model import Limit
-from prism.limits.plan import HeldLimit, applicable, holder_name, limit_cap, refusal
+from prism.limits.plan import (
+    HeldLimit,
+    applicable,
+    applicable_to_launcher,
+    holder_name,
+    limit_cap,
+    refusal,
+)
 from prism.projects import store as projects
 from prism.workspaces.model import Workspace
 from prism.workspaces.plan import ACTIVE, state_of
@@ -23,9 +30,11 @@ class HolderLimitReader:
         """Whether anybody has set a limit."""
         return bool(store.every(sql))
 
-    def caps(self, sql: Connection, project: str, owner: str, resource: str) -> list[Cap]:
+    def caps(
+        self, sql: Connection, project: str, owner: str, resource: str, launcher: str | None
+    ) -> list[Cap]:
         """The limits in dollars that apply to a resource of this owner, paid by a project."""
-        held = self.held(sql, project, owner, resource)
+        held = self.held(sql, project, owner, resource, launcher)
         caps = (limit_cap(limit, self.name(sql, limit)) for limit in held)
         return [cap for cap in caps if cap is not None]
 
@@ -48,7 +57,8 @@ class HolderLimitReader:
         """Raise if more workspaces or GPUs would run at once than a limit allows."""
         if state_of(workspace) not in ACTIVE:
             return
-        for held in self.held(sql, workspace.project, workspace.owner, workspace.id):
+        w = workspace
+        for held in self.held(sql, w.project, w.owner, w.id, w.launched_by):
             living = store.living(sql, held.holder)
             besides = [row for row in living if row.id != workspace.id]
             if problem := refusal(held, self.name(sql, held), workspace, besides):
@@ -60,17 +70,25 @@ class HolderLimitReader:
             store.record(tx, token, resource)
 
     def held(
-        self, sql: Connection, project: str | None, owner: str, resource: str
+        self,
+        sql: Connection,
+        project: str | None,
+        owner: str,
+        resource: str,
+        launcher: str | None = None,
     ) -> list[HeldLimit]:
         """The limits that apply to a resource; an empty id stands for one that will be made."""
         if not (limits := store.every(sql)):
             return []
-        member = None if project is None else projects.member(sql, project, owner)
         tokens = set(_limited_tokens(sql, limits))
         if resource and any(limit.scope == "token" for limit in limits):
             tokens |= set(store.tokens_of(sql, resource))
-        role = _offered_role(sql, limits, project, owner) if member is None else member.role
-        return applicable(limits, owner, project, role=role, tokens=tokens)
+        role = _role(sql, limits, project, owner)
+        held = applicable(limits, owner, project, role=role, tokens=tokens)
+        if launcher is None or launcher.lower() == owner.lower():
+            return held
+        role = _role(sql, limits, project, launcher)
+        return held + applicable_to_launcher(limits, launcher, project, role=role)
 
     def name(self, sql: Connection, held: HeldLimit) -> str:
         """Whose limit it is, within a sentence."""
@@ -82,15 +100,17 @@ class HolderLimitReader:
         return holder_name(holder, project, token)
 
 
-def _offered_role(
+def _role(
     sql: Connection, limits: Sequence[Limit], project: str | None, person: str
 ) -> Role | None:
-    """The role that somebody who is no member was invited to, also if they did not come.
+    """The role of a member, or the one that somebody was invited to, also if they did not come.
 
     Admins launch for invited people, and use what they have launched.
     """
     if project is None or not any(limit.scope == "role" for limit in limits):
         return None
+    if member := projects.member(sql, project, person):
+        return member.role
     rows = [row for row in invitations.of_person(sql, person) if row.project == project]
     return rows[-1].role if rows else None
 

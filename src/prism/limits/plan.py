@@ -53,8 +53,21 @@ def applicable(
         is_default = row.subject == EVERYBODY or (row.scope == "role" and row.subject == role)
         if _is_of(row, owner) or (is_default and (row.project, row.by_operator) not in own):
             where = project if row.scope == "role" else row.project
-            held.append(HeldLimit(row, Holder("person", owner, where)))
+            launches = row.subject != EVERYBODY
+            held.append(HeldLimit(row, Holder("person", owner, where, launches)))
     return held
+
+
+def applicable_to_launcher(
+    limits: Iterable[Limit], launcher: str, project: str | None, *, role: str | None
+) -> list[HeldLimit]:
+    """The limits of who launched a workspace for its owner: by name, and of the own role.
+
+    A default for everybody says what each owner may have, and the owner is counted. With it, a
+    teacher could not launch for a class.
+    """
+    held = applicable(limits, launcher, project, role=role, tokens=())
+    return [row for row in held if row.limit.subject != EVERYBODY]
 
 
 def _is_of(limit: Limit, owner: str) -> bool:

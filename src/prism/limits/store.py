@@ -16,10 +16,10 @@ from sqlalchemy import (
     Select,
     String,
     Table,
-    and_,
     bindparam,
     delete,
     func,
+    or_,
     select,
     true,
     union_all,
@@ -63,6 +63,7 @@ token_resources = Table(  # what a token with a limit has made or woken
     Column("resource", String, primary_key=True, index=True),
     info=topic(TOKEN_RESOURCES),
 )
+LAUNCHED = select(workspaces.c.id).where(workspaces.c.launched_by == OF)
 SELECT_LIMITS = select_struct(limits, Limit).order_by(limits.c.id)
 PROJECT: BindParameter[Any] = bindparam("project")
 OF_TOKEN = select(token_resources.c.resource).where(token_resources.c.token == OF)
@@ -138,7 +139,7 @@ def record(tx: Tx, token: str, resource: str) -> None:
 def living(sql: Connection, holder: Holder) -> list[Workspace]:
     """The workspaces of a holder that have not ended."""
     w = workspaces.c
-    query = select(w.id).where(LIVE, _held(holder, w.id, w.owner, w.project))
+    query = select(w.id).where(LIVE, _held(holder), _within(holder, w.project))
     ids = sql.execute(query, _binds(holder)).scalars().all()
     return by_ids(sql, ids) if ids else []
 
@@ -146,7 +147,9 @@ def living(sql: Connection, holder: Holder) -> list[Workspace]:
 def reservations_of(sql: Connection, holder: Holder) -> list[Reservation]:
     """The reservations of what a holder has."""
     r = reservations.c
-    held = r.id.in_(OF_TOKEN if holder.scope == "token" else OWNED)
+    held: ColumnElement[bool] = r.id.in_(OF_TOKEN if holder.scope == "token" else OWNED)
+    if holder.launches:
+        held = or_(held, r.id.in_(LAUNCHED))
     query = RESERVATIONS.where(held, _within(holder, r.project))
     return once(
         sql,
@@ -158,13 +161,13 @@ def reservations_of(sql: Connection, holder: Holder) -> list[Reservation]:
 
 def spent(sql: Connection, holder: Holder, start: int, now: int) -> int:
     """What a holder has spent since a moment."""
-    query = _costs(holder.scope, has_project=holder.project is not None, is_since=True)
+    query = _costs(holder.scope, holder.launches, holder.project is not None, is_since=True)
     return _total(sql, query, holder, then=start, now=now)
 
 
 def spent_by(sql: Connection, holder: Holder, at: int) -> int:
     """What a holder had spent by a moment in the past."""
-    query = _costs(holder.scope, has_project=holder.project is not None, is_since=False)
+    query = _costs(holder.scope, holder.launches, holder.project is not None, is_since=False)
     return _total(sql, query, holder, then=at)
 
 
@@ -172,21 +175,23 @@ def _total(sql: Connection, query: Select[Any], holder: Holder, **moments: int) 
     return int(sql.execute(query, parameters(**moments) | _binds(holder)).scalar() or 0)
 
 
-@lru_cache(maxsize=8)
-def _costs(scope: str, *, has_project: bool, is_since: bool) -> Select[Any]:
+@lru_cache(maxsize=16)
+def _costs(scope: str, launches: bool, has_project: bool, *, is_since: bool) -> Select[Any]:
     """A statement of the costs of a holder since a moment, or by a moment."""
     s = segments.c
     held = s.resource.in_(OF_TOKEN) if scope == "token" else s.owner == OF
+    if launches:
+        held = or_(held, s.resource.in_(LAUNCHED))
     where = s.project == PROJECT if has_project else true()
     costs = BOOKED - cost_by(AT_THEN) if is_since else cost_by(AT_THEN)
     return select(func.sum(costs)).where(PAYING, held, where, LATER if is_since else true())
 
 
-def _held(
-    holder: Holder, id: Column[str], owner: Column[str], project: Column[str]
-) -> ColumnElement[bool]:
-    held = id.in_(OF_TOKEN) if holder.scope == "token" else owner == OF
-    return and_(held, _within(holder, project))
+def _held(holder: Holder) -> ColumnElement[bool]:
+    w = workspaces.c
+    if holder.scope == "token":
+        return w.id.in_(OF_TOKEN)
+    return or_(w.owner == OF, w.launched_by == OF) if holder.launches else w.owner == OF
 
 
 def _within(holder: Holder, project: Column[str]) -> ColumnElement[bool]:

@@ -71,7 +71,8 @@ class LeavingService:
         event = WorkspaceHandedOver(
             **about(before), actor=self._actor(), previous_owner=before.owner, owner=to
         )
-        return self._changes.apply(tx, before, replace(before, owner=to), lambda _: event)
+        after = replace(before, owner=to, launched_by=None)
+        return self._changes.apply(tx, before, after, lambda _: event)
 
 
 def _owned(tx: Tx, project: Project, email: str) -> list[Workspace]:

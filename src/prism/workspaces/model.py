@@ -135,6 +135,7 @@ class Workspace(Attempts, Struct, frozen=True, kw_only=True):
     idle_profile: str | None = None
     launched_at: datetime
     # written by requests
+    launched_by: str | None = None  # null if that is not known, or somebody else has it now
     verb: LifecycleVerb = LifecycleVerb.LAUNCH
     generation: int = 1  # the number of the last request
     requested_at: datetime
@@ -410,6 +411,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     restarting: bool = False
     rolling_back: bool = False
     owner: str = ""
+    launched_by: str | None = None
+    """Who launched it for its owner; null if not known, or since it was handed over."""
     last_request: LastRequest | None = None
     waiting: str | None = None
     """Why it makes no progress to the requested state, or why its state may be old."""

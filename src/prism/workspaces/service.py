@@ -518,6 +518,7 @@ class WorkspaceService:
             restart=request.restart,
             idle_profile=request.idle_profile or template.idle_profile,
             launched_at=whole(now),
+            launched_by=self._actor(),
             requested_at=now,
             requested_by=self._actor(),
             expires_at=whole(now + timedelta(hours=request.ttl_hours))

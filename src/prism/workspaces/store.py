@@ -79,6 +79,7 @@ workspaces = Table(
     Column("idle_profile", String),
     Column("launched_at", Utc, nullable=False),
     # written by requests
+    Column("launched_by", String, index=True),
     Column("verb", String, nullable=False),
     Column("wish", Integer, key="generation", nullable=False),
     Column("wished_at", Utc, key="requested_at", nullable=False),
@@ -169,7 +170,7 @@ REQUESTED = (
     | NO_STEP
     | {"verb", "generation", "requested_at", "requested_by", "request_reason"}
     | {"reserved_until", "metadata_version"}
-    | {"instance_type", "project", "pool"}
+    | {"instance_type", "project", "pool", "launched_by"}
     | {"rollback_to", "rollback_backup"}
 )
 OBSERVED = frozenset(

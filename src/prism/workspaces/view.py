@@ -62,6 +62,7 @@ def instance(
         rolling_back=workspace.rollback_to is not None,
         machine=machine(workspace),
         owner=workspace.owner,
+        launched_by=workspace.launched_by,
         last_request=_last_request(workspace),
     )
 

@@ -215,6 +215,7 @@ def _fields(workspace: dict[str, Any]) -> dict[str, object]:
         "type": machine_words(workspace),
         "region": workspace["region"],
         "owner": workspace.get("owner"),
+        "launched by": _launcher(workspace),
         "profile": workspace.get("profile"),
         "launched": local_time(workspace["launch_time"]),
         "expires": f"{local_time(expires)}, in {until(expires)}" if expires else None,
@@ -229,6 +230,12 @@ def _fields(workspace: dict[str, Any]) -> dict[str, object]:
         "volumes": ", ".join((*workspace["attached_volumes"], *workspace["attached_ebs_volumes"])),
         "tags": ", ".join(f"{label}={value}" for label, value in workspace["tags"].items()),
     }
+
+
+def _launcher(workspace: dict[str, Any]) -> str | None:
+    """Who launched it, if that is not its owner."""
+    launcher: str | None = workspace.get("launched_by")
+    return None if launcher == workspace.get("owner") else launcher
 
 
 def _idle(idle: dict[str, Any]) -> str | None:

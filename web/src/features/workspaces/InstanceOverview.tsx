@@ -79,6 +79,9 @@ export function InstanceOverview({
               { label: t.fields.profile, value: it.profile },
               { label: t.fields.id, value: it.id ?? t.none },
               { label: t.fields.launched, value: moment(it.launch_time) },
+              ...(it.launched_by && it.launched_by !== it.owner
+                ? [{ label: t.fields.launchedBy, value: it.launched_by }]
+                : []),
               { label: t.fields.address, value: it.public_ip ?? it.private_ip ?? t.none },
               { label: t.fields.volumes, value: volumes.join(', ') || t.none },
             ]}
