@@ -52,6 +52,7 @@ def test_every_field_is_read_from_its_variable():
         "daemon_user": "prism",
         "connections": 100,
         "connections_per_peer": 10,
+        "drain": 5,
         "local_prices": "aws",
         "wake_on_request": "all",
         "caller_cidr": "203.0.113.0/24",

@@ -263,6 +263,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     connections_per_peer: Count = 2000
     """How many of these connections one address, or one user of this computer, may have."""
 
+    drain: Seconds = 0
+    """How many seconds the daemon still serves after SIGTERM, while `/readyz` says that it stops,
+    so that a proxy sends no more requests to it. 0 stops at once."""
+
     local_prices: Literal["none", "aws"] = "none"
     """What local workspaces cost: `none` is nothing, `aws` is what EC2 would charge, marked
     `simulated`."""

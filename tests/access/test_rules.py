@@ -101,7 +101,7 @@ def routes(app):
 
 
 def application(daemon):
-    return daemon.app._app.app
+    return daemon.app._app._app.app
 
 
 def test_access_rules_list_exactly_the_routes_of_the_application(daemon):

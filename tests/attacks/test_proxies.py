@@ -258,7 +258,7 @@ def test_route_that_may_last_is_marked_as_lasting(daemon):
     """
     logout = "/auth/backchannel-logout"
     short = {"/api/v1/ws", logout, f"{logout}/{{provider:str}}"}
-    for route in daemon.app._app.app.routes:  # within the gate and the GUI
+    for route in daemon.app._app._app.app.routes:  # within the gate and the GUI
         for handler in getattr(route, "route_handlers", None) or [route.route_handler]:
             socket_ = type(route).__name__ == "WebSocketRoute"
             if (handler.opt.get(RAW) or socket_) and route.path not in short:

@@ -12,6 +12,7 @@ from litestar.routes import HTTPRoute, WebSocketRoute
 from prism.daemon.app import build
 from prism.daemon.main import _config
 from prism.kit.gate import Gate
+from prism.kit.request_counts import RequestCounts
 from prism.kit.tables import metadata
 from prism.settings import Settings
 from tests.conftest import LOCATION
@@ -47,7 +48,7 @@ def daemon(request, tmp_path, cloud, clock):
 
 def every_request(daemon):
     """Every possible request: the kind of connection, the method, the path."""
-    routes = daemon.app._app.app.routes
+    routes = daemon.app._app._app.app.routes
     assert {type(route) for route in routes} == {HTTPRoute, WebSocketRoute}
     kinds: dict[type, str] = {HTTPRoute: "http", WebSocketRoute: "websocket"}
     paths = {(kinds[type(route)], re.sub(r"\{[^}]*\}", "x", route.path)) for route in routes}
@@ -113,5 +114,6 @@ def test_request_with_an_own_host_passes_the_gate(daemon):
 
 def test_gate_is_the_outermost_application_and_is_served(daemon):
     """A route mounted outside of the gate would not be among the application's routes."""
-    assert type(daemon.app) is Gate
+    assert type(daemon.app) is RequestCounts  # which has no routes
+    assert type(daemon.app._app) is Gate
     assert _config(daemon, None).app is daemon.app

@@ -382,3 +382,51 @@ def test_link_is_followed_that_the_worker_of_a_workspace_passes_on():
         assert posted[0]["status"] == 403
     for host, daemon in ((PUBLIC_HOST, at), ({"host": HOST}, None)):
         assert send_request(host | BY_WORKER, at=daemon)[0]["status"] == 403, "it has no worker"
+
+
+PUBLIC = {"hosts": ["prism.example.org"], "origins": ["https://prism.example.org"], "team": True}
+BALANCER = [{"host": host} for host in ("10.0.0.7:8947", "prismd-1:8947", "prism.example.org")]
+
+
+def probed(headers, path="/readyz", method="GET", **more):
+    """The status and the body of an answer."""
+    app = gate(probes=answering(name="probe"), **more)
+    start, body = send_request(headers, path=path, method=method, at=app)
+    return start["status"], body["body"]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("headers", BALANCER)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_programs_ask_a_shared_daemon_how_it_is_by_any_address(headers, path, method):
+    assert probed(headers, path, method, **PUBLIC, https_only=True) == (200, b"probe")
+
+
+@pytest.mark.parametrize("headers", [*HOST_ATTACKS, *BALANCER])
+def test_nobody_asks_a_daemon_of_one_person_by_a_foreign_host(headers):
+    status, body = probed(headers)
+    assert (status, b"HOST_REJECTED" in body) == (421, True)
+    assert probed({"host": HOST}) == (200, b"probe")
+
+
+@pytest.mark.parametrize(
+    ("headers", "path", "method"),
+    [
+        ({"host": "10.0.0.7:8947"}, "/readyz", "POST"),
+        ({"host": "10.0.0.7:8947"}, "/readyz/", "GET"),
+        ({"host": "10.0.0.7:8947"}, "//readyz", "GET"),
+        ({"host": "10.0.0.7:8947"}, "/api/v1/daemon/status", "GET"),
+        ({"host": "10.0.0.7:8947"}, "/metrics", "GET"),
+        ({"host": "10.0.0.7:8947", "origin": "http://10.0.0.7:8947"}, "/readyz", "GET"),
+        ({"host": "10.0.0.7:8947", "sec-fetch-site": "none"}, "/readyz", "GET"),
+    ],
+)
+def test_a_foreign_host_of_a_shared_daemon_reaches_nothing_else(headers, path, method):
+    status, body = probed(headers, path, method, **PUBLIC)
+    assert (status, b"HOST_REJECTED" in body) == (421, True)
+
+
+def test_the_paths_of_probes_belong_to_the_app_at_its_own_origin():
+    of_apps = {"apps": answering(name="app"), "apps_suffix": ".apps.example.org"}
+    assert probed({"host": "mine.apps.example.org"}, **PUBLIC, **of_apps) == (200, b"app")
+    assert probed({"host": SITE}, content=answering(name="content")) == (200, b"content")

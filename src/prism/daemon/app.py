@@ -27,6 +27,7 @@ from prism.daemon import aws, cleaning, docs, doctor, gui_settings, migrations
 from prism.daemon.disk_reserve import DiskSpaceGuard
 from prism.daemon.hold import HoldDestruction, RefuseUnreachable
 from prism.daemon.schemas import StructSchemas
+from prism.daemon.watching.probes import Probes
 from prism.daemon.website import Website
 from prism.daemon.wiring.core import Wiring
 from prism.daemon.wiring.providers import GATHER
@@ -200,6 +201,7 @@ class App(Wiring):
             provider.close()
         for volumes in self.volumes.values():
             volumes.close()
+        self.readiness.close()
         self.db.close()
 
 
@@ -301,8 +303,10 @@ def _gate(app: AsgiApp, wiring: Wiring, gui_label: str) -> AsgiApp:
         apps=surveyed(wiring.app_origins) if apps else None,
         apps_suffix=apps.host("") if apps else "",
         https_only=bool(settings.tls_cert or settings.trusted_proxies),
+        probes=Probes(wiring.readiness),
     )
-    return TrustedProxies(gate, networks) if (networks := settings.proxy_networks) else gate
+    networks = settings.proxy_networks
+    return wiring.request_counts.around(TrustedProxies(gate, networks) if networks else gate)
 
 
 def _resource_lookups(wiring: Wiring) -> dict[str, ResourceLookup]:

@@ -88,6 +88,7 @@ class Server(uvicorn.Server):
         """`tls` are the listeners on which it speaks TLS."""
         self._application, self._tls = application, tls
         self._leave: Callable[[], object] = lambda: None  # set when the loop runs
+        self._later: Callable[[float, Callable[[], object]], object] | None = None  # the same
         super().__init__(config)
         self.server_state = _ServerState(WallClock())
 
@@ -124,11 +125,21 @@ class Server(uvicorn.Server):
         """Wait for the shutdown; uvicorn's own loop wakes ten times a second."""
         leaving, loop = asyncio.Event(), asyncio.get_running_loop()
         self._leave = lambda: loop.call_soon_threadsafe(leaving.set)
+        self._later = lambda seconds, do: loop.call_soon_threadsafe(loop.call_later, seconds, do)
         if not self.should_exit:
             await leaving.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Close on SIGTERM or SIGINT."""
+        """Close on SIGTERM or SIGINT; on the first SIGTERM only when proxies have noticed."""
+        readiness, drain = self._application.readiness, self._application.settings.drain
+        if drain and sig == signal.SIGTERM and self._later and not readiness.is_leaving:
+            readiness.is_leaving = True
+            log.info("told to stop; still serves for %s s", drain)
+            self._later(drain, partial(self._exit, sig, frame))
+        else:
+            self._exit(sig, frame)
+
+    def _exit(self, sig: int, frame: FrameType | None) -> None:
         self._application.end()
         super().handle_exit(sig, frame)
         self._leave()

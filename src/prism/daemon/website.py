@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from prism.kit.clock import Clock
 from prism.kit.envelope import MethodNotAllowed
-from prism.kit.gate import AsgiApp, Receive, Scope, Send
+from prism.kit.gate import ROUTE, AsgiApp, Receive, Scope, Send
 from prism.kit.http import header, refuse
 
 BUILT = Path(__file__).parents[1] / "web"
@@ -99,6 +99,7 @@ class Website:
             self._site, self._build_time = read_site(self._folder), written
 
     async def _send(self, scope: Scope, send: Send, name: str, file: BuiltFile) -> None:
+        scope[ROUTE] = "gui"
         encoding, suffix = _best_encoding(header(scope, b"accept-encoding"), file.encodings)
         etag = f'"{file.etag}{suffix}"'.encode()
         headers = [

@@ -36,6 +36,8 @@ PROXY_HEADERS = frozenset(
     {b"forwarded", b"via", b"x-real-ip", b"true-client-ip", b"cf-connecting-ip"}
 )  # and every x-forwarded-…
 TAKE = "prism_take"  # in the scope of a WebSocket: the function that hands over its connection
+ROUTE = "prism_route"  # in the scope: what a request is counted as, if it has no route of the API
+PROBES = frozenset({"/healthz", "/readyz"})
 NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'none'")
 FRAMED_BY_ITSELF = (b"content-security-policy", b"frame-ancestors 'self'")
 Headers = Iterable[tuple[bytes, bytes]]
@@ -73,6 +75,7 @@ class Gate:
         https_only: bool = False,
         apps: AsgiApp | None = None,
         apps_suffix: str = "",
+        probes: AsgiApp | None = None,
     ) -> None:
         """`content` answers to `LABEL.localhost`; `hosts`, `origins` come with a public URL.
 
@@ -80,7 +83,9 @@ class Gate:
         session. `gui` is the label of the only origin from which browsers of this computer may use
         the API. `https_only`: the scheme of a request is known, so that the public address is
         answered only by TLS. `apps` answers to hosts with a label before `apps_suffix`.
+        `probes` answers to the paths of `PROBES` at the daemon's own hosts.
         """
+        self._probes = probes or app
         self._apps, self._apps_suffix = apps or self._no_workspace, apps_suffix
         self._https_only = https_only
         self._app, self._clock = app, clock
@@ -98,6 +103,8 @@ class Gate:
         hosts = _values(scope["headers"], b"host")
         over_socket = _is_unix_socket(scope)
         site = self._site(hosts[0] if hosts else "", over_socket)
+        if self._team and not over_socket and len(hosts) == 1 and _is_program_probe(scope, site):
+            return await self._probes(scope, receive, send)
         if problem := self._judge(scope, hosts, site, over_socket):
             if isinstance(problem, HttpsRequired) and is_navigation(scope):
                 return await gui_origin.send_redirect(send, _secure_address(scope, hosts[0]))
@@ -112,6 +119,7 @@ class Gate:
         """Call what answers at this host."""
         is_script = gui_origin.is_worker_script(scope)
         if site in {HostKind.CONTENT, HostKind.APP}:
+            scope[ROUTE] = "workspace"
             # A frame whose page comes by its worker looks like a page that is opened.
             is_framed = site is HostKind.APP or is_by_worker(scope)
             answer = _restrict_headers(send, FRAMED_BY_ITSELF if is_framed else None)
@@ -122,7 +130,8 @@ class Gate:
             )
         if is_script:
             return await gui_origin.send_unregister(send)
-        return await self._app(scope, receive, _restrict_headers(send, NO_FRAMES))
+        app = self._probes if _is_probe(scope) else self._app
+        return await app(scope, receive, _restrict_headers(send, NO_FRAMES))
 
     def _leads(self, scope: Scope, over_socket: bool) -> bool:
         """Whether it comes from a browser at an address that other programs share.
@@ -240,6 +249,23 @@ def _host_rejected(host: str, over_socket: bool) -> HostRejected:
         details=f"Host: {host}, over the Unix socket",
         remediation="Use localhost; let a proxy connect to the daemon's port instead",
     )
+
+
+def _is_probe(scope: Scope) -> bool:
+    reads = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}
+    return reads and scope["path"] in PROBES
+
+
+def _is_program_probe(scope: Scope, site: HostKind | None) -> bool:
+    """Whether a program asks a shared daemon how it is, by any name or address, also without TLS.
+
+    Balancers and orchestrators know their targets by address. The answer is the same for everybody
+    and holds no secret; everything else needs the right host. The apps of workspaces may have such
+    paths of their own. A daemon of one person keeps to its host names, or any page in the browser
+    could find out that it runs.
+    """
+    is_ours = site in {None, HostKind.API, HostKind.PUBLIC}
+    return is_ours and _is_probe(scope) and not gui_origin.is_of_browser(scope)
 
 
 def is_navigation(scope: Scope) -> bool:

@@ -198,6 +198,27 @@ class Loop(Generic[View]):
         self._next: datetime | None = None  # when the next row is due
         self._counted_writes: int | None = None  # the writes of the table when `_next` was read
         self._failed: dict[str, tuple[datetime, str]] = {}
+        self._turned_at: float | None = None  # when it last looked for due rows
+
+    @property
+    def name(self) -> str:
+        """What it reconciles, such as `workspace`."""
+        return type(self._work).__name__.removesuffix("Reconciler").lower()
+
+    @property
+    def age(self) -> float | None:
+        """The seconds since it last looked for due rows; None before the first time.
+
+        Without work it looks every few seconds, so a greater age means that it hangs or has ended.
+        """
+        return None if self._turned_at is None else time.monotonic() - self._turned_at
+
+    def overdue(self) -> float:
+        """How many seconds the oldest row has been due without work; asks the database."""
+        with self._db.read() as sql:
+            due, lost = sql.execute(self._next_times).one()
+        times = [at for at in (due, lost) if at is not None]
+        return max([0.0, *((self._clock.now() - at).total_seconds() for at in times)])
 
     def failing(self, id: str) -> str | None:
         """Why the last attempt at a row failed, until one succeeds."""
@@ -245,6 +266,7 @@ class Loop(Generic[View]):
         while True:
             woken, self._rest = self._woken.is_set(), every
             self._woken.clear()
+            self._turned_at = time.monotonic()
             if self._stopped.is_set():
                 return self._pool.shutdown()
             started, failed = False, True

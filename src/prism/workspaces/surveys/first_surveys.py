@@ -94,6 +94,11 @@ class FirstSurveys:
         awaited = self._open.intersection(locations) - self._failed
         return max([0.0, *(begun + (self._timeout(at) or 0.0) - now for at in awaited)])
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether requests about some location would still wait."""
+        return bool(self._seconds_left(tuple(self._open)))
+
     async def wait(self, locations: Collection[str]) -> None:
         """Wait until these locations are complete, but not beyond their timeouts."""
         woken, loop = asyncio.Event(), asyncio.get_running_loop()

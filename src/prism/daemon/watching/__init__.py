@@ -1,0 +1,1 @@
+"""What programs that watch the daemon read: `/healthz`, `/readyz` and `/metrics`."""
