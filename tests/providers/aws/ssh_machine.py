@@ -17,10 +17,10 @@ import pytest
 from prism.providers.aws.api.cloud import Answer, Cloud
 from prism.providers.aws.api.faults import Missing
 from prism.providers.aws.compute.console import Console
-from prism.providers.aws.ssh.forwards import Forwards
 from prism.providers.aws.ssh.hostkeys import HostKeys
 from prism.providers.aws.ssh.model import SshHost
 from prism.providers.aws.ssh.pool import SshPool
+from prism.providers.tunnels.forwards import Forwards
 from tests.conftest import free_port
 from tests.needs import require
 from tests.optional import not_none

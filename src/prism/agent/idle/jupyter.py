@@ -123,7 +123,7 @@ def _until_closed(client: socket.socket, until: float) -> Generator[None, None, 
     while time.monotonic() < until and len(received) < MAX_JUPYTER_BYTES:
         try:
             chunk = client.recv(65536)  # waits for at most `MOMENT`
-        except TimeoutError:
+        except socket.timeout:  # noqa: UP041  until Python 3.10 it was no `TimeoutError`
             yield
             continue
         if not chunk:

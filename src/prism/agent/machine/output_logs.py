@@ -45,7 +45,7 @@ class OutputLog:
 
     def _rotate(self) -> None:
         names = [self._path] + [Path(f"{self._path}.{n}") for n in range(1, MAX_LOG_FILES)]
-        for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
+        for older, newer in zip(reversed(names), reversed(names[:-1])):  # noqa: B905  Python 3.9 has no `strict`
             if newer.exists():
                 newer.replace(older)
 

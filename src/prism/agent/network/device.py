@@ -49,7 +49,7 @@ def quiet_needed(tables: Sequence[str]) -> float | None:
     whether it is used or not; a socket for datagrams needs it as long as answers may come.
     """
     seconds = QUIET_SECONDS
-    for name, table in zip(SOCKET_FILES, tables, strict=True):
+    for name, table in zip(SOCKET_FILES, tables):  # noqa: B905  Python 3.9 has no `strict`
         for line in table.splitlines()[1:]:
             _, local, remote, state, *_ = line.split()
             if name.startswith("tcp"):

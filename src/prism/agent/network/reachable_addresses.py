@@ -16,10 +16,10 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
-Network = IPv4Network | IPv6Network
-Address = IPv4Address | IPv6Address
+Network = Union[IPv4Network, IPv6Network]  # noqa: UP007  `|` fails on Python 3.9
+Address = Union[IPv4Address, IPv6Address]  # noqa: UP007
 ISOLATED, INTERNET, LAN, HOST_MODE = "isolated", "internet", "lan", "host"
 STRICT = (ISOLATED, INTERNET)
 """The modes in which nothing starts without its own network and a filter."""

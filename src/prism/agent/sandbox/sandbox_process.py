@@ -490,7 +490,7 @@ class SandboxProcess:
         try:
             socket.send_fds(ours, [framed_for_init(confinement)], fds)
             return ours.recv(4096)
-        except TimeoutError:
+        except socket.timeout:  # noqa: UP041  until Python 3.10 it was no `TimeoutError`
             os.kill(self.pid, signal.SIGKILL)
         except OSError:  # it has ended
             pass

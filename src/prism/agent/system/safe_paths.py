@@ -21,6 +21,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,7 +138,7 @@ class Directory:
     def scan(self, most: int) -> Iterator[tuple[str, os.stat_result | None]]:
         """At most this many names with their kinds; None for an entry that has just gone."""
         with os.scandir(self._descriptor) as entries:
-            for entry, _ in zip(entries, range(most), strict=False):
+            for entry in islice(entries, most):
                 try:
                     about = os.stat(entry.name, dir_fd=self._descriptor, follow_symlinks=False)
                 except OSError:

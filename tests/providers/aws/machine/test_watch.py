@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from prism.errors import Unavailable
+from prism.providers.agent_sources import agent_sources
 from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.machine import agent_bundle
 from prism.providers.aws.machine.agent_bundle import Layout, bundle
@@ -25,6 +26,7 @@ from prism.providers.aws.machine.watch import AwsWatch
 from prism.providers.aws.ssh.model import HostKeyUnknown
 from prism.workspaces.idleness import Idleness, IdleRule
 from tests.agent.ec2.machine import ROLE, Ec2
+from tests.old_python import python_3_9
 from tests.optional import not_none
 from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, Sshd, by_root
 from tests.waiting import eventually
@@ -362,6 +364,18 @@ def test_agent_protocol_is_imported_by_python_3_9_without_required(tmp_path):
     (tmp_path / "idle.pyz").write_bytes(bundle().data)
     argv = [sys.executable, "-I", "-c", OLD, tmp_path / "idle.pyz"]
     assert "build" in subprocess.check_output(argv, text=True)
+
+
+@pytest.mark.skipif(not python_3_9(), reason="needs a Python 3.9")
+def test_agent_bundle_and_supervisor_are_imported_by_a_real_python_3_9(tmp_path):
+    names = ("ec2.idle_daemon", "supervisor", "init", "sandbox.isolation")
+    for path, text in agent_sources(*names).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    code = "import sys, importlib; sys.path.insert(0, sys.argv[1])\n"
+    code += "for name in sys.argv[2:]: importlib.import_module(f'prism.agent.{name}')"
+    argv = [not_none(python_3_9()), "-I", "-c", code, str(tmp_path), *names]
+    subprocess.run(argv, check=True, cwd=tmp_path)
 
 
 def test_survey_after_the_close_asks_no_machine(world):

@@ -18,9 +18,9 @@ from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 from prism.kit.network.peer_credentials import PeerCheck
-from prism.providers.aws.ssh.background import Background
-from prism.providers.aws.ssh.forwards import Forwards, ForwardTarget
 from prism.providers.aws.ssh.port_forwarding import V4, V6, AwsPortFinder, listening
+from prism.providers.tunnels.background import Background
+from prism.providers.tunnels.forwards import Forwards, ForwardTarget
 from tests.conftest import free_port
 from tests.providers.aws.ssh_machine import ID
 from tests.providers.local.test_sandbox import run

@@ -3,33 +3,23 @@
 The agent is never imported here: it runs on the machine's own Python, which may be 3.9.
 """
 
-import ast
 import hashlib
 import io
 import shlex
 import zipfile
 from functools import cache
-from pathlib import Path
 
 from msgspec import Struct
 
+from prism.providers.agent_sources import PACKAGE, agent_sources
 from prism.providers.aws.machine.cloudinit.units import LIBRARY, SECRETS, UNITS
 from prism.providers.aws.ssh.pool import AS_ROOT
 
-AGENT_FOLDER = Path(__file__).parents[3] / "agent"
-PACKAGE = "prism.agent"
 ENTRY = "ec2.idle_daemon"
 STATE = "/var/lib/prism/idle"
-LATER = "from __future__ import annotations\n"  # old Pythons lack some names of types
 MAIN = f"""\
-import socket
-import sys
-
-from {PACKAGE}.idle import jupyter
 from {PACKAGE}.{ENTRY} import main
 
-if sys.version_info < (3, 10):  # there a socket's patience ends by another name
-    jupyter.TimeoutError = socket.timeout
 main()
 """
 
@@ -55,11 +45,7 @@ class AgentBundle(Struct, frozen=True):
 @cache
 def bundle() -> AgentBundle:
     """The idle daemon with all modules that it imports; the same from the same sources."""
-    files = {"prism/__init__.py": "", "__main__.py": MAIN}
-    modules = _imported_modules(ENTRY)
-    packages = {f"{folder}.__init__" for name in modules for folder in name.split(".")[:-1]}
-    for name in ("__init__", *packages, *modules):
-        files[f"prism/agent/{_path(name)}"] = _with_lazy_annotations(_source(name))
+    files = {"__main__.py": MAIN, **agent_sources(ENTRY)}
     sources = "".join(f"{path}\n{text}\n" for path, text in sorted(files.items()))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
@@ -134,38 +120,3 @@ echo {build} >{library}/idle.build
 def _quoted_paths(layout: Layout) -> dict[str, str]:
     names = ("library", "state", "units")
     return {name: shlex.quote(str(getattr(layout, name))) for name in names}
-
-
-def _source(name: str) -> str:
-    return (AGENT_FOLDER / _path(name)).read_text(encoding="utf-8")
-
-
-def _path(name: str) -> str:
-    return f"{name.replace('.', '/')}.py"
-
-
-def _imported_modules(entry: str) -> list[str]:
-    """The agent's modules that a module imports, directly or not, including itself."""
-    modules, queue = set[str](), [entry]
-    while queue:
-        name = queue.pop()
-        if name in modules:
-            continue
-        modules.add(name)
-        for node in ast.walk(ast.parse(_source(name))):
-            if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{PACKAGE}."):
-                source = f"{node.module}.".removeprefix(f"{PACKAGE}.")
-                inside = [f"{source}{alias.name}" for alias in node.names]
-                files = [name for name in inside if (AGENT_FOLDER / _path(name)).is_file()]
-                queue += files or [source.rstrip(".")]
-    return sorted(modules)
-
-
-def _with_lazy_annotations(text: str) -> str:
-    """The source with annotations that are not evaluated: an old Python could not."""
-    if LATER in text:
-        return text
-    doc = ast.parse(text).body[0]
-    lines = text.splitlines(keepends=True)
-    end = doc.end_lineno or 0
-    return "".join([*lines[:end], LATER, *lines[end:]])

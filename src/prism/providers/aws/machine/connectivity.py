@@ -11,12 +11,12 @@ from prism.providers.aws.machine.boot_probe import boot_markers
 from prism.providers.aws.machine.logs import AwsLogs
 from prism.providers.aws.machine.service_access import AwsServiceAccess
 from prism.providers.aws.machine.watch import AwsWatch
-from prism.providers.aws.ssh.forwards import Forwards
 from prism.providers.aws.ssh.hostkeys import HostKeys
 from prism.providers.aws.ssh.hosts import AwsHosts
 from prism.providers.aws.ssh.model import MachineUnreachable, SshHost
 from prism.providers.aws.ssh.pool import SshPool
 from prism.providers.aws.ssh.port_forwarding import AwsPortFinder
+from prism.providers.tunnels.forwards import Forwards
 
 
 class AwsConnectivity:

@@ -16,9 +16,9 @@ from msgspec import Struct
 
 from prism.agent.protocol import BY_PRISM
 from prism.errors import Unavailable
-from prism.providers.aws.ssh.background import Background
 from prism.providers.aws.ssh.link import Link
 from prism.providers.aws.ssh.model import MachineUnreachable
+from prism.providers.tunnels.background import Background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,8 +11,8 @@ import time
 from msgspec import Struct
 
 from prism.connections.ports import Address
-from prism.providers.aws.ssh.forwards import LOOPBACK_HOST, Forwards, ForwardTarget
 from prism.providers.aws.ssh.pool import SshPool
+from prism.providers.tunnels.forwards import LOOPBACK_HOST, Forwards, ForwardTarget
 
 FRESH = 1.0  # seconds for which a machine's answer is cached
 V4, V6 = "127.0.0.1", "::1"

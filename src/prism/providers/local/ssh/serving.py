@@ -17,7 +17,7 @@ from prism.connections.ports import Address
 from prism.kit.network.workspace_network import connect
 from prism.providers.local.ssh.keys import Keys
 from prism.providers.local.ssh.session import Session
-from prism.providers.ssh_forwarding import ClosingForwarder
+from prism.providers.tunnels.closing import ClosingForwarder
 
 log = logging.getLogger(__name__)
 asyncssh.set_log_level(max(logging.WARNING, log.getEffectiveLevel()))  # else it logs every step

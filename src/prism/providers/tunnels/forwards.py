@@ -20,7 +20,7 @@ from prism.kit.network.peer_credentials import PeerCheck, peers_known
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from prism.providers.aws.ssh.pool import SshPool
+    from prism.providers.tunnels.pool import TunnelPool
 
 LOOPBACK_HOST = "127.0.0.1"
 FORWARD_TIMEOUT = 5.0
@@ -40,7 +40,7 @@ class Forwards:
 
     def __init__(
         self,
-        pool: SshPool,
+        pool: TunnelPool,
         peers: PeerCheck | None = None,
         stranger: Callable[[int], bool] = lambda inode: False,
     ) -> None:
@@ -84,7 +84,7 @@ class Forwards:
         return self._peers is None or await self._peers.admits(connection)
 
     async def _open_port(self, end: ForwardTarget) -> int:
-        from prism.providers.aws.ssh.caller import LocalForwarder  # noqa: PLC0415  cold start: it brings asyncssh
+        from prism.providers.tunnels.caller import LocalForwarder  # noqa: PLC0415  cold start: it brings asyncssh
 
         if self._peers is None and peers_known():
             self._peers = PeerCheck(stranger=self._stranger)

@@ -10,9 +10,9 @@ from asyncssh.forward import SSHForwarder
 
 from prism.agent.network.foreign_requests import REFUSAL, head_of, is_foreign
 from prism.errors import Unavailable
-from prism.providers.aws.ssh.forwards import Forwards, ForwardTarget
-from prism.providers.aws.ssh.pool import SshPool
-from prism.providers.ssh_forwarding import ClosingForwarder
+from prism.providers.tunnels.closing import ClosingForwarder
+from prism.providers.tunnels.forwards import Forwards, ForwardTarget
+from prism.providers.tunnels.pool import TunnelPool
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class LocalForwarder(SSHForwarder):
     """The local side of a forwarded connection; reads once the machine's side is connected."""
 
-    def __init__(self, forwards: Forwards, pool: SshPool, end: ForwardTarget) -> None:
+    def __init__(self, forwards: Forwards, pool: TunnelPool, end: ForwardTarget) -> None:
         super().__init__()
         self._forwards, self._pool, self._end = forwards, pool, end
         self._own: asyncio.Transport | None = None

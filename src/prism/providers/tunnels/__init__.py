@@ -1,0 +1,1 @@
+"""Ports of machines on this computer, through SSH connections; for every provider."""
