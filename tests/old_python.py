@@ -15,9 +15,9 @@ def python_3_9() -> str | None:
         return None
     for version in ("", *_versions_of_pyenv()):
         chosen = os.environ | ({"PYENV_VERSION": version} if version else {})
-        told = subprocess.run([name, "-c", TELL], env=chosen, capture_output=True, text=True)
-        if told.returncode == 0:
-            return told.stdout
+        answer = subprocess.run([name, "-c", TELL], env=chosen, capture_output=True, text=True)
+        if answer.returncode == 0:
+            return answer.stdout
     return None
 
 
