@@ -254,7 +254,7 @@ def plugin(issuer: str, key: str) -> object:
             "session-cookie-name": "GLEWLWYD_OIDC_SESSION",
             "session-cookie-expiration": 3600,
             "back-channel-logout-allowed": True,
-            "front-channel-logout-allowed": False,
+            "front-channel-logout-allowed": True,  # else its page for the logout does nothing
         },
     }
 
@@ -273,8 +273,8 @@ def public_key(key: str) -> str:
 
 
 @contextlib.contextmanager
-def provider(folder: Path, people: Directory, client: Mapping[str, object]) -> Iterator[str]:
-    """Glewlwyd for one client; yields its issuer."""
+def provider(folder: Path, people: Directory, *clients: Mapping[str, object]) -> Iterator[str]:
+    """Glewlwyd for these clients; yields its issuer."""
     require("glewlwyd")
     if not TABLES.exists():  # minimal systems leave out what is documentation
         skip_outside_ci("glewlwyd: its tables in /usr/share/doc")
@@ -307,5 +307,6 @@ def provider(folder: Path, people: Directory, client: Mapping[str, object]) -> I
         admin.post("auth/", PROVIDER_ADMIN)
         admin.post("mod/user/", user_module(people))
         admin.post("mod/plugin/", plugin(issuer, openssl("genrsa", "2048")))
-        admin.post("client/", client)
+        for client in clients:
+            admin.post("client/", client)
         yield issuer

@@ -11,7 +11,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
-from prism.kit.cookies import LOGIN_COOKIE
+from prism.kit.cookies import HINT_COOKIE, LOGIN_COOKIE, SESSION_COOKIE
 from prism.sessions import oidc
 from tests.access.people import Team
 from tests.conftest import Http
@@ -343,6 +343,53 @@ def logout_token(provider, **changes):
     token = provider.token(**claims)
     provider.without = before
     return token
+
+
+def hint_of(answer):
+    """The cookie for a logout at the provider that an answer sets, and its attributes."""
+    lines = answer.headers.get_list("set-cookie")
+    [cookie, path] = next(
+        (pair, line) for line in lines if (pair := line.partition(";")[0]).startswith(HINT_COOKIE)
+    )
+    return cookie, path
+
+
+def log_out_with(tab, cookie):
+    """Where the person logs out at the provider."""
+    sent = f"{SESSION_COOKIE}={tab.cookie}; {cookie}"
+    answer = tab("POST", "logout", {"Cookie": sent})
+    return parse_qs(urlsplit(answer.json()["provider_url"]).query), answer
+
+
+@pytest.fixture
+def with_logout(provider):
+    provider.discovered = {"end_session_endpoint": f"{ISSUER}/end"}
+
+
+def test_logout_at_the_provider_names_the_login(tab, provider, with_logout):
+    cookie, attributes = hint_of(tab.sign_on(provider))
+    assert "Path=/api/v1/logout; Secure; HttpOnly" in attributes, "no other request has it"
+    query, answer = log_out_with(tab, cookie)
+    assert query["id_token_hint"] == [cookie.partition("=")[2]]
+    removed, attributes = hint_of(answer)
+    assert removed in {f"{HINT_COOKIE}=", f'{HINT_COOKIE}=""'} and "Max-Age=0" in attributes
+
+
+def test_logout_does_not_name_somebody_elses_login(tab, provider, with_logout):
+    """A page of another host has set the cookie."""
+    cookie, _ = hint_of(tab.sign_on(provider))
+    for planted in (provider.token(sub="2"), "x", "a.b.c", "a.W10.c", ""):
+        tab.sign_on(provider)
+        provider.codes.clear()
+        assert "id_token_hint" not in log_out_with(tab, f"{HINT_COOKIE}={planted}")[0]
+    tab.sign_on(provider)
+    assert "id_token_hint" not in log_out_with(tab, f"{cookie}; {cookie}")[0]
+
+
+def test_long_token_is_not_put_into_a_cookie(tab, provider, with_logout):
+    provider.claims = {"groups": ["g" * 100] * 40}
+    cookie, attributes = hint_of(tab.sign_on(provider))
+    assert cookie == f"{HINT_COOKIE}=" and "Max-Age=0" in attributes
 
 
 def told(team, token):

@@ -3,10 +3,14 @@
 `oidc-provider` is certified; `glewlwyd` is Debian's, with people and groups in `slapd`.
 """
 
+import functools
 import json
 import subprocess
+import threading
 import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -25,7 +29,7 @@ from tests.web.test_single_sign_on import SECRET, provider_program
 __all__ = ["names_resolve", "provider_program"]  # fixtures
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 OWN_SECRET = "of-the-campus"  # glewlwyd does not decode what RFC 6749 has clients encode
-SOON = 2.0  # seconds
+LONGEST_END = 30  # seconds; the page of proofs has how long it took
 LONGEST_START = 300.0  # seconds for JupyterLab
 PROVIDERS = """
 [[provider]]
@@ -57,6 +61,7 @@ class Lab(NamedTuple):
     people: Any
     guests: str
     campus: str
+    wiki: str
 
 
 def as_client(name: str, public: int, port: int) -> dict[str, Any]:
@@ -73,7 +78,19 @@ def as_client(name: str, public: int, port: int) -> dict[str, Any]:
         "token_endpoint_auth_method": ["client_secret_basic"],
         "backchannel_logout_uri": f"http://127.0.0.1:{port}/auth/backchannel-logout/{name}",
         "backchannel_logout_session_required": "1",
-        "post_logout_redirect_uri": f"https://prism.lab.test:{public}/login",
+    }
+
+
+def as_wiki(address: str) -> dict[str, Any]:
+    """Another application of the lab, whose pages are not Prism's."""
+    return {
+        "client_id": "wiki",
+        "name": "Wiki",
+        "enabled": True,
+        "confidential": False,
+        "scope": ["openid"],
+        "redirect_uri": [address],
+        "authorization_type": ["id_token"],
     }
 
 
@@ -98,7 +115,18 @@ def guests(provider_program, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lab(guests, tmp_path_factory, names_resolve):
+def wiki(tmp_path_factory):
+    """The address of a server whose pages nobody wrote."""
+    folder = tmp_path_factory.mktemp("wiki")
+    pages = functools.partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), pages) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def lab(guests, wiki, tmp_path_factory, names_resolve):
     require("slapd", "glewlwyd")
     folder = tmp_path_factory.mktemp("directory")
     team, port = TeamHome(folder / "team"), free_port()
@@ -108,7 +136,10 @@ def lab(guests, tmp_path_factory, names_resolve):
         f"http://127.0.0.1:{port}/auth/backchannel-logout/guests",
     )
     client = as_client("campus", team.port, port)
-    with directory(folder / "people") as people, provider(folder / "own", people, client) as own:
+    with (
+        directory(folder / "people") as people,
+        provider(folder / "own", people, client, as_wiki(wiki)) as own,
+    ):
         text = PROVIDERS.format(
             guests=certified,
             campus=own,
@@ -120,7 +151,7 @@ def lab(guests, tmp_path_factory, names_resolve):
         file = team.home.folder / "providers.toml"
         file.write_text(text)
         file.chmod(0o600)
-        for name in ("ann", "cyd"):
+        for name in ("ann", "cyd", "dan"):
             people.add_person(name, f"{name}@campus.test")
             people.join(name, "reef-team")
         try:
@@ -128,7 +159,7 @@ def lab(guests, tmp_path_factory, names_resolve):
             with team.served(**settings) as site:
                 site.home.client.projects.create("reef")
                 site.home.client.members.add("reef", "bob@example.org")
-                yield Lab(site, people, certified, own)
+                yield Lab(site, people, certified, own, wiki)
         finally:
             team.home.clear()
 
@@ -170,6 +201,11 @@ def go_through_campus(page, name):
     page.locator("#username").fill(name)
     page.locator("#password").fill(name)
     page.locator("#password").press("Enter")
+    agree(page)
+
+
+def agree(page):
+    """Let an application know who has logged in at glewlwyd."""
     grant, go_on = (page.get_by_role("button", name=word) for word in ("Grant access", "Continue"))
     go_on.or_(grant).first.wait_for()
     if grant.is_visible():  # at the first login only
@@ -178,31 +214,42 @@ def go_through_campus(page, name):
     go_on.click()
 
 
-def log_out_at_guests(page, lab, session):
-    """At the provider, which tells the daemon by its back channel."""
+def before_logout_at_guests(page, lab):
+    """Open the provider's page that ends the login there."""
     page.goto(f"{lab.guests}/session/end")
-    page.get_by_role("button", name="Yes, sign me out").click()
+    return page.get_by_role("button", name="Yes, sign me out")
 
 
-def end_session(page, lab, session):
-    """At the daemon: glewlwyd ends a session only by a hint that Prism does not send."""
-    lab.site.home.client.sessions.end_all(session.user)
+def before_logout_at_campus(page, lab):
+    """Open the page that the logout of a wiki leads to: glewlwyd has no such page of its own."""
+    query = {
+        "response_type": "id_token",
+        "client_id": "wiki",
+        "redirect_uri": lab.wiki,
+        "scope": "openid",
+        "nonce": "of-the-wiki",
+        "state": "of-the-wiki",
+    }
+    page.goto(f"{lab.campus}/auth?{urlencode(query)}")
+    agree(page)
+    page.wait_for_url(f"{lab.wiki}**")
+    [token] = parse_qs(urlsplit(page.url).fragment)["id_token"]
+    page.goto(f"{lab.campus}/end_session?{urlencode({'id_token_hint': token})}")
+    return page.get_by_role("button", name="Logout").first
 
 
 WAYS = {
-    "oidc-provider": ("bob", log_in_as_guest, log_out_at_guests),
-    "glewlwyd": ("ann", log_in_at_campus, end_session),
+    "oidc-provider": ("bob", log_in_as_guest, before_logout_at_guests),
+    "glewlwyd": ("ann", log_in_at_campus, before_logout_at_campus),
 }
-
-
-ENDS = {"oidc-provider": "the provider's back channel", "glewlwyd": "the operator"}
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_person_runs_a_cell_and_is_logged_out(lab, page, way):
-    name, log_in, log_out = WAYS[way]
+    name, log_in, before_logout = WAYS[way]
     log_in(page, lab, name)
-    expect(page.get_by_role("heading", level=1, name="Workspaces")).to_be_visible()
+    title = page.get_by_role("heading", level=1, name="Workspaces")
+    expect(title).to_be_visible()
     operator = lab.site.home.client
     [session] = [entry for entry in operator.sessions.list() if entry.user.startswith(name)]
     assert session.method == "provider"
@@ -213,27 +260,49 @@ def test_person_runs_a_cell_and_is_logged_out(lab, page, way):
     def opens(socket):
         sockets.append(socket)
 
-    page.on("websocket", opens)
-    page.goto(f"{lab.site.base}/workspaces/lab--{name}")
-    link = page.locator(f"a[href^='{lab.site.app(f'lab--{name}')}']").first
+    shell, app = page.context.new_page(), page.context.new_page()
+    for tab in (shell, app):
+        tab.on("websocket", opens)
+    shell.goto(f"{lab.site.base}/workspaces/lab--{name}")
+    link = shell.locator(f"a[href^='{lab.site.app(f'lab--{name}')}']").first
     link.wait_for()
-    page.goto(link.get_attribute("href"))
-    run_cell(page)
-    # Those of the app; Playwright does not say that those of a page end that was left.
-    app = lab.site.app(f"lab--{name}").replace("https", "wss")
-    living = [socket for socket in sockets if socket.url.startswith(app)]
-    assert any("/channels" in socket.url for socket in living)
-    log_out(page.context.new_page(), lab, session)
-    eventually(lambda: session.id not in {entry.id for entry in operator.sessions.list()}, 30)
+    shell.get_by_role("tab", name="Terminal").click()
+    expect(shell.locator(".xterm-rows")).to_contain_text("$")
+    app.goto(link.get_attribute("href"))
+    run_cell(app)
+    living = [socket for socket in sockets if not socket.is_closed()]
+    for part in ("/api/v1/ws?", "/ssh-proxy/", "/channels?"):
+        assert any(part in socket.url for socket in living), part
+    button = before_logout(page.context.new_page(), lab)
+    button.click()
     began = time.monotonic()
     while not all(socket.is_closed() for socket in living):
-        page.wait_for_timeout(20)
-        assert time.monotonic() - began < SOON
+        app.wait_for_timeout(20)
+        assert time.monotonic() - began < LONGEST_END
+    took = time.monotonic() - began
+    assert session.id not in {entry.id for entry in operator.sessions.list()}
+    for tab in (page, shell):  # whose event streams have ended
+        expect(tab.get_by_role("heading", name="Log in")).to_be_visible()
     record(
         f"Logins at real providers: {way}",
-        f"a cell is run in JupyterLab at its own origin; its {len(living)} sockets end at most "
-        f"{SOON:.0f} s after the session, by {ENDS[way]}",
+        f"a cell is run in JupyterLab at its own origin; after the logout at the provider, "
+        f"{len(living)} sockets of JupyterLab, the terminal and the events end in {took:.1f} s, "
+        "and each page shows the login",
     )
+
+
+def test_logout_here_leads_to_the_logout_at_glewlwyd(lab, page):
+    """It needs the token of the login; then it asks for the password again."""
+    log_in_at_campus(page, lab, "dan")
+    expect(page.get_by_role("heading", level=1, name="Workspaces")).to_be_visible()
+    page.goto(f"{lab.site.base}/logout")
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("button", name="Log out there").click()
+    page.get_by_role("button", name="Logout").first.click()
+    expect(page.get_by_text("Session closed")).to_be_visible()
+    page.goto(f"{lab.site.base}/login")
+    page.get_by_role("button", name="Campus").click()
+    expect(page.locator("#password")).to_be_visible()
 
 
 def roles(lab, person):

@@ -15,7 +15,9 @@ ENTER_COOKIE = (
 )
 ENTER_PATH = "/.prism/enter"
 LOGIN_COOKIE = "__Host-prism-login"  # of a login that is under way at an identity provider
-ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax"
+HINT_COOKIE = "__Secure-prism-hint"  # who logged in at a provider; for `HINT_PATH` only
+HINT_PATH = "/api/v1/logout"
+ATTRIBUTES = "Secure; HttpOnly; SameSite=Lax"
 
 
 def cookie_of(scope: Any, name: str) -> str | None:
@@ -32,6 +34,6 @@ def only_cookie(headers: Iterable[bytes], name: str) -> str | None:
     return values[0] if len(values) == 1 else None
 
 
-def set_cookie(name: str, value: str, seconds: int) -> str:
+def set_cookie(name: str, value: str, seconds: int, path: str = "/") -> str:
     """The value of `Set-Cookie`; with 0 seconds, the browser removes the cookie."""
-    return f"{name}={value}; Max-Age={max(0, seconds)}; {ATTRIBUTES}"
+    return f"{name}={value}; Max-Age={max(0, seconds)}; Path={path}; {ATTRIBUTES}"

@@ -8,12 +8,20 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from litestar import Request, Response
+from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import ASGIApp
 
 from prism.access.model import current
-from prism.kit.cookies import LOGIN_COOKIE, SESSION_COOKIE, cookie_of, set_cookie
+from prism.kit.cookies import (
+    HINT_COOKIE,
+    HINT_PATH,
+    LOGIN_COOKIE,
+    SESSION_COOKIE,
+    cookie_of,
+    set_cookie,
+)
 from prism.kit.http import PASSED_ON_KEY, RAW, WITHOUT_KEY, header, redirect
 from prism.kit.routes import Routes
 from prism.sessions.accounts import AccountLogin
@@ -38,7 +46,7 @@ from prism.sessions.model import (
     SessionClient,
     SessionShown,
 )
-from prism.sessions.oidc import LOGIN_SECONDS, LoginAttempt, local_path, refused
+from prism.sessions.oidc import LOGIN_SECONDS, LoginAttempt, is_hint_of, local_path, refused
 from prism.sessions.plan import browser_name, cookie_problem
 from prism.sessions.provider_login import ProviderLogin
 from prism.sessions.service import NewSession, SessionService
@@ -186,6 +194,7 @@ def _finish(request: Request[Any, Any, Any], login: LoginSettings, name: str) ->
     return redirecting(
         local_path(attempt.to if attempt else "/"),
         set_cookie(SESSION_COOKIE, new.cookie, new.seconds),
+        set_cookie(HINT_COOKIE, new.hint or "", new.seconds if new.hint else 0, HINT_PATH),
         set_cookie(LOGIN_COOKIE, "", 0),
     )
 
@@ -228,9 +237,11 @@ def log_out(
     terminal = caller.session if caller.is_terminal else None
     session = sessions.log_out(cookie_of(request.scope, SESSION_COOKIE), terminal)
     message = f"{session.user} is logged out" if session else "Nobody was logged in"
+    hint = cookie_of(request.scope, HINT_COOKIE)
+    answer = LogoutAnswer(message, _provider_logout(login, session, hint))
     removed = set_cookie(SESSION_COOKIE, "", 0)
-    answer = LogoutAnswer(message, _provider_logout(login, session))
-    return Response(answer, headers={"Set-Cookie": removed})
+    used = [Cookie(HINT_COOKIE, HINT_PATH, max_age=0, secure=True, httponly=True)]
+    return Response(answer, headers={"Set-Cookie": removed}, cookies=used if hint else [])
 
 
 @router.get("/sessions", sync_to_thread=True)
@@ -282,14 +293,17 @@ def redirecting(location: str, *cookies: str) -> ASGIApp:
     return answer
 
 
-def _provider_logout(login: LoginSettings, session: BrowserSession | None) -> str | None:
+def _provider_logout(
+    login: LoginSettings, session: BrowserSession | None, hint: str | None
+) -> str | None:
     """Where whoever had this session logs out at its identity provider."""
     back = f"{login.public_url.rstrip('/')}/login"
     for provider in login.providers.values():
         if session is None or session.is_terminal:
             return None
         if session.issuer == provider.client.settings.issuer:
-            return provider.client.logout_url(back)
+            own = hint if hint and is_hint_of(hint, session.subject) else None
+            return provider.client.logout_url(back, own)
     return None
 
 

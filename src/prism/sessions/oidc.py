@@ -41,6 +41,7 @@ DISCOVERY_LIFE = timedelta(hours=1)
 HTTP_TIMEOUT = 10.0  # seconds
 MAX_ANSWER_BYTES = 1024 * 1024
 MAX_GROUPS = 2000  # of a person
+MAX_HINT = 3500  # characters of a cookie, and of an address; browsers keep cookies of 4096
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 LOGIN_AGAIN = "Begin again: open /login"
 
@@ -109,6 +110,8 @@ class Claims(Struct, frozen=True):
     verified: bool
     session: str | None
     groups: frozenset[str] = frozenset()
+    hint: str | None = None
+    """The token that says all this, which a logout at the provider may need."""
 
 
 class Logout(Struct, frozen=True):
@@ -191,7 +194,9 @@ class OidcClient:
         claims = self._verified(provider, tokens.get("id_token"))
         check_id_token(claims[1], self.settings.client_id, attempt.nonce)
         check_at_hash(claims[1], str(claims[0].get("alg")), access)
-        return self._person(provider, claims[1], access)
+        token = str(tokens["id_token"])
+        hint = token if len(token) <= MAX_HINT else None
+        return msgspec.structs.replace(self._person(provider, claims[1], access), hint=hint)
 
     def logout(self, token: str) -> Logout:
         """Whom a logout token of the provider is about; raises `LoginRefused`."""
@@ -302,8 +307,11 @@ class OidcClient:
             groups_of(source.get(groups_claim)) if groups_claim else frozenset(),
         )
 
-    def logout_url(self, back: str) -> str | None:
-        """Where a person logs out at the provider; None if it has no such page."""
+    def logout_url(self, back: str, hint: str | None) -> str | None:
+        """Where a person logs out at the provider; None if it has no such page.
+
+        Some providers end nothing without the token of the login as a `hint`.
+        """
         try:
             page = self.provider().end_session_endpoint
         except ProviderUnavailable:
@@ -311,6 +319,7 @@ class OidcClient:
         if page is None or urlsplit(page).scheme not in {"https", self._scheme}:
             return None
         query = {"client_id": self.settings.client_id, "post_logout_redirect_uri": back}
+        query |= {"id_token_hint": hint} if hint else {}
         return f"{page}{'&' if '?' in page else '?'}{urlencode(query)}"
 
     def _json(self, method: str, address: str, **more: Any) -> dict[str, Any]:
@@ -335,6 +344,20 @@ class OidcClient:
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
+
+
+def is_hint_of(token: str, subject: str | None) -> bool:
+    """Whether a token is about this person: pages of other hosts can set a cookie, too.
+
+    The provider checks who has signed it.
+    """
+    try:
+        payload = token.split(".")[1]
+        padding = "=" * (-len(payload) % 4)
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + padding))
+    except (IndexError, ValueError, msgspec.DecodeError):
+        return False
+    return isinstance(claims, dict) and subject is not None and claims.get("sub") == subject
 
 
 def groups_of(claim: object) -> frozenset[str]:

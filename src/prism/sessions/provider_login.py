@@ -63,7 +63,7 @@ class ProviderLogin:
                 raise refused("this answer of the identity provider was used already")
             user = self._admitted(tx, claims)
             self._group_roles.follow(tx, user, claims.groups)
-            return self._sessions.begin(
+            new = self._sessions.begin(
                 tx,
                 user,
                 SessionMethod.PROVIDER,
@@ -76,6 +76,7 @@ class ProviderLogin:
                     "login": login,
                 },
             )
+            return structs.replace(new, hint=claims.hint)
 
     def log_out(self, token: str) -> int:
         """End the sessions that a logout token is about; those that began later stay.

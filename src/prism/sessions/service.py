@@ -62,6 +62,8 @@ class NewSession(Struct, frozen=True):
 
     session: BrowserSession
     secret: str
+    hint: str | None = None
+    """What a logout at the identity provider may need, if it began there."""
 
     @property
     def cookie(self) -> str:
