@@ -65,6 +65,8 @@ def test_every_field_is_read_from_its_variable():
         "log_level": "debug",
         "smtp_url": "smtp://mail.example.org:587",
         "mail_from": "prism@example.org",
+        "webhooks": "operator",
+        "webhook_networks": "10.2.0.0/16, ::1",
     }
     assert set(values) == set(Settings.__struct_fields__)
     environ = {variable(name): str(value) for name, value in values.items()}

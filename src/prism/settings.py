@@ -308,11 +308,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How much the daemon writes to its log: `debug`, `info`, `warning` or `error`."""
 
     smtp_url: Mail = ""
-    """The mail server for invitations. Empty writes mails to `outbox` in the home, as
-    `.eml` files."""
+    """The mail server. Empty writes invitations, not notices, to `outbox` in the home."""
 
     mail_from: Sender = ""
-    """The sender of invitations. Empty means `prism@` and the name of this computer."""
+    """The sender of mails. Empty means `prism@` and the name of this computer."""
+
+    webhooks: Literal["everybody", "operator", "nobody"] = "everybody"
+    """Who may add webhooks, to which the daemon sends their notices."""
+
+    webhook_networks: Proxies = ""
+    """Networks that webhooks may reach though they are not public; also without TLS."""
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -339,8 +344,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         settings = cls(**fields)
         if not (_is_path(settings.home) and _is_usable(settings.folder)):
             raise SettingInvalid.of(variable("home"), settings.home, HOME_PATH_RULE)
-        if settings.caller_cidr and not _is_range(settings.caller_cidr):
-            raise SettingInvalid.of(variable("caller_cidr"), settings.caller_cidr, _allowed(Range))
+        networks("caller_cidr", settings.caller_cidr, Range)
         allow = settings.workspace_network_allow
         if not all(map(_is_destination, re.findall(r"[^,\s]+", allow))):
             raise SettingInvalid.of(
@@ -355,6 +359,7 @@ class Settings(Struct, frozen=True, kw_only=True):
                 "an address of this machine, or come with PRISM_AUTH=tokens and PRISM_PUBLIC_URL",
             )
         settings.check_public_address()
+        networks("webhook_networks", settings.webhook_networks)
         if settings.pam and settings.auth != "tokens":
             raise SettingInvalid(
                 f"{variable('pam')} is set, and nobody could log in",
@@ -403,13 +408,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The networks of `trusted_proxies`; raises `SettingInvalid`."""
-        words = re.findall(r"[^,\s]+", self.trusted_proxies)
-        try:
-            return tuple(ip_network(word, strict=False) for word in words)
-        except ValueError as error:
-            raise SettingInvalid.of(
-                variable("trusted_proxies"), self.trusted_proxies, _allowed(Proxies)
-            ) from error
+        return networks("trusted_proxies", self.trusted_proxies)
 
     @property
     def public_tls_port(self) -> int:
@@ -557,11 +556,15 @@ def _is_usable(folder: Path) -> bool:
     return len(os.fsencode(path)) <= LONGEST_HOME_BYTES and not set(path) & set(NOT_IN_HOMES)
 
 
-def _is_range(cidr: str) -> bool:
+def networks(
+    field: str, text: str, kind: object = Proxies
+) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks of a setting; raises `SettingInvalid`."""
+    words = re.findall(r"[^,\s]+", text)
     try:
-        return ip_network(cidr, strict=False).prefixlen > 0
-    except ValueError:
-        return False
+        return tuple(ip_network(word, strict=False) for word in words)
+    except ValueError as error:
+        raise SettingInvalid.of(variable(field), text, _allowed(kind)) from error
 
 
 def _is_destination(word: str) -> bool:

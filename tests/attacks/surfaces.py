@@ -71,6 +71,7 @@ SURFACES = {
         "tests/attacks/test_foreign_names.py",
         "tests/attacks/test_roles.py",
         "tests/attacks/test_unbounded.py",
+        "tests/attacks/test_webhook_addresses.py",
         "tests/attacks/test_sessions.py",
         "tests/access/test_tokens.py",
         "tests/access/test_visibility.py",

@@ -41,6 +41,13 @@ MISSING = {
     "limit mine": "only in the command line yet",
     "limit remove": "only in the command line yet",
     "limit set": "only in the command line yet",
+    **dict.fromkeys(
+        (
+            *("notices list", "notices read", "notices settings", "notices set", "notices test"),
+            *("webhook list", "webhook add", "webhook remove", "webhook test"),
+        ),
+        "only in the command line yet",
+    ),
 }
 
 

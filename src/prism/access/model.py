@@ -73,7 +73,7 @@ class AccessVerb(StrEnum):
     BUDGET = "change the project and its budget"
     MEMBERS = "add and remove members, change roles"
     DELETE = "delete the project"
-    FOUND = "make projects, and tokens for oneself"
+    FOUND = "make projects, and tokens and webhooks for oneself"
     SERVE = "manage profiles, pools, the daemon; see everything"
 
 

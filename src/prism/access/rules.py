@@ -161,6 +161,16 @@ TABLE: Mapping[str, RouteRule] = {
     "PUT {}/limits": LIMIT,
     "DELETE {}/limits/{id}": LIMITS,
     "GET {}/limits/mine": LOOK,
+    # notices; what a webhook gets goes on after the token that added it
+    "GET {}/notices": LOOK,
+    "POST {}/notices/read": TOKENS,
+    "GET {}/notices/settings": LOOK,
+    "PUT {}/notices/settings": USE,
+    "POST {}/notices/test": USE,
+    "GET {}/webhooks": USE,
+    "POST {}/webhooks": FOUND,
+    "DELETE {}/webhooks/{id}": USE,
+    "POST {}/webhooks/{id}/test": USE,
     # invitations
     "POST {}/invitations/send": RouteRule(AccessVerb.INVITE, "project", "body.project_id"),
     "POST {}/invitations/bulk": RouteRule(AccessVerb.INVITE, "project", "body.project_id"),

@@ -15,6 +15,7 @@ from prism.client.files import Files
 from prism.client.idle import Idle
 from prism.client.limits import Limits
 from prism.client.logs import Logs
+from prism.client.notices import Notices, Webhooks
 from prism.client.people import Audit, Invitations, Members, Sessions, Tokens
 from prism.client.profiles import Profiles
 from prism.client.projects import Projects
@@ -69,8 +70,8 @@ class Client:
         self.allocations = Allocations(self._wire)
         self.costs = Costs(self._wire)
         self.limits = Limits(self._wire)
-        self.profiles = Profiles(self._wire)
-        self.members = Members(self._wire)
+        self.notices, self.webhooks = Notices(self._wire), Webhooks(self._wire)
+        self.profiles, self.members = Profiles(self._wire), Members(self._wire)
         self.invitations = Invitations(self._wire)
         self.tokens = Tokens(self._wire)
         self.sessions = Sessions(self._wire)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from prism.invitations import model as invitations
     from prism.limits import model as limits
     from prism.logs import model as logs
+    from prism.notices import model as notices
     from prism.profiles import model as profiles
     from prism.projects import model as projects
     from prism.recovery import model as recovery
@@ -38,8 +39,8 @@ else:
 # fmt: off
 __all__ = [
     "access", "audit", "budgets", "copies", "costs", "daemon", "files", "idle", "invitations",
-    "limits", "logs", "profiles", "projects", "recovery", "sessions", "storage", "templates",
-    "workspaces",
+    "limits", "logs", "notices", "profiles", "projects", "recovery", "sessions", "storage",
+    "templates", "workspaces",
 ]
 # fmt: on
 

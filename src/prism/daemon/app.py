@@ -49,6 +49,7 @@ from prism.kit.routes import Routes
 from prism.kit.struct_types import prepare_types
 from prism.limits import api as limits
 from prism.logs import routes as logs
+from prism.notices import api as notices
 from prism.profiles import api as profiles
 from prism.profiles.aws_config import config_file, sections
 from prism.projects import api as projects
@@ -96,6 +97,7 @@ ROUTES = [
     budgets.router,
     costs.router,
     limits.router,
+    notices.router,
     members.router,
     tokens.router,
     sessions.router,
@@ -126,7 +128,17 @@ HANDLER_PARTS = (
         "control",
     ),
     *("copies", "costs", "db", "doctor", "event_ids", "files", "gui_settings", "idleness"),
-    *("invitations", "limits", "login", "logs", "members", "port_router", "profiles", "projects"),
+    *(
+        "invitations",
+        "limits",
+        "login",
+        "logs",
+        "members",
+        "notices",
+        "port_router",
+        "profiles",
+        "projects",
+    ),
     *("read_model", "recovery", "remote_copies", "rollbacks", "sessions"),
     *("shells", "spending", "storage", "templates", "terminal_logins", "tokens", "visibility"),
     *("workspace_proxy", "workspaces"),
@@ -137,6 +149,7 @@ WITHOUT_SECRETS = {
     tokens.CREATE: tokens.without_token,
     f"{invitations.INVITATIONS_PATH}/send": tokens.without_token,
     sessions.LINKS: sessions.without_url,
+    notices.WEBHOOKS_PATH: notices.without_secret,
 }
 """How to store the answers of routes that contain a secret, by path."""
 
@@ -179,7 +192,9 @@ class App(Wiring):
     def tidy(self) -> None:
         """Remove old events and idempotency keys."""
         now = self.clock.now()
+        self.notice_parts.collector.collect()  # before the events are removed
         with self.db.write() as tx:
+            self.notice_parts.collector.prune(tx, now)
             journal.prune(tx.sql, now)
             idempotency.prune(tx.sql, now)
 

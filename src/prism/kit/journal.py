@@ -57,7 +57,7 @@ archive = Table(
         for column in events.columns
     ),
 )
-PASSING = ("instance_progress", RESYNC)  # not actions of a user
+PASSING = ("instance_progress", "notices_changed", RESYNC)  # not actions of a user
 CONTINUE_IDS = text("SELECT setval(pg_get_serial_sequence('events', 'id'), :id)")
 NEWEST = select(func.coalesce(func.max(events.c.id), 0))
 AFTER = (

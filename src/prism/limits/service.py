@@ -1,5 +1,7 @@
 """Requests about limits."""
 
+from collections.abc import Sequence
+
 from msgspec import UNSET
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -47,13 +49,33 @@ class LimitService:
         """The limits that apply to the caller, in all projects, and how much of each is used."""
         caller = current()
         with self._db.read() as sql:
-            held = dict[str, HeldLimit]()
             of = [None, *sorted(caller.roles or projects.roles_of(sql, caller.name))]
-            for project in of:
-                for limit in self._reader.held(sql, project, caller.name, ""):
-                    held.setdefault(f"{limit.limit.id} {limit.holder.project}", limit)
-            uses = tuple(self._use(sql, limit) for limit in held.values())
+            uses = self._uses(sql, caller.name, of)
         return OwnLimits(caller.name, uses)
+
+    def in_dollars(self) -> dict[str, list[LimitUse]]:
+        """The limits in dollars that apply to each member of a project who has any."""
+        with self._db.read() as sql:
+            if all(limit.monthly is None for limit in store.every(sql)):
+                return {}
+            projects_of: dict[str, list[str]] = {}
+            for project, members in projects.all_members(sql).items():
+                for member in members:
+                    projects_of.setdefault(member.email.lower(), []).append(project)
+            return {
+                person: [use for use in uses if use.limit.monthly is not None]
+                for person, of in sorted(projects_of.items())
+                if (uses := self._uses(sql, person, [None, *sorted(of)]))
+            }
+
+    def _uses(
+        self, sql: Connection, person: str, of: Sequence[str | None]
+    ) -> tuple[LimitUse, ...]:
+        held = dict[str, HeldLimit]()
+        for project in of:
+            for limit in self._reader.held(sql, project, person, ""):
+                held.setdefault(f"{limit.limit.id} {limit.holder.project}", limit)
+        return tuple(self._use(sql, limit) for limit in held.values())
 
     def set(self, request: LimitChange) -> LimitShown:
         """Set a limit, or change the one that the same authority has set before."""

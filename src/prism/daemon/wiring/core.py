@@ -47,6 +47,7 @@ from prism.daemon.wiring.logins import (
     open_invitation,
     provider_logins,
 )
+from prism.daemon.wiring.notices import NoticeParts, notice_parts
 from prism.daemon.wiring.providers import ByLocation, ProviderWiring
 from prism.files.homes import HomeFiles
 from prism.idle.activity import ActivityRecorder
@@ -66,6 +67,7 @@ from prism.kit.reconcile import Loop
 from prism.kit.request_counts import RequestCounts
 from prism.kit.stream import EventFilters
 from prism.logs.reader import LogReader
+from prism.notices.service import NoticeService
 from prism.profiles.model import ProfileShown
 from prism.profiles.providers import AWS, provider_of
 from prism.profiles.service import ProfileService
@@ -197,7 +199,8 @@ class Wiring(ProviderWiring):
     @property
     def loops(self) -> list[Loop[Any]]:
         """The loops that run from the start."""
-        return [*self.local_loops, self.mail_loop, self.budget_loop]
+        main = [*self.local_loops, self.mail_loop, self.budget_loop]
+        return [*main, *self.notice_parts.loops]
 
     @cached_property
     def machine_notes(self) -> MachineNotes:
@@ -432,6 +435,24 @@ class Wiring(ProviderWiring):
         public_url = to.public_url if self.team else ""
         mail = MailReconciler(self.db, self.clock, self.mail_transport, to.sender, public_url)
         return Loop(mail, self.db, self.clock, threads=4)
+
+    @cached_property
+    def notice_parts(self) -> NoticeParts:
+        """What tells people what they should know."""
+        return notice_parts(
+            self.settings,
+            self.db,
+            self.clock,
+            transport=self.mail_transport,
+            books=self.books,
+            limits=self.limits,
+            forecast=self.spending.forecast,
+        )
+
+    @property
+    def notices(self) -> NoticeService:
+        """Requests about notices and webhooks."""
+        return self.notice_parts.service
 
     @cached_property
     def port_router(self) -> PortRouter:

@@ -1,0 +1,1 @@
+"""Notices: what a person should know, in the web GUI, by mail and by webhook."""

@@ -1,0 +1,103 @@
+"""Writes notices, in the transaction of whoever found out that something happened.
+
+A notice is one row for each person, which the person and the key of what happened make unique. So
+whoever tells the same again, after a kill or beside another daemon, changes nothing. What is to be
+sent by mail and webhooks is written in the same transaction.
+"""
+
+import itertools
+import secrets
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from prism.access.model import Role
+from prism.kit.clock import Clock, whole
+from prism.kit.db import Tx
+from prism.notices import store
+from prism.notices.events import NoticesChanged
+from prism.notices.model import MAIL, Notice, Preferences
+from prism.notices.plan import (
+    QUIET_BEFORE_MAIL,
+    SYSTEM_ACTOR,
+    Audience,
+    Draft,
+    channels_of,
+    mail_address,
+    row_of,
+)
+from prism.projects import store as projects
+from prism.storage import store as storage
+from prism.storage.model import Snapshot
+from prism.workspaces import store as workspaces
+
+NOTICE_NUMBERS = itertools.count()
+
+
+def notice_id(at: datetime) -> str:
+    """A new id; those of one daemon sort in the order in which they were made."""
+    number = next(NOTICE_NUMBERS) % 0x10000
+    return f"ntc_{int(at.timestamp() * 1000):011x}{number:04x}{secrets.token_hex(4)}"
+
+
+class NoticeWriter:
+    """Writes notices; `mails` says whether there is a mail server.
+
+    A daemon of one person tells everything to that person, the `operator`.
+    """
+
+    def __init__(self, clock: Clock, operator: str, *, team: bool, mails: bool) -> None:
+        self._clock, self._operator = clock, operator.lower()
+        self._team, self._mails = team, mails
+
+    def tell(self, tx: Tx, drafts: Iterable[Draft], actor: str = SYSTEM_ACTOR) -> int:
+        """Write notices for everybody whom these are for, but who did it; how many were new."""
+        notified: list[str] = []
+        for draft in drafts:
+            for person in self.people(tx.sql, draft.to):
+                if person != actor.lower() and self.tell_person(tx, draft, person):
+                    notified.append(person)
+        for person in dict.fromkeys(notified):
+            tx.happened(NoticesChanged(actor=SYSTEM_ACTOR, subject=person, user=person))
+        return len(notified)
+
+    def tell_person(self, tx: Tx, draft: Draft, person: str) -> bool:
+        """Write a notice for one person, and queue it; False if it is known."""
+        now = self._clock.now()
+        row = row_of(draft)
+        notice = Notice(id=notice_id(now), person=person, at=whole(now), **row)
+        if not store.add(tx, notice):
+            return False
+        channels = channels_of(self._preferences(tx.sql, person), notice.kind)
+        if channels.mail and self._mails and mail_address(person) is not None:
+            store.enqueue(tx, notice, store.mail_queue(person), MAIL, now + QUIET_BEFORE_MAIL)
+        if channels.webhook:
+            for webhook in store.webhooks_of(tx.sql, person):
+                store.enqueue(tx, notice, webhook.id, "webhook", now)
+        return True
+
+    def people(self, sql: Connection, to: Audience) -> list[str]:
+        """The people whom a notice is for."""
+        if not self._team:
+            return [self._operator]
+        return sorted({person.lower() for person in self._people(sql, to)})
+
+    def owners(self, sql: Connection, project: str | None) -> list[str]:
+        """The owners of a project; without a project, the operator."""
+        return self.people(sql, Audience(owners_of=project))
+
+    def _people(self, sql: Connection, to: Audience) -> list[str]:
+        if to.person is not None:
+            return [to.person]
+        if to.workspace is not None:
+            return [row.owner for row in workspaces.by_ids(sql, [to.workspace])]
+        if to.snapshot is not None:
+            return [row.owner for row in storage.by_ids(sql, Snapshot, [to.snapshot])]
+        if to.owners_of is not None:
+            members = projects.members_of(sql, to.owners_of)
+            return [member.email for member in members if member.role is Role.OWNER]
+        return [self._operator]
+
+    def _preferences(self, sql: Connection, person: str) -> Preferences:
+        return store.preferences_of(sql, person)
