@@ -42,6 +42,7 @@ HOME_PATH_RULE = (
 PASSWORD = re.compile(r"(://[^:/@\s]*:|[?&]password=)[^@&\s]+")
 NO_ID = 2**32 - 1  # no user, for the kernel
 POSTGRES = re.compile(r"^postgres(ql)?://")
+Networks = tuple[IPv4Network | IPv6Network, ...]
 Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 0 to 65535")]
 Seconds = Annotated[int, Meta(ge=0, description="a whole number of seconds, 0 or more")]
 Patience = Annotated[int, Meta(ge=1, le=600, description="a whole number of seconds, 1 to 600")]
@@ -406,7 +407,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         return ""
 
     @property
-    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+    def proxy_networks(self) -> Networks:
         """The networks of `trusted_proxies`; raises `SettingInvalid`."""
         return networks("trusted_proxies", self.trusted_proxies)
 
@@ -556,13 +557,10 @@ def _is_usable(folder: Path) -> bool:
     return len(os.fsencode(path)) <= LONGEST_HOME_BYTES and not set(path) & set(NOT_IN_HOMES)
 
 
-def networks(
-    field: str, text: str, kind: object = Proxies
-) -> tuple[IPv4Network | IPv6Network, ...]:
+def networks(field: str, text: str, kind: object = Proxies) -> Networks:
     """The networks of a setting; raises `SettingInvalid`."""
-    words = re.findall(r"[^,\s]+", text)
     try:
-        return tuple(ip_network(word, strict=False) for word in words)
+        return tuple(ip_network(word, strict=False) for word in re.findall(r"[^,\s]+", text))
     except ValueError as error:
         raise SettingInvalid.of(variable(field), text, _allowed(kind)) from error
 
