@@ -16,6 +16,7 @@ export default defineConfig({
     outDir: process.env['OUT'] ?? 'dist',
     emptyOutDir: true,
     target: 'es2022',
+    cssCodeSplit: false, // one sheet is as small as the parts that a page needs
     assetsInlineLimit: 0, // the policy of the page allows no `data:` fonts or scripts
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 2000,
@@ -25,6 +26,8 @@ export default defineConfig({
         entryFileNames: 'assets/[name]-[hash].js',
         chunkFileNames: 'assets/[name]-[hash].js',
         assetFileNames: 'assets/[name]-[hash][extname]',
+        // Each file is a request. What five pages share is one file, which all of them load.
+        codeSplitting: { groups: [{ name: 'shared', minShareCount: 5 }] },
       },
     },
   },

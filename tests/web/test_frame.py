@@ -157,7 +157,8 @@ def test_page_shows_a_lost_connection_until_the_daemon_is_back(browsing, tmp_pat
 
 
 # Bytes of scripts, styles and fonts, as they are sent to a browser without a cache.
-MOST = {"/": 350_000, "/workspaces": 406_000}
+MOST = {"/": 350_000, "/workspaces": 376_000}
+MOST_FILES = 12
 
 
 @pytest.mark.parametrize("path", ["/workspaces", pytest.param("/", marks=pytest.mark.slow)])
@@ -177,3 +178,4 @@ def test_first_load_of_a_page_is_small(browsing, home_with_workspace, path):
     page.wait_for_load_state("networkidle")
     assert sum(sizes.values()) > 100_000, "the sizes were read"
     assert sum(sizes.values()) <= MOST[path], sizes
+    assert len(sizes) <= MOST_FILES, sizes
