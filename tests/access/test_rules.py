@@ -8,7 +8,7 @@ import pytest
 from prism.access.middleware import STRANGER
 from prism.access.model import AccessVerb, Caller, Role, RouteRule, Scope, Subject
 from prism.access.plan import MATRIX, allows, may, may_give, scope_allows, sees
-from prism.access.rules import ROUTES, route_of, rule_of
+from prism.access.rules import ROUTES, SHARE_OF_GUEST, route_of, rule_of
 from tests.access.people import ROLES
 from tests.conftest import Http
 from tests.project.tree import ROOT
@@ -82,6 +82,11 @@ BODIES = {
         "destination_allocation_id": "b",
         "amount": 1.0,
         "reason": "r",
+    },
+    "POST /api/v1/instances/{name}/shares": {
+        "terminal": True,
+        "guest": "everybody",
+        "until": "2026-01-02T00:00:00Z",
     },
     "POST /api/v1/idle/profiles": {"name": "i", "idle_threshold_minutes": 5, "action": "stop"},
     "POST /api/v1/idle/instances/{name}/keep-awake": {"minutes": 5},
@@ -274,6 +279,10 @@ def team_with_everything(team, clock):
     assert copied.status_code == 201, copied.text
     settle(team.daemon, clock)
     team.invitation = team.invite().json()["id"]
+    body = {"terminal": True, "guest": "everybody", "until": "2026-01-02T00:00:00Z"}
+    shared = team("member", "POST", "instances/reef/shares", json=body)
+    assert shared.status_code == 201, shared.text
+    team.share = shared.json()["id"]
     return team
 
 
@@ -293,7 +302,7 @@ def path_of(team, method, template):
         "service": "console",
         "budget_id": "none",
         "allocation_id": "none",
-        "id": "none",
+        "id": team.share if "/shares/" in template else "none",
         "rest": "x",
         "path": "x",
         "provider": "x",
@@ -436,9 +445,11 @@ def expectation(rule, caller):
         "invitation": "INVITATION_NOT_FOUND",
         "volume": "VOLUME_NOT_FOUND",
         "snapshot": "SNAPSHOT_NOT_FOUND",
+        "share": "SHARE_NOT_FOUND",
+        SHARE_OF_GUEST: "SHARE_NOT_FOUND",
     }
-    if caller == "operator":
-        return None
+    if caller == "operator" or (rule.kind == SHARE_OF_GUEST and caller != "outside"):
+        return None  # the share is for everybody who belongs to a project
     if caller == "outside":
         if rule.kind:
             return {hidden[rule.kind]}

@@ -70,6 +70,7 @@ SURFACES = {
         "tests/attacks/test_removed_members.py",
         "tests/attacks/test_foreign_names.py",
         "tests/attacks/test_roles.py",
+        "tests/attacks/test_shares.py",
         "tests/attacks/test_unbounded.py",
         "tests/attacks/test_webhook_addresses.py",
         "tests/attacks/test_sessions.py",

@@ -101,6 +101,9 @@ SAME = {
     "invite decline": ("invitations.decline", "POST /invitations/{invitation_id}/decline"),
     "invite resend": ("invitations.resend", "POST /invitations/{invitation_id}/resend"),
     "invite revoke": ("invitations.revoke", "DELETE /invitations/{invitation_id}"),
+    "share": ("shares.create", "POST /instances/{name}/shares"),
+    "shares": ("shares.mine", "GET /shares"),
+    "unshare": ("shares.end", "DELETE /shares/{id}"),
     "limit list": ("limits.page", "GET /limits"),
     "limit set": ("limits.set", "PUT /limits"),
     "limit remove": ("limits.remove", "DELETE /limits/{id}"),
@@ -234,6 +237,7 @@ OTHERWISE = {
     ("notices set", "off"): ("kinds", "kinds", "as `--on`"),
     ("audit", "limit"): (None, "limit", "the client goes through all pages"),
     ("logs", "name"): ("name", "instance", REFERENCE),
+    ("share", "with"): ("guest", "guest", "`with` is a word of Python, and what people say"),
 }
 PROJECT_LIMITS = {"budget", "alert", "auto_hibernate", "prevent_launch", "no_budget"}
 ALL_COMMANDS = [" ".join(command) for command in (*COMMANDS, *((word,) for word in ALONE))]

@@ -29,7 +29,7 @@ from prism.access.model import (
 from prism.access.names import AmbiguousName, names_of_request
 from prism.access.plan import MATRIX, may, sees
 from prism.access.request_lifetime import LongRequest, LongRequests, lasts
-from prism.access.rules import rule_of
+from prism.access.rules import SHARE_OF_GUEST, rule_of
 from prism.errors import Problem
 from prism.kit.actor import CURRENT_ACTOR
 from prism.kit.clock import Clock
@@ -161,6 +161,7 @@ class Authorization(ASGIMiddleware):
         caller = current()
         if (caller.token or caller.session) and lasts(scope):
             request = LongRequest(scope, caller, self._refusal)
+            request.by_share = rule_for(scope).kind == SHARE_OF_GUEST
             return await self._long_requests.serve(next_app, request, receive, send)
         if caller.team and (problem := await asyncio.to_thread(self._refusal, scope, caller)):
             return await refuse(scope, send, problem, self._clock.now())

@@ -66,6 +66,15 @@ def names_of_request(scope: MutableMapping[str, Any], caller: Caller) -> Iterato
         CURRENT_ACTOR.reset(before)
 
 
+def let_mean(kind: str, name: str, id: str) -> None:
+    """Let a name mean this object in the rest of this request, whoever may see it.
+
+    Only for who has found out by another right than a role that the caller may use the object.
+    """
+    if (resolved := RESOLVED.get()) is not None:
+        resolved[kind, name] = id
+
+
 def full_name(name: str, handle: str) -> str:
     """The name that means the same to everybody."""
     return f"{name}{SEPARATOR}{handle}"

@@ -17,7 +17,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from prism.access.model import NEW_TOKEN, Caller
 from prism.access.service import expired
-from prism.access.visibility import changes_rights
+from prism.access.visibility import MEMBERSHIP, changes_rights
 from prism.errors import Problem
 from prism.kit.clock import Clock
 from prism.kit.database.database_faults import DatabaseUnavailable
@@ -31,7 +31,10 @@ log = logging.getLogger(__name__)
 LASTS = "lasts"  # the `opt` of a route whose answers may last
 POLL = 1.0  # seconds between two looks at the clock, and at what another daemon committed
 # Events that may change anybody's rights.
-CHANGES_ANY_RIGHTS = {"instance_moved", "instance_handed_over", "project_deleted", RESYNC}
+CHANGES_ANY_RIGHTS = {
+    *("instance_moved", "instance_handed_over", "project_deleted", "share_ended"),
+    RESYNC,
+}
 RightsCheck = Callable[[Scope, Caller], Problem | None]
 
 
@@ -40,6 +43,7 @@ class LongRequest:
 
     def __init__(self, scope: Scope, caller: Caller, check: RightsCheck) -> None:
         self.scope, self.caller, self.check = scope, caller, check
+        self.by_share = False  # then it depends on the rights of who shares, too
 
     def end(self) -> None:
         """Cut the connection; its handler sees that the client has disconnected."""
@@ -132,6 +136,7 @@ class LongRequests:
             request
             for request in self._requests
             if expired(request.caller, now)
+            or (request.by_share and any(event.event in MEMBERSHIP for event in events))
             or any(changes_rights(request.caller, event) for event in events)
         }
 

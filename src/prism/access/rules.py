@@ -63,6 +63,11 @@ LIMIT = RouteRule(AccessVerb.BUDGET, "project", "body.project", whole=AccessVerb
 LIMITS = RouteRule(AccessVerb.BUDGET, "project", "query.project", whole=AccessVerb.SERVE)
 COSTS = RouteRule(AccessVerb.READ, "project", "query.project", whole=AccessVerb.SERVE)
 
+SHARE_OF_GUEST = "share_of_guest"  # the kind of a share for those whom it lets in
+END_SHARE = RouteRule(AccessVerb.MANAGE, "share", "id", AccessVerb.MANAGE_OWN)
+# Nobody's role is enough: without this share, the operator enters as herself, visibly.
+GUEST = RouteRule(AccessVerb.SERVE, SHARE_OF_GUEST, "id", AccessVerb.USE)
+
 # `{}` stands for the API's prefix. Lists marked LOOK show callers what they may see.
 TABLE: Mapping[str, RouteRule] = {
     "GET /docs": ANY,
@@ -98,6 +103,15 @@ TABLE: Mapping[str, RouteRule] = {
     "GET {}/idle/instances/{name}/activity": SEE,
     "POST {}/idle/instances/{name}/configure": HANDLE,
     "POST {}/idle/instances/{name}/keep-awake": HANDLE,
+    # shares
+    "GET {}/instances/{name}/shares": HANDLE,
+    "POST {}/instances/{name}/shares": HANDLE,
+    "GET {}/shares": USE,
+    "DELETE {}/shares/{id}": END_SHARE,
+    "GET {}/shares/{id}/open": GUEST,
+    "POST {}/shares/{id}/wake": GUEST,
+    "GET {}/shares/{id}/terminal": GUEST,
+    "WS {}/shares/{id}/terminal": GUEST,
     # ways in
     "WS /ssh-proxy/{instance}": ENTER,
     "GET /ssh-proxy/{instance}": ENTER,

@@ -156,6 +156,9 @@ COMMANDS = {
 ALONE = {
     "quickstart": "Start a JupyterLab",
     "gui": "Open Prism in the browser, or as a window of its own",
+    "share": "Share an app or the terminal of a workspace, until a time",
+    "shares": "Show what you share, and what is shared with you",
+    "unshare": "End a share, and its open connections",
     "logs": "Show the logs of a workspace",
     "why": "Explain why a workspace is awake or asleep",
     "keep-awake": "Keep a workspace awake for some time, even if it is idle",
@@ -232,6 +235,7 @@ MODULES: dict[tuple[str, ...], str] = {
     ("quickstart",): "workspace.quickstart",
     ("gui",): "installation.gui",
     ("logs",): "workspace.logs",
+    **dict.fromkeys((("share",), ("shares",), ("unshare",)), "workspace.shares"),
     ("audit",): "people.audit",
     ("login",): "people.login",
     ("backup",): "installation.backup",

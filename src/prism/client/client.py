@@ -20,6 +20,7 @@ from prism.client.people import Audit, Invitations, Members, Sessions, Tokens
 from prism.client.profiles import Profiles
 from prism.client.projects import Projects
 from prism.client.recovery import Recoveries
+from prism.client.sharing import Shares
 from prism.client.storage import Snapshots, Volumes
 from prism.client.templates import Templates
 from prism.client.transport.address import DaemonAddress
@@ -72,6 +73,7 @@ class Client:
         self.limits = Limits(self._wire)
         self.notices, self.webhooks = Notices(self._wire), Webhooks(self._wire)
         self.profiles, self.members = Profiles(self._wire), Members(self._wire)
+        self.shares = Shares(self._wire)
         self.invitations = Invitations(self._wire)
         self.tokens = Tokens(self._wire)
         self.sessions = Sessions(self._wire)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from prism.projects import model as projects
     from prism.recovery import model as recovery
     from prism.sessions import model as sessions
+    from prism.sharing import model as sharing
     from prism.storage import model as storage
     from prism.templates import model as templates
     from prism.workspaces import model as workspaces
@@ -39,8 +40,8 @@ else:
 # fmt: off
 __all__ = [
     "access", "audit", "budgets", "copies", "costs", "daemon", "files", "idle", "invitations",
-    "limits", "logs", "notices", "profiles", "projects", "recovery", "sessions", "storage",
-    "templates", "workspaces",
+    "limits", "logs", "notices", "profiles", "projects", "recovery", "sessions", "sharing",
+    "storage", "templates", "workspaces",
 ]
 # fmt: on
 

@@ -16,14 +16,14 @@ from typing import Any, cast
 from urllib.parse import parse_qs, quote, urlencode
 
 from prism.access.model import Caller, PermissionDenied, Subject, current
-from prism.access.names import names_of_request
+from prism.access.names import let_mean, names_of_request
 from prism.access.plan import may
 from prism.access.request_lifetime import LongRequest, LongRequests
 from prism.access.rules import ENTER
 from prism.access.service import SECRET, hashed
 from prism.connections.model import AppNotFound, AppsDomain, AppsUnavailable, PortRequest
 from prism.connections.plan import ENTRANCE, app_label, port_request
-from prism.connections.routing import PortRouter, machine_name
+from prism.connections.routing import PortRouter, first_port, machine_name
 from prism.connections.workspace_proxy import WorkspaceProxy
 from prism.errors import NotFound, Problem
 from prism.kit.clock import Clock
@@ -41,6 +41,8 @@ from prism.kit.gui_origin import is_of_browser
 from prism.kit.http import header, redirect, refuse
 from prism.sessions.app_sessions import CODE_SECONDS, AppSessions
 from prism.sessions.model import ABSOLUTE_LIMIT, LoginRefused
+from prism.sharing.model import Share
+from prism.sharing.service import ShareService
 from prism.workspaces.model import Workspace
 
 RESERVED_PATH = "/.prism/"  # paths that no app gets
@@ -59,8 +61,11 @@ class AppOrigins:
         proxy: WorkspaceProxy,
         sessions: AppSessions,
         long_requests: LongRequests,
+        *,
         clock: Clock,
+        shares: ShareService,
     ) -> None:
+        self._shares = shares
         self._router, self._proxy, self._sessions = router, proxy, sessions
         self._long_requests, self._clock = long_requests, clock
 
@@ -85,9 +90,9 @@ class AppOrigins:
         assert session is not None, "only browsers are led here"
         if not (DNS_LABEL.fullmatch(label) and BROWSER_STATE.fullmatch(state)):
             raise AppNotFound(details="the address is not one that Prism made")
-        workspace = self._workspace(label)
-        if problem := _denied(workspace, current()):
-            raise problem
+        workspace, share = self._admitted(label, current())
+        if share is not None:
+            self._shares.opened(share, workspace)
         code = self._sessions.ask(session, workspace.id, domain.host(label), state)
         return f"https://{domain.host(ENTRANCE)}/?{urlencode({'code': code.words})}"
 
@@ -123,10 +128,12 @@ class AppOrigins:
 
     async def _visit(self, scope: Scope, receive: Receive, send: Send, label: str) -> None:
         """Serve the app to who may enter it, and lead other browsers to the daemon."""
-        caller = await asyncio.to_thread(self._visitor, scope, label)
-        if caller is None:
+        visitor = await asyncio.to_thread(self._visitor, scope, label)
+        if visitor is None:
             return await self._begin(scope, send, label)
+        caller, by_share = visitor
         request = LongRequest(cast("Any", scope), caller, partial(self._refusal, label))
+        request.by_share = by_share
         target = port_request(label)
 
         async def serve(scope: Any, receive: Any, send: Any) -> None:
@@ -137,8 +144,8 @@ class AppOrigins:
             serve, request, cast("Any", receive), cast("Any", send)
         )
 
-    def _visitor(self, scope: Scope, label: str) -> Caller | None:
-        """Who visits an app; None without a session for it."""
+    def _visitor(self, scope: Scope, label: str) -> tuple[Caller, bool] | None:
+        """Who visits an app, and whether as a guest; None without a session for it."""
         cookie, is_visit = cookie_of(scope, APP_COOKIE), _is_visit(scope)
         reads = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}
         if cookie is None or not (reads or is_of_browser(scope)):
@@ -147,17 +154,47 @@ class AppOrigins:
         if visit is None:
             return None
         with names_of_request(scope, visit.caller):
-            workspace = self._workspace(label)
+            workspace, share = self._admitted(label, visit.caller)
         # The name may be a newer workspace's by now.
-        return visit.caller if workspace.id == visit.workspace else None
+        return (visit.caller, share is not None) if workspace.id == visit.workspace else None
 
     def _refusal(self, label: str, scope: Any, caller: Caller) -> Problem | None:
         """Why the caller may not be there any more; None if they may."""
         with names_of_request(scope, caller):
             try:
-                return _denied(self._workspace(label), caller)
+                self._admitted(label, caller)
             except Problem as problem:
                 return problem
+        return None
+
+    def _admitted(self, label: str, caller: Caller) -> tuple[Workspace, Share | None]:
+        """The workspace at an origin that the caller may enter, and the share that lets them in.
+
+        Without a share, they may enter the workspace. Raises why they may not.
+        """
+        try:
+            workspace = self._workspace(label)
+            refusal = _denied(workspace, caller)
+        except Problem as problem:
+            refusal = problem
+        else:
+            if refusal is None:
+                return workspace, None
+        guest = self._shares.app_of_guest(caller, partial(self._is_at, label))
+        if guest is None:
+            raise refusal
+        share, workspace = guest
+        let_mean("workspace", port_request(label).name, workspace.id)
+        return workspace, share
+
+    def _is_at(self, label: str, workspace: Workspace, port: int) -> bool:
+        """Whether an origin is that of this port of a workspace."""
+        request, cached = port_request(label), self._router.by_id(workspace.id)
+        if cached is None or not cached.full_name:
+            return False
+        named = PortRequest(cached.full_name, request.port, tls=request.tls)
+        is_named_so = app_label(named, machine_name(workspace)) == label
+        return is_named_so and (request.port or first_port(workspace)) == port
 
     def _workspace(self, label: str) -> Workspace:
         """The workspace at an origin; it has one name there, so that origins are not shared."""

@@ -99,6 +99,10 @@ class PortRouter:
         """The workspace of that name, full name or id, in whatever state."""
         return self._read_model.pages.named(name)
 
+    def by_id(self, id: str) -> CachedWorkspace | None:
+        """The workspace with that permanent id, whoever may see it."""
+        return self._read_model.pages.rows.get(id)
+
     def address(self, request: PortRequest, suffix: str) -> str:
         """The origin of a running workspace's port, for a browser.
 
@@ -213,6 +217,12 @@ def machine_name(workspace: Workspace) -> str:
 def _host_name(name: str, workspace: Workspace) -> str:
     """The name in host names: the full one for who needs it, since the short may mean another."""
     return name if SEPARATOR in name else workspace.name
+
+
+def first_port(workspace: Workspace) -> int:
+    """The port of an address without one."""
+    service = _service(workspace, None)
+    return WEB if service is None else workspace.resolved_template.services[service].port
 
 
 def _service(workspace: Workspace, port: int | None) -> str | None:

@@ -7,6 +7,7 @@ in, `exit` goes out before the close. `terminal_sessions` adds `attached` and `r
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -98,8 +99,15 @@ async def _start_shell(ssh: SSHClientConnection, size: Size) -> SSHClientProcess
         raise
 
 
-async def forward_input(receive: Receive, shell: SSHClientProcess[bytes]) -> int | None:
-    """Forward the input; a close code if a frame is invalid, None if the client left."""
+async def forward_input(
+    receive: Receive,
+    shell: SSHClientProcess[bytes],
+    resized: Callable[[Size], Awaitable[None]] | None = None,
+) -> int | None:
+    """Forward the input; a close code if a frame is invalid, None if the client left.
+
+    `resized` is told each new size of the terminal.
+    """
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
@@ -113,6 +121,8 @@ async def forward_input(receive: Receive, shell: SSHClientProcess[bytes]) -> int
             except msgspec.MsgspecError:
                 return INVALID
             shell.change_terminal_size(size.cols, size.rows)
+            if resized is not None:
+                await resized(size)
 
 
 async def _forward_output(shell: SSHClientProcess[bytes], send: Send) -> None:

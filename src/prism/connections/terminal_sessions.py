@@ -2,7 +2,8 @@
 
 A shell with a session id is kept for ten minutes without a browser. A browser that connects with
 the same id gets the last part of the output, and continues. Only the newest browser is connected
-to a shell.
+to a shell. Guests of a shared terminal watch: they get the same output, and what they send is
+dropped here. A guest who reads slowly misses output, and never holds up the shell.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from prism.connections.terminal import (
     NORMAL,
@@ -48,6 +52,7 @@ class ShellSession:
 
     def __init__(self, ssh: SSHClientConnection, shell: SSHClientProcess[bytes]) -> None:
         self._ssh, self._shell = ssh, shell
+        self._size = Size()
         self._output, self._total = bytearray(), 0
         self._client: TerminalClient | None = None
         self._changed = asyncio.Condition()
@@ -79,7 +84,7 @@ class ShellSession:
                 self._changed.notify_all()
 
     async def _forward(self, client: TerminalClient, receive: Receive, send: Send) -> int | None:
-        input_task = asyncio.create_task(forward_input(receive, self._shell))
+        input_task = asyncio.create_task(forward_input(receive, self._shell, self._resized))
         output_task = asyncio.create_task(self._forward_output(client, send))
         replaced = asyncio.create_task(client.replaced.wait())
         tasks: set[asyncio.Task[Any]] = {input_task, output_task, replaced}
@@ -95,8 +100,38 @@ class ShellSession:
 
     def resize(self, size: Size) -> None:
         """Make the terminal as large as the browser's."""
+        self._size = size
         if not self.ended:
             self._shell.change_terminal_size(size.cols, size.rows)
+
+    async def _resized(self, size: Size) -> None:
+        """Tell guests how large the owner's terminal is now."""
+        async with self._changed:
+            self._size = size
+            self._changed.notify_all()
+
+    async def show(self, send: Send) -> None:
+        """Send the last output and what follows to a guest, until the shell ends."""
+        start, size = self._total - len(self._output), None
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(
+                    partial(self._has_news, start, size)  # the guest has seen up to `start`
+                )
+                begin = self._total - len(self._output)
+                start = max(start, begin)
+                piece = bytes(self._output[start - begin : start - begin + OUTPUT_CHUNK])
+            if self._size != size:
+                size = self._size
+                await send_message(send, to_builtins(size))
+            if piece:
+                await send({"type": "websocket.send", "bytes": piece})
+                start += len(piece)
+            elif self.ended:
+                return
+
+    def _has_news(self, start: int, size: Size | None) -> bool:
+        return self._total > start or self.ended or size != self._size
 
     def close(self) -> None:
         """End the shell."""
@@ -154,6 +189,7 @@ class ShellSessions:
         self._seconds, self._most = seconds, most
         self._sessions: dict[Key, ShellSession] = {}
         self._ends: dict[Key, asyncio.TimerHandle] = {}  # without a browser, oldest first
+        self._begun = asyncio.Condition()  # notified when there is a new shell
 
     async def serve(
         self, key: Key, open_shell: OpenShell, receive: Receive, send: Send, size: Size
@@ -168,6 +204,8 @@ class ShellSessions:
                 session = other
             else:
                 session = self._sessions[key] = ShellSession(ssh, shell)
+                async with self._begun:
+                    self._begun.notify_all()
         session.resize(size)
         if timer := self._ends.pop(key, None):
             timer.cancel()
@@ -177,6 +215,41 @@ class ShellSessions:
                 await send({"type": "websocket.close", "code": code})
         finally:
             self._schedule_end(key, session)
+
+    async def watch(self, user: str, workspace: str, receive: Receive, send: Send) -> None:
+        """Show a guest the newest shell of a person, and the next one when it ends.
+
+        The guest gets `watching` at the beginning of each, and `waiting` while there is none.
+        """
+        await send({"type": "websocket.accept"})
+        showing = asyncio.create_task(self._show_each(user, workspace, send))
+        leaving = asyncio.create_task(_until_left(receive))
+        try:
+            await asyncio.wait({showing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (showing, leaving):
+                task.cancel()
+
+    async def _show_each(self, user: str, workspace: str, send: Send) -> None:
+        while True:
+            if (session := self._newest(user, workspace)) is None:
+                await send_message(send, {"type": "waiting"})
+                async with self._begun:
+                    await self._begun.wait_for(lambda: self._newest(user, workspace) is not None)
+                continue
+            await send_message(send, {"type": "watching"})
+            await session.show(send)
+
+    def _newest(self, user: str, workspace: str) -> ShellSession | None:
+        """The newest shell of a person in a workspace, if possible one with a browser."""
+        sessions = [
+            session
+            for key, session in self._sessions.items()
+            if key[0].lower() == user.lower() and key[1] == workspace and not session.ended
+        ]
+        attached = [session for session in sessions if session.attached]
+        newest = attached or sessions
+        return newest[-1] if newest else None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -210,3 +283,9 @@ class ShellSessions:
             timer.cancel()
         if session := self._sessions.pop(key, None):
             session.close()
+
+
+async def _until_left(receive: Receive) -> None:
+    """Drop everything that a guest sends, until they leave."""
+    while (await receive())["type"] != "websocket.disconnect":
+        pass

@@ -16,9 +16,11 @@ from litestar.di import Provide
 from prism.access import api as tokens
 from prism.access.middleware import Authentication, Authorization, answer_owner
 from prism.access.model import ResourceLookup, Subject
+from prism.access.rules import SHARE_OF_GUEST
 from prism.audit import api as audit
 from prism.budgets import api as budgets
 from prism.connections import routes as connections
+from prism.connections import share_routes
 from prism.copies import api as copies
 from prism.copies import routes as remote_copies
 from prism.costs import api as costs
@@ -59,6 +61,8 @@ from prism.recovery import api as recovery
 from prism.sessions import api as sessions
 from prism.sessions import terminal_api as terminals
 from prism.settings import Settings
+from prism.sharing import api as sharing
+from prism.sharing import store as share_rows
 from prism.storage import api as storage
 from prism.storage import store as storage_rows
 from prism.storage.model import Snapshot, Volume, VolumeOrSnapshot
@@ -92,6 +96,8 @@ ROUTES = [
     logs.router,
     files.router,
     connections.router,
+    share_routes.router,
+    sharing.router,
     profiles.router,
     projects.router,
     budgets.router,
@@ -140,7 +146,16 @@ HANDLER_PARTS = (
         "projects",
     ),
     *("read_model", "recovery", "remote_copies", "rollbacks", "sessions"),
-    *("shells", "spending", "storage", "templates", "terminal_logins", "tokens", "visibility"),
+    *(
+        "shares",
+        "shells",
+        "spending",
+        "storage",
+        "templates",
+        "terminal_logins",
+        "tokens",
+        "visibility",
+    ),
     *("workspace_proxy", "workspaces"),
 )
 """The parts that handlers get as parameters; each is an attribute of `App`."""
@@ -350,6 +365,8 @@ def _resource_lookups(wiring: Wiring) -> dict[str, ResourceLookup]:
         return None if row is None else Subject(row.project, row.email, personal=True)
 
     return {
+        "share": ResourceLookup(wiring.shares.subject, share_rows.not_found),
+        SHARE_OF_GUEST: ResourceLookup(wiring.shares.guest_subject, share_rows.not_found),
         "invitation": ResourceLookup(invitation, invitation_rows.not_found),
         "workspace": ResourceLookup(workspace, workspace_rows.not_found),
         "project": ResourceLookup(project, project_rows.not_found),

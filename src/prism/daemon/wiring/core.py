@@ -83,6 +83,8 @@ from prism.sessions.invitation_links import InvitationLinks
 from prism.sessions.lineage import SessionLineage
 from prism.sessions.service import SessionService
 from prism.sessions.terminal_login import TerminalLogins
+from prism.sharing.reconciler import ShareReconciler
+from prism.sharing.service import ShareService
 from prism.storage import store as storage_rows
 from prism.storage.snapshot_service import SnapshotService
 from prism.storage.view import ViewSources
@@ -200,7 +202,8 @@ class Wiring(ProviderWiring):
     def loops(self) -> list[Loop[Any]]:
         """The loops that run from the start."""
         main = [*self.local_loops, self.mail_loop, self.budget_loop]
-        return [*main, *self.notice_parts.loops]
+        shared = [self.share_loop] if self.team else []
+        return [*main, *self.notice_parts.loops, *shared]
 
     @cached_property
     def machine_notes(self) -> MachineNotes:
@@ -473,8 +476,26 @@ class Wiring(ProviderWiring):
         """Serves workspaces at origins of their own."""
         sessions = AppSessions(self.db, self.clock, self.sessions)
         return AppOrigins(
-            self.port_router, self.workspace_proxy, sessions, self.long_requests, self.clock
+            self.port_router,
+            self.workspace_proxy,
+            sessions,
+            self.long_requests,
+            clock=self.clock,
+            shares=self.shares,
         )
+
+    @cached_property
+    def shares(self) -> ShareService:
+        """Requests about shares, and who is let in by them."""
+        has_apps = self._apps_domain is not None
+        return ShareService(
+            self.db, self.clock, self.settings.actor, self.workspaces, has_apps=has_apps
+        )
+
+    @cached_property
+    def share_loop(self) -> Loop[Any]:
+        """Ends shares."""
+        return Loop(ShareReconciler(self.db, self.clock, self.shares), self.db, self.clock, 1)
 
     @property
     def connection_reader(self) -> ConnectionReader:
