@@ -189,13 +189,14 @@ def npm_of(program: Path) -> Path | None:
     return Path(on_path).resolve() if on_path else None
 
 
-def npm(program: Path, *words: str) -> None:
-    """Run npm in `web`."""
+def npm(program: Path, *words: str, folder: Path = WEB) -> None:
+    """Run npm in a folder."""
     script = npm_of(program)
     if script is None:
         raise RuntimeError("there is no npm beside Node")
     env = environ(program)
-    subprocess.run([program, str(script), *words], cwd=WEB, env=env, check=True, close_fds=False)
+    command = [str(program), str(script), *words]
+    subprocess.run(command, cwd=folder, env=env, check=True, close_fds=False)
 
 
 def run(program: Path, tool: str, *words: str, quiet: bool = False, **more: str) -> None:

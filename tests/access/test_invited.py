@@ -43,7 +43,7 @@ def test_invitations_of_a_removed_admin_are_revoked(team):
 def test_invitations_above_the_new_role_of_their_sender_are_revoked(team, role, left):
     team.token("second", scope="admin")
     body = {"email": "second@x.org", "role": "owner"}
-    assert team("owner", "POST", "projects/Reef/members", json=body).status_code == 201
+    assert team("operator", "POST", "projects/Reef/members", json=body).status_code == 201
     offered = {"the": "owner", "an": "admin", "a": "viewer"}
     sent = {name: send(team, "second", f"{name}@x.org", role) for name, role in offered.items()}
     member(team, "PUT", "second", json={"role": role})
@@ -72,3 +72,38 @@ def test_invitation_survives_the_removal_of_its_sender_in_local_mode(http):
     body = {"token": sent["token"]}
     accepted = http("POST", f"/api/v1/invitations/{sent['id']}/accept", json=body)
     assert accepted.status_code == 200, accepted.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("projects/Reef/members", {"email": "eve@x.org", "role": "member"}),
+        ("projects", {"name": "Trap", "members": [{"email": "eve@x.org", "role": "member"}]}),
+    ],
+)
+def test_where_everybody_makes_projects_a_person_agrees_to_become_a_member(team, path, body):
+    """What is launched for a project counts for limits of its members."""
+    problem = failed(team("owner", "POST", path, json=body), 403, "PERMISSION_DENIED")
+    assert "prism invite send" in problem["remediation"]
+    team.token("eve", scope="admin")
+    assert team("eve", "GET", "projects").json() == []
+    sent = team.invite("owner", "eve@x.org", role="member").json()
+    assert team("eve", "GET", "projects").json() == [], "an invitation alone is not enough"
+    accepted = team(
+        "eve", "POST", f"invitations/{sent['id']}/accept", json={"token": sent["token"]}
+    )
+    assert accepted.status_code == 200
+    assert [project["name"] for project in team("eve", "GET", "projects").json()] == ["Reef"]
+
+
+def test_operator_adds_people_unasked_and_owners_make_projects_for_themselves(team):
+    body = {"email": "eve@x.org", "role": "member"}
+    assert team("operator", "POST", "projects/Reef/members", json=body).status_code == 201
+    own = {"name": "Mine", "members": [{"email": "Owner@x.org", "role": "owner"}]}
+    assert team("owner", "POST", "projects", json=own).status_code == 201
+
+
+@pytest.mark.parametrize("team", [{"project_creation": "operator"}], indirect=True)
+def test_where_the_operator_makes_projects_their_owners_add_people(team):
+    body = {"email": "eve@x.org", "role": "member"}
+    assert team("owner", "POST", "projects/Reef/members", json=body).status_code == 201

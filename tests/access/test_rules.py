@@ -49,7 +49,8 @@ BODIES = {
     "POST /api/v1/profiles/switch": {"profile_name": "local"},
     "POST /api/v1/projects": {"name": "mine"},
     "PUT /api/v1/projects/{project_id}": {"description": "x"},
-    "POST /api/v1/projects/{project_id}/members": {"email": "z@x.org"},
+    # Where everybody makes projects, an owner adds nobody else unasked.
+    "POST /api/v1/projects/{project_id}/members": {"email": "owner@x.org"},
     "PUT /api/v1/projects/{project_id}/members/{email}": {"role": "member"},
     "POST /api/v1/invitations/send": {"project_id": "Reef", "email": "y@x.org", "role": "viewer"},
     "POST /api/v1/invitations/bulk": {"project_id": "Reef", "invitations": [{"email": "u@x.org"}]},

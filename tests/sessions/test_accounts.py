@@ -38,7 +38,12 @@ SERVICES = {
     "slow": "auth required pam_exec.so quiet /bin/sleep 25\n",
     "open": "auth required pam_permit.so\naccount required pam_permit.so\n",
     "broken": "auth required pam_of_nobody.so\n",
+    "told": "auth required pam_exec.so quiet log={log} /usr/bin/printenv PAM_RHOST\n"
+    "auth required pam_permit.so\naccount required pam_permit.so\n",
+    "near": "auth required pam_permit.so\n"
+    "account required pam_access.so nodefgroup accessfile={access}\n",
 }
+ACCESS = "+ : ALL : 192.0.2.0/24 2001:db8::/32\n- : ALL : ALL\n"
 LIBPAM = shutil.which("unshare") and Path("/etc/pam.d").exists() and os.geteuid() == 0
 pytestmark = pytest.mark.skipif(
     not LIBPAM or subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0,
@@ -54,7 +59,9 @@ def etc(tmp_path, monkeypatch):
     folder = tmp_path / "etc"
     (folder / "pam.d").mkdir(parents=True)
     for service, text in SERVICES.items():
-        (folder / "pam.d" / service).write_text(text)
+        names = {"log": tmp_path / "log", "access": tmp_path / "access"}
+        (folder / "pam.d" / service).write_text(text.format(**names))
+    (tmp_path / "access").write_text(ACCESS)
     crypt = subprocess.run(
         ["openssl", "passwd", "-6", "-stdin"],
         input=PASSWORD.encode(),
@@ -232,14 +239,40 @@ def test_one_address_cannot_try_many_names_and_logins_do_not_count(team, tab):
 
 @pytest.mark.parametrize("team", [{"pam": "open", "trusted_proxies": "127.0.0.1"}], indirect=True)
 def test_computer_with_many_addresses_of_ipv6_is_one_computer(tab):
-    def from_address(address, name):
-        headers = {"X-Forwarded-For": address, "X-Forwarded-Proto": "https"}
-        return log_in(tab, name, headers=headers)
-
     for number in range(MOST_OF_ONE_ADDRESS):
-        wrong(from_address(f"2001:db8:0:1::{number:x}", f"name{number}"))
-    failed(from_address("2001:db8:0:1::ffff", "ada"), 429, "TOO_MANY_ATTEMPTS")
-    assert from_address("2001:db8:0:2::1", "ada").status_code == 200
+        wrong(from_address(tab, f"2001:db8:0:1::{number:x}", f"name{number}"))
+    failed(from_address(tab, "2001:db8:0:1::ffff"), 429, "TOO_MANY_ATTEMPTS")
+    assert from_address(tab, "2001:db8:0:2::1").status_code == 200
+
+
+def from_address(tab, address, name="ada"):
+    """A login that came by a proxy."""
+    headers = {"X-Forwarded-For": address, "X-Forwarded-Proto": "https"}
+    return log_in(tab, name, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("team", "told"),
+    [
+        ({"pam": "told", "trusted_proxies": "127.0.0.1"}, "192.0.2.7"),
+        ({"pam": "told"}, "127.0.0.1"),
+    ],
+    indirect=["team"],
+    ids=["by a trusted proxy", "by nobody that is trusted"],
+)
+def test_modules_of_pam_hear_the_address_of_who_logs_in(team, tab, tmp_path, told):
+    """Only a trusted proxy may say another one, so that nobody lets others be locked out."""
+    assert from_address(tab, "192.0.2.7").status_code == 200
+    words = (tmp_path / "log").read_text().split()
+    assert words[-1] == told, words
+
+
+@pytest.mark.parametrize("team", [{"pam": "near", "trusted_proxies": "127.0.0.1"}], indirect=True)
+def test_pam_access_lets_in_who_comes_from_the_lab(tab):
+    for address in ("192.0.2.7", "2001:db8::7"):
+        assert from_address(tab, address).status_code == 200
+    for address in ("198.51.100.7", "2001:db9::7"):
+        wrong(from_address(tab, address))
 
 
 @pytest.mark.parametrize("team", [{"pam": "slow"}], indirect=True)

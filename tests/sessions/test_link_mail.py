@@ -9,7 +9,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from prism.kit.attempts import TooManyAttempts
-from prism.sessions.link_mail import MOST_MAILS_ASKED, MOST_MAILS_TO_ONE
+from prism.sessions.link_mail import MOST_MAILS_A_DAY, MOST_MAILS_ASKED, MOST_MAILS_TO_ONE
 from tests.access.people import Team
 from tests.conftest import Http, free_port
 from tests.optional import not_none
@@ -124,6 +124,26 @@ def test_mails_to_one_address_and_from_one_computer_are_limited(tab, mailbox, cl
     failed(ask(tab, "viewer@x.org"), 429, "TOO_MANY_ATTEMPTS")
     clock.advance(minutes=16)
     assert ask(tab, address).status_code == 200
+
+
+def test_person_gets_few_mails_in_a_day_and_the_page_does_not_tell(team, tab, mailbox, clock):
+    """Somebody asks all day long, each time as late as the other limits demand."""
+    answers = set()
+    for _ in range(MOST_MAILS_A_DAY + 5):
+        answer = ask(tab, "member@x.org")
+        answers.add((answer.status_code, answer.content, *sorted(answer.headers)))
+        clock.advance(minutes=16)
+    unknown = ask(tab, "nobody@x.org")
+    assert answers == {(unknown.status_code, unknown.content, *sorted(unknown.headers))}
+    assert len(mailbox.mails) == MOST_MAILS_A_DAY
+    entries = team("operator", "GET", "audit?subject=member@x.org").json()
+    withheld = [each for each in entries if each["event"] == "login_link_withheld"]
+    assert [each["actor"] for each in withheld] == ["anonymous"] * 5
+    assert ask(tab, "viewer@x.org").status_code == 200, "others have their own ten"
+    assert len(mailbox.mails) == MOST_MAILS_A_DAY + 1
+    clock.advance(days=1)
+    ask(tab, "member@x.org")
+    assert len(mailbox.mails) == MOST_MAILS_A_DAY + 2
 
 
 def test_computer_with_many_addresses_of_ipv6_is_one_computer(team):

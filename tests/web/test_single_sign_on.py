@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import expect
 
 from prism.kit.cookies import LOGIN_COOKIE, SESSION_COOKIE
+from scripts import gui
 from tests.conftest import free_port
-from tests.needs import find, skip_outside_ci
+from tests.needs import skip_outside_ci
 from tests.project.home import Home
 from tests.waiting import eventually
 
@@ -21,15 +22,16 @@ SECRET = "a secret/with signs:"
 
 @pytest.fixture(scope="module")
 def provider_program(tmp_path_factory):
-    """The provider, installed from its lock; its hashes are checked."""
-    for name in ("node", "npm"):  # where the GUI is built with a Node of PyPI, PATH may have none
-        if not find(name):
-            skip_outside_ci(name)
+    """The command of the provider, installed from its lock, by the Node that builds the GUI."""
     folder = tmp_path_factory.mktemp("oidc")
     for name in ("package.json", "package-lock.json", ".npmrc", "provider.mjs"):
         shutil.copy(FOLDER / name, folder)
-    subprocess.run(["npm", "ci", "--no-progress"], cwd=folder, check=True, capture_output=True)
-    return folder / "provider.mjs"
+    try:
+        node = gui.node()
+        gui.npm(node, "ci", "--no-progress", "--loglevel=error", folder=folder)
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        skip_outside_ci(f"Node, and the packages of {FOLDER.name}: {error}")
+    return [node, folder / "provider.mjs"]
 
 
 class SignedOn(NamedTuple):
@@ -53,7 +55,7 @@ def signed_on(provider_program, tmp_path):
     log = tmp_path / "provider.log"
     with log.open("w") as output:
         provider = subprocess.Popen(
-            ["node", provider_program, json.dumps(about)], stdout=output, stderr=output
+            [*provider_program, json.dumps(about)], stdout=output, stderr=output
         )
     try:
         eventually(lambda: "ready" in log.read_text(), 120)

@@ -120,6 +120,7 @@ const EVENTS: Readonly<Record<string, string>> = {
   session_ended: 'Session of a browser ended',
   login_failed: 'Wrong password at a login',
   login_link_created: 'Login link created',
+  login_link_withheld: 'Login link not mailed: too many in a day',
   volume_asked: 'Asked for a volume, or its deletion',
   volume_attached: 'Volume attached to a workspace',
   volume_detached: 'Volume detached from a workspace',
@@ -773,6 +774,9 @@ export const t = {
     hibernatesAt: (percent: number) =>
       `At ${percent} % of a limit, the workspaces of this project are put to sleep.`,
     preventsAt: (percent: number) => `At ${percent} % of a limit, nothing more is launched.`,
+    inviteMembers:
+      'Invite people in the tab Invitations. They belong to the project when they accept.',
+    ownersDecide: 'Its owners decide who belongs to the project.',
     addMember: 'Add a member',
     add: 'Add',
     role: 'Role',

@@ -90,7 +90,7 @@ class InvitationService:
         email = address(request.email)
         with self._db.write() as tx:
             project = projects.named(tx.sql, request.project_id)
-            permit(tx, project, request.role)
+            permit(tx, project, request.role, AccessVerb.INVITE)
             known = self._known_addresses(tx, project)
             if why := known.get(email):
                 raise AlreadyInvited(
@@ -112,7 +112,7 @@ class InvitationService:
             for role in {
                 invitation.role for invitation in new if isinstance(invitation, NewInvitation)
             }:
-                permit(tx, project, role)
+                permit(tx, project, role, AccessVerb.INVITE)
             self._check_daily_limit(tx, project, len(new))
             known, dry = self._known_addresses(tx, project), request.dry_run
             results = [
@@ -153,7 +153,7 @@ class InvitationService:
         with self._db.write() as tx:
             before = store.named(tx.sql, id)
             project = projects.named(tx.sql, before.project)
-            permit(tx, project, before.role)
+            permit(tx, project, before.role, AccessVerb.INVITE)
             if before.answer is not None:
                 raise _already_answered(before)
             if before.resend_count >= MOST_RESENT:
@@ -187,7 +187,7 @@ class InvitationService:
         with self._db.write() as tx:
             invitation = store.named(tx.sql, id)
             project = projects.named(tx.sql, invitation.project)
-            permit(tx, project, invitation.role)
+            permit(tx, project, invitation.role, AccessVerb.INVITE)
             if invitation.answer is not None:
                 raise _already_answered(invitation)
             self._revoke(tx, invitation, project)

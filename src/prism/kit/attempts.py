@@ -34,6 +34,11 @@ class AttemptLimit:
                 data={"retry_after": seconds},
             )
 
+    def is_over(self, key: str) -> bool:
+        """Whether this key has failed too often."""
+        with self._lock:
+            return self._wait(key, self._clock.now()) > 0
+
     def failed(self, *keys: str) -> None:
         """Count a failure."""
         with self._lock:

@@ -27,6 +27,7 @@ from prism.projects.model import (
     Project,
     RemovedMember,
 )
+from prism.projects.plan import require_acceptance
 
 
 class MemberService:
@@ -39,9 +40,12 @@ class MemberService:
         listeners: Sequence[MembershipListener],
         workspaces: MemberWorkspaces,
         revocation: Revocation,
+        *,
+        creation: str,
     ) -> None:
+        """`creation` says who may make projects in team mode (`Settings.project_creation`)."""
         self._db, self._clock, self._listeners = db, clock, listeners
-        self._workspaces, self._revocation = workspaces, revocation
+        self._workspaces, self._revocation, self._creation = workspaces, revocation, creation
 
     def every(self, project: str) -> list[Member]:
         """Its members, in the order of joining."""
@@ -57,7 +61,8 @@ class MemberService:
         """Make somebody a member."""
         with self._db.write() as tx:
             row = store.named(tx.sql, project)
-            permit(tx, row, request.role)
+            permit(tx, row, request.role, AccessVerb.MEMBERS)
+            require_acceptance(self._creation, [request.email])
             if store.member(tx.sql, row.id, request.email):
                 raise MemberExists(
                     f"{request.email} already belongs to {row.name!r}",
@@ -74,7 +79,8 @@ class MemberService:
             before = _member(tx.sql, row, email)
             if before.role is role:
                 return before
-            permit(tx, row, max(before.role, role, key=lambda each: each.rank))
+            highest = max(before.role, role, key=lambda each: each.rank)
+            permit(tx, row, highest, AccessVerb.MEMBERS)
             _require_owner(tx, row, before)
             if role.rank < before.role.rank:
                 self._demoted(tx, row, before.email, role)
@@ -93,7 +99,8 @@ class MemberService:
         with self._db.write() as tx:
             row = store.named(tx.sql, project)
             member = _member(tx.sql, row, email)
-            permit(tx, row, member.role)
+            is_own = member.email.lower() == current().name.lower()
+            permit(tx, row, member.role, AccessVerb.USE if is_own else AccessVerb.MEMBERS)
             _require_owner(tx, row, member)
             heir = self._heir(tx, row, member, to) if workspaces is Leftover.HAND_OVER else None
             tokens = self._leave(tx, row, member)
@@ -182,9 +189,12 @@ def promote(tx: Tx, project: Project, before: Member, role: Role) -> Member:
     return Member(before.email, role, before.join_date)
 
 
-def permit(tx: Tx, project: Project, role: Role) -> None:
-    """Raise if the caller would give or take a role above their own, also one lost meanwhile."""
-    if not (may_give(current(), project.id, role) and _has_still(tx, project, role)):
+def permit(tx: Tx, project: Project, role: Role, verb: AccessVerb) -> None:
+    """Raise if the caller would give or take a role above their own, also one lost meanwhile.
+
+    The middleware has asked for the verb already, before this transaction.
+    """
+    if not (may_give(current(), project.id, role) and _has_still(tx, project, role, verb)):
         raise PermissionDenied(
             f"You may not decide who is {role} of {project.name!r}",
             details="you cannot give or take a role above your own",
@@ -192,13 +202,13 @@ def permit(tx: Tx, project: Project, role: Role) -> None:
         )
 
 
-def _has_still(tx: Tx, project: Project, role: Role) -> bool:
+def _has_still(tx: Tx, project: Project, role: Role, verb: AccessVerb) -> bool:
     """Whether nobody has taken the caller's role since the request was let in."""
     caller = current()
     if caller.operator:
         return True
     if present := store.member(tx.sql, project.id, caller.name):
-        return present.role.rank >= role.rank
+        return present.role.rank >= role.rank and allows(present.role, verb)
     # The operator's token for one project needs no membership; those of who leaves have ended.
     is_narrow = caller.token is not None and caller.token_project == project.id
     return is_narrow and tokens.by_id(tx.sql, caller.token or "") is not None

@@ -1,6 +1,6 @@
 """Makes and changes projects, and builds answers: pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from msgspec import UNSET, structs, to_builtins
@@ -66,6 +66,21 @@ def require_founder(creation: str) -> None:
             "Only the operator of this daemon may make projects",
             details="PRISM_PROJECT_CREATION is `operator`",
             remediation="Ask the operator for a project, and to make you its owner",
+        )
+
+
+def require_acceptance(creation: str, added: Iterable[str]) -> None:
+    """Raise if people would become members unasked where everybody makes projects.
+
+    What is launched for a project counts for limits of its members, and its owner may be anybody.
+    """
+    caller = current()
+    others = sorted({email.lower() for email in added} - {caller.name.lower()})
+    if others and caller.team and not caller.operator and creation == "everybody":
+        raise PermissionDenied(
+            f"{others[0]} must agree to become a member",
+            details="everybody may make projects here, so only the operator adds people unasked",
+            remediation=f"Invite them: `prism invite send PROJECT {others[0]}`",
         )
 
 

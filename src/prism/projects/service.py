@@ -37,6 +37,7 @@ from prism.projects.plan import (
     first_members,
     given,
     new_project,
+    require_acceptance,
     require_founder,
     require_honest_name,
     shown,
@@ -105,6 +106,7 @@ class ProjectService:
     def create(self, request: NewProject) -> ProjectShown:
         """Create a project."""
         require_founder(self._creation)
+        require_acceptance(self._creation, (member.email for member in request.members))
         now = whole(self._clock.now())
         project = new_project(request, sortable_id("proj", self._clock.now()), self._actor(), now)
         if (caller := current()).team and not caller.operator:

@@ -96,16 +96,16 @@ class AccountLogin:
         self._of_address.check(computer)
         self._of_account.failed(name)
         self._of_address.failed(computer)
-        answer = await self._check(name, request.password)
+        answer = await self._check(name, request.password, browser.address)
         if answer.is_right:
             self._of_account.succeeded(name)
             self._of_address.withdraw(computer)
         return await asyncio.to_thread(self._admit, name, answer, browser, cookie)
 
-    async def _check(self, name: str, password: str) -> AccountAnswer:
+    async def _check(self, name: str, password: str, address: str) -> AccountAnswer:
         try:
             async with asyncio.timeout(CHECK_SECONDS), self._checks:
-                answer = await ask_pam(self.settings.service, name, password)
+                answer = await ask_pam(self.settings.service, name, password, address)
         except TimeoutError as error:
             raise AccountsUnavailable(
                 details=f"PAM has not answered within {CHECK_SECONDS:g} seconds",
@@ -141,12 +141,15 @@ class AccountLogin:
         return is_of_group or self._group_roles.gives(groups) or self._is_expected(sql, person)
 
 
-async def ask_pam(service: str, name: str, password: str) -> AccountAnswer:
+async def ask_pam(service: str, name: str, password: str, address: str) -> AccountAnswer:
     """What PAM says, by a process that ends if this call is cancelled.
 
+    Modules see the `address` of who logs in; a trusted proxy says it, and never the browser.
     A program that a module has put into a session of its own (`pam_exec`) ends by itself.
     """
-    request = msgspec.json.encode({"service": service, "name": name, "password": password})
+    request = msgspec.json.encode(
+        {"service": service, "name": name, "password": password, "address": address}
+    )
     process = await asyncio.create_subprocess_exec(
         *CHECK_COMMAND,
         stdin=asyncio.subprocess.PIPE,

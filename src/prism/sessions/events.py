@@ -64,6 +64,13 @@ class LoginLinkCreated(Event, frozen=True, kw_only=True):
     expires_at: datetime
 
 
+class LoginLinkWithheld(Event, frozen=True, kw_only=True):
+    """Somebody asked for more links by mail than a person gets in a day."""
+
+    event: ClassVar[str] = "login_link_withheld"
+    user: str
+
+
 def session_started(session: BrowserSession) -> SessionStarted:
     """The event of a login."""
     return SessionStarted(

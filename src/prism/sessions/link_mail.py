@@ -26,12 +26,13 @@ from prism.kit.db import Database
 from prism.kit.ids import sortable_id
 from prism.kit.limits import network_of
 from prism.sessions import store
-from prism.sessions.events import LoginLinkCreated
+from prism.sessions.events import LoginLinkCreated, LoginLinkWithheld
 from prism.sessions.model import LINK_MINUTES, MAILED_LINK, CodeKind, LoginCode
 
 log = logging.getLogger(__name__)
 MOST_MAILS_TO_ONE, MOST_MAILS_ASKED = 3, 20  # to an address, and from a computer
 MAILS_PERIOD = timedelta(minutes=15)
+MOST_MAILS_A_DAY = 10  # to an address; further requests get the same answer and no mail
 MOST_QUEUED_MAILS = 200
 ANYBODY = "anonymous"  # in the audit log: nobody knows who asks
 
@@ -58,6 +59,7 @@ class LinkMails:
         self._send, self._may_log_in = send, may_log_in
         self._to_one = AttemptLimit(clock, MOST_MAILS_TO_ONE, MAILS_PERIOD)
         self._asked = AttemptLimit(clock, MOST_MAILS_ASKED, MAILS_PERIOD)
+        self._of_day = AttemptLimit(clock, MOST_MAILS_A_DAY, timedelta(days=1))
         self._thread = ThreadPoolExecutor(1, "link-mail")
         self._queued = 0
 
@@ -92,7 +94,10 @@ class LinkMails:
             self._queued -= 1
 
     def _create(self, user: str) -> str | None:
-        """The secret of a new link; None if this person may not log in."""
+        """The secret of a new link; None if this person may not log in, or has had enough mails.
+
+        Only known people count here, so that requests for others push nobody out.
+        """
         now, secret = whole(self._clock.now()), secrets.token_urlsafe(SECRET)
         link = LoginCode(
             id=sortable_id("lnk", self._clock.now()),
@@ -106,6 +111,10 @@ class LinkMails:
         with self._db.write() as tx:
             if not self._may_log_in(tx.sql, user):
                 return None
+            if self._of_day.is_over(user):
+                tx.happened(LoginLinkWithheld(actor=ANYBODY, subject=user, user=user))
+                return None
+            self._of_day.failed(user)
             store.prune(tx, now)
             store.add_code(tx, link)
             tx.happened(

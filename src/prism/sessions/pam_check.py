@@ -19,9 +19,12 @@ PR_SET_DUMPABLE = 4
 PASSWORD_EXPIRED = 12  # PAM_NEW_AUTHTOK_REQD: the password was right
 
 
-def answer(service: str, name: str, password: str) -> dict[str, Any]:
-    """Whether the password is right; the account's id and groups, also if it is not."""
-    from pamela import PAMError, authenticate  # noqa: PLC0415  loads libpam; may be missing
+def answer(service: str, name: str, password: str, address: str = "") -> dict[str, Any]:
+    """Whether the password is right; the account's id and groups, also if it is not.
+
+    `address` is that of the computer where somebody has typed them.
+    """
+    from pamela import PAMError  # noqa: PLC0415  loads libpam; may be missing
 
     try:
         account = pwd.getpwnam(name)
@@ -32,13 +35,29 @@ def answer(service: str, name: str, password: str) -> dict[str, Any]:
         return about  # the web is no place to try root's password
     try:
         # Unknown names too: PAM delays wrong answers, and no shorter answer tells them apart.
-        authenticate(name, password, service=service, resetcred=0)
+        authenticate(service, name, password, address)
     except PAMError as error:
         return about | {"is_expired": error.errno == PASSWORD_EXPIRED}
     if account is None or account.pw_name != name:
         return about  # a directory that knows the same account by several names
     ids = os.getgrouplist(name, account.pw_gid)
     return about | {"is_right": True, "groups": [*filter(None, map(group_name, ids))]}
+
+
+def authenticate(service: str, name: str, password: str, address: str) -> None:
+    """Ask PAM for the password and the account; raises `PAMError`.
+
+    As `pamela.authenticate` does, which cannot tell modules such as `pam_faillock` and
+    `pam_access` from where somebody logs in.
+    """
+    import pamela  # noqa: PLC0415  loads libpam; may be missing
+
+    answers = pamela.new_simple_password_conv((password,), "utf-8")
+    handle = pamela.pam_start(service, name, conv_func=answers)
+    if address:
+        handle.set_item(pamela.PAM_RHOST, address)
+    code = pamela.PAM_AUTHENTICATE(handle, 0) or pamela.PAM_ACCT_MGMT(handle, 0)
+    pamela.pam_end(handle, code)
 
 
 def group_name(id: int) -> str | None:

@@ -320,7 +320,14 @@ class Wiring(ProviderWiring):
     def members(self) -> MemberService:
         """Requests about members."""
         listeners: list[MembershipListener] = [self.invitations, self.storage]
-        return MemberService(self.db, self.clock, listeners, self.leaving, self.revocation)
+        return MemberService(
+            self.db,
+            self.clock,
+            listeners,
+            self.leaving,
+            self.revocation,
+            creation=self.settings.project_creation,
+        )
 
     @cached_property
     def gui_settings(self) -> GuiSettingsFile:

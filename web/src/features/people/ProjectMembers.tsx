@@ -4,6 +4,7 @@ import Table from '@cloudscape-design/components/table';
 
 import { actions } from '../../api/actions';
 import type { Schemas } from '../../api/client';
+import { hasRole, useMe } from '../../lib/me';
 import { t } from '../../strings';
 import { DialogButton } from '../../ui/DialogButton';
 import { ROLE_OPTIONS, roleOf } from './roles';
@@ -13,22 +14,28 @@ import { RelativeTime } from '../../ui/RelativeTime';
 /** Who belongs to a project, and as what. */
 export function ProjectMembers({ project }: { readonly project: Schemas['ProjectShown'] }) {
   const { id, members } = project;
+  const me = useMe();
+  const decides = hasRole(me, id, 'owner');
+  const adds = decides && (me?.operator === true || me?.may_create_projects === false);
   return (
     <Table<Schemas['Member']>
       header={
         <Header
           variant="h2"
           counter={`(${members.length})`}
+          description={adds ? undefined : decides ? t.money.inviteMembers : t.money.ownersDecide}
           actions={
-            <DialogButton
-              text={t.money.addMember}
-              button={t.money.add}
-              fields={[
-                { id: 'email', label: t.invitations.email, kind: 'email' },
-                { id: 'role', label: t.money.role, value: 'member', options: ROLE_OPTIONS },
-              ]}
-              act={({ email = '', role }) => actions.addMember(id, email, roleOf(role))}
-            />
+            adds && (
+              <DialogButton
+                text={t.money.addMember}
+                button={t.money.add}
+                fields={[
+                  { id: 'email', label: t.invitations.email, kind: 'email' },
+                  { id: 'role', label: t.money.role, value: 'member', options: ROLE_OPTIONS },
+                ]}
+                act={({ email = '', role }) => actions.addMember(id, email, roleOf(role))}
+              />
+            )
           }
         >
           {t.money.members}
@@ -59,16 +66,20 @@ export function ProjectMembers({ project }: { readonly project: Schemas['Project
           minWidth: 270,
           cell: (it) => (
             <SpaceBetween direction="horizontal" size="xs">
-              <DialogButton
-                text={t.money.change}
-                label={t.money.changeOf(it.email)}
-                button={t.save}
-                fields={[
-                  { id: 'role', label: t.money.role, value: it.role, options: ROLE_OPTIONS },
-                ]}
-                act={({ role }) => actions.changeRole(id, it.email, roleOf(role))}
-              />
-              <RemoveMember project={project} email={it.email} />
+              {decides && (
+                <DialogButton
+                  text={t.money.change}
+                  label={t.money.changeOf(it.email)}
+                  button={t.save}
+                  fields={[
+                    { id: 'role', label: t.money.role, value: it.role, options: ROLE_OPTIONS },
+                  ]}
+                  act={({ role }) => actions.changeRole(id, it.email, roleOf(role))}
+                />
+              )}
+              {(decides || it.email === me?.user.toLowerCase()) && (
+                <RemoveMember project={project} email={it.email} />
+              )}
             </SpaceBetween>
           ),
         },
