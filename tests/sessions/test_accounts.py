@@ -252,7 +252,7 @@ def from_address(tab, address, name="ada"):
 
 
 @pytest.mark.parametrize(
-    ("team", "told"),
+    ("team", "address"),
     [
         ({"pam": "told", "trusted_proxies": "127.0.0.1"}, "192.0.2.7"),
         ({"pam": "told"}, "127.0.0.1"),
@@ -260,11 +260,11 @@ def from_address(tab, address, name="ada"):
     indirect=["team"],
     ids=["by a trusted proxy", "by nobody that is trusted"],
 )
-def test_modules_of_pam_hear_the_address_of_who_logs_in(team, tab, tmp_path, told):
+def test_modules_of_pam_hear_the_address_of_who_logs_in(team, tab, tmp_path, address):
     """Only a trusted proxy may say another one, so that nobody lets others be locked out."""
     assert from_address(tab, "192.0.2.7").status_code == 200
     words = (tmp_path / "log").read_text().split()
-    assert words[-1] == told, words
+    assert words[-1] == address, words
 
 
 @pytest.mark.parametrize("team", [{"pam": "near", "trusted_proxies": "127.0.0.1"}], indirect=True)

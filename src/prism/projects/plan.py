@@ -75,12 +75,12 @@ def require_acceptance(creation: str, added: Iterable[str]) -> None:
     What is launched for a project counts for limits of its members, and its owner may be anybody.
     """
     caller = current()
-    others = sorted({email.lower() for email in added} - {caller.name.lower()})
-    if others and caller.team and not caller.operator and creation == "everybody":
+    strangers = sorted({email.lower() for email in added} - {caller.name.lower()})
+    if strangers and caller.team and not caller.operator and creation == "everybody":
         raise PermissionDenied(
-            f"{others[0]} must agree to become a member",
+            f"{strangers[0]} must agree to become a member",
             details="everybody may make projects here, so only the operator adds people unasked",
-            remediation=f"Invite them: `prism invite send PROJECT {others[0]}`",
+            remediation=f"Invite them: `prism invite send PROJECT {strangers[0]}`",
         )
 
 
