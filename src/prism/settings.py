@@ -248,7 +248,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     project_creation: Literal["operator", "everybody"] = "operator"
     """Who may make projects on a shared daemon. A project that another person than the operator
-    makes has no money until the operator gives it a budget."""
+    makes has no money until the operator gives it a budget. With `everybody`, only the operator
+    adds members unasked."""
 
     token: str = ""
     """For clients: the token to send."""

@@ -72,7 +72,6 @@ from prism.profiles.model import ProfileShown
 from prism.profiles.providers import AWS, provider_of
 from prism.profiles.service import ProfileService
 from prism.projects.members import MemberService
-from prism.projects.model import MembershipListener
 from prism.projects.service import ProjectService
 from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
@@ -319,15 +318,9 @@ class Wiring(ProviderWiring):
     @cached_property
     def members(self) -> MemberService:
         """Requests about members."""
-        listeners: list[MembershipListener] = [self.invitations, self.storage]
-        return MemberService(
-            self.db,
-            self.clock,
-            listeners,
-            self.leaving,
-            self.revocation,
-            creation=self.settings.project_creation,
-        )
+        listeners = (self.invitations, self.storage)
+        parts = (self.db, self.clock, listeners, self.leaving, self.revocation)
+        return MemberService(*parts, creation=self.settings.project_creation)
 
     @cached_property
     def gui_settings(self) -> GuiSettingsFile:
