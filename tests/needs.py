@@ -33,6 +33,8 @@ PACKAGES = {
     "nginx": "nginx",
     "pasta": "passt",
     "restic": "restic",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
     "rsync": "rsync",
     "scp": "openssh-client",
     "sftp": "openssh-client",

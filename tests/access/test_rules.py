@@ -221,7 +221,9 @@ def test_role_allows_its_verbs(role, verbs):
 
 def test_scope_allows_its_verbs():
     reads = {verb for verb in AccessVerb if scope_allows(Scope.READ, verb)}
-    assert reads == {AccessVerb.ANY, AccessVerb.LOOK, AccessVerb.READ}
+    assert reads == {AccessVerb.ANY, AccessVerb.LOOK, AccessVerb.READ, AccessVerb.WATCH}
+    metrics = {verb for verb in AccessVerb if scope_allows(Scope.METRICS, verb)}
+    assert metrics == {AccessVerb.ANY, AccessVerb.WATCH}
     more = {verb for verb in AccessVerb if scope_allows(Scope.OPERATE, verb)} - reads
     assert more == {
         AccessVerb.USE,

@@ -416,7 +416,9 @@ def test_nobody_asks_a_daemon_of_one_person_by_a_foreign_host(headers):
         ({"host": "10.0.0.7:8947"}, "/readyz/", "GET"),
         ({"host": "10.0.0.7:8947"}, "//readyz", "GET"),
         ({"host": "10.0.0.7:8947"}, "/api/v1/daemon/status", "GET"),
-        ({"host": "10.0.0.7:8947"}, "/metrics", "GET"),
+        ({"host": "10.0.0.7:8947"}, "/metrics", "POST"),
+        ({"host": "10.0.0.7:8947"}, "/metrics/", "GET"),
+        ({"host": "10.0.0.7:8947", "sec-fetch-site": "none"}, "/metrics", "GET"),
         ({"host": "10.0.0.7:8947", "origin": "http://10.0.0.7:8947"}, "/readyz", "GET"),
         ({"host": "10.0.0.7:8947", "sec-fetch-site": "none"}, "/readyz", "GET"),
     ],
@@ -424,6 +426,11 @@ def test_nobody_asks_a_daemon_of_one_person_by_a_foreign_host(headers):
 def test_a_foreign_host_of_a_shared_daemon_reaches_nothing_else(headers, path, method):
     status, body = probed(headers, path, method, **PUBLIC)
     assert (status, b"HOST_REJECTED" in body) == (421, True)
+
+
+def test_programs_read_the_metrics_of_a_shared_daemon_by_any_address():
+    assert probed({"host": "10.0.0.7:8947"}, "/metrics", **PUBLIC) == (200, b"ours")
+    assert probed({"host": "10.0.0.7:8947"}, "/metrics")[0] == 421
 
 
 def test_the_paths_of_probes_belong_to_the_app_at_its_own_origin():

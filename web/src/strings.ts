@@ -861,7 +861,12 @@ export const t = {
     user: 'User',
     userWhat: 'A mail address. Empty: your own.',
     scope: 'Scope',
-    scopes: { read: 'Read', operate: 'Read and operate', admin: 'Everything its owner may' },
+    scopes: {
+      metrics: 'Read the metrics only',
+      read: 'Read',
+      operate: 'Read and operate',
+      admin: 'Everything its owner may',
+    },
     project: 'Only in project',
     everyProject: 'All projects',
     days: 'Valid for (days)',

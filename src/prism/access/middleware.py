@@ -55,6 +55,7 @@ OPERATOR_ACTIONS = {
     "recover": "take back machines that have no workspace",
     "aws-proxy": "open the consoles of AWS",
     "audit": "see everything that was done",
+    "metrics": "read the metrics, and those who have a token with `--scope metrics`",
 }
 # What a refusal says, if the matrix's text for the verb lists several things.
 DENIED_ACTIONS = {

@@ -74,12 +74,17 @@ class AccessVerb(StrEnum):
     MEMBERS = "add and remove members, change roles"
     DELETE = "delete the project"
     FOUND = "make projects, and tokens and webhooks for oneself"
+    WATCH = "read the metrics of the daemon"
     SERVE = "manage profiles, pools, the daemon; see everything"
 
 
 class Scope(RankedEnum):
-    """How many of its owner's rights a token gives."""
+    """How many of its owner's rights a token gives.
 
+    One for the metrics gives none of them, so only the operator makes such tokens.
+    """
+
+    METRICS = "metrics"
     READ = "read"
     OPERATE = "operate"
     ADMIN = "admin"

@@ -11,6 +11,7 @@ PARAMETER = re.compile(r"\{(\w+):\w+\}")
 ANY, LOOK, USE, SERVE = (
     RouteRule(verb) for verb in (AccessVerb.ANY, AccessVerb.LOOK, AccessVerb.USE, AccessVerb.SERVE)
 )
+WATCH = RouteRule(AccessVerb.WATCH)
 FOUND = RouteRule(AccessVerb.FOUND)
 MINT, TOKENS = RouteRule(AccessVerb.FOUND, narrow=True), RouteRule(AccessVerb.USE, narrow=True)
 
@@ -254,6 +255,7 @@ TABLE: Mapping[str, RouteRule] = {
     "GET {}/audit": LOOK,
     "GET {}/events": LOOK,
     "WS {}/ws": LOOK,
+    "GET /metrics": WATCH,
     "GET {}/daemon/status": LOOK,
     "GET {}/daemon/aws": SERVE,
     "POST {}/daemon/aws/login": SERVE,

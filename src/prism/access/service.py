@@ -149,6 +149,12 @@ class TokenService:
                 details=f"You are {caller.name}",
                 remediation="Ask the operator of this daemon",
             )
+        if scope is Scope.METRICS and (not caller.operator or project is not None):
+            raise PermissionDenied(
+                "Only the operator may make tokens for the metrics, and not for one project",
+                details="the metrics are about everything that the daemon does",
+                remediation="Ask the operator: `prism token create NAME --scope metrics`",
+            )
         if scope.rank > caller.scope.rank or not token_covers(caller, project):
             raise PermissionDenied(
                 "A token cannot make a token with more rights",

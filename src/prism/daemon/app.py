@@ -29,6 +29,7 @@ from prism.daemon import aws, cleaning, docs, doctor, gui_settings, migrations
 from prism.daemon.disk_reserve import DiskSpaceGuard
 from prism.daemon.hold import HoldDestruction, RefuseUnreachable
 from prism.daemon.schemas import StructSchemas
+from prism.daemon.watching import api as watching
 from prism.daemon.watching.probes import Probes
 from prism.daemon.website import Website
 from prism.daemon.wiring.core import Wiring
@@ -89,6 +90,7 @@ ROUTES = [
             audit.events_of_instance,
             *stream.routes,
             docs.description,
+            watching.show_metrics,
         ],
     ),
     workspaces.router,
@@ -140,6 +142,7 @@ HANDLER_PARTS = (
         "login",
         "logs",
         "members",
+        "metrics",
         "notices",
         "port_router",
         "profiles",

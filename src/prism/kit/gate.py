@@ -38,6 +38,7 @@ PROXY_HEADERS = frozenset(
 TAKE = "prism_take"  # in the scope of a WebSocket: the function that hands over its connection
 ROUTE = "prism_route"  # in the scope: what a request is counted as, if it has no route of the API
 PROBES = frozenset({"/healthz", "/readyz"})
+METRICS_PATH = "/metrics"
 NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'none'")
 FRAMED_BY_ITSELF = (b"content-security-policy", b"frame-ancestors 'self'")
 Headers = Iterable[tuple[bytes, bytes]]
@@ -103,8 +104,8 @@ class Gate:
         hosts = _values(scope["headers"], b"host")
         over_socket = _is_unix_socket(scope)
         site = self._site(hosts[0] if hosts else "", over_socket)
-        if self._team and not over_socket and len(hosts) == 1 and _is_program_probe(scope, site):
-            return await self._probes(scope, receive, send)
+        if self._team and not over_socket and len(hosts) == 1 and _is_of_watcher(scope, site):
+            return await self._serve(scope, receive, send, HostKind.API)
         if problem := self._judge(scope, hosts, site, over_socket):
             if isinstance(problem, HttpsRequired) and is_navigation(scope):
                 return await gui_origin.send_redirect(send, _secure_address(scope, hosts[0]))
@@ -256,16 +257,18 @@ def _is_probe(scope: Scope) -> bool:
     return reads and scope["path"] in PROBES
 
 
-def _is_program_probe(scope: Scope, site: HostKind | None) -> bool:
+def _is_of_watcher(scope: Scope, site: HostKind | None) -> bool:
     """Whether a program asks a shared daemon how it is, by any name or address, also without TLS.
 
-    Balancers and orchestrators know their targets by address. The answer is the same for everybody
-    and holds no secret; everything else needs the right host. The apps of workspaces may have such
-    paths of their own. A daemon of one person keeps to its host names, or any page in the browser
-    could find out that it runs.
+    Balancers and Prometheus know their targets by address. The answer of a probe is the same for
+    everybody and holds no secret, and the metrics need a token, which no page has; everything else
+    needs the right host. The apps of workspaces may have such paths of their own. A daemon of one
+    person keeps to its host names, or any page in the browser could find out that it runs.
     """
+    is_read = scope["type"] == "http" and scope["method"] == "GET"
+    is_watched = _is_probe(scope) or (is_read and scope["path"] == METRICS_PATH)
     is_ours = site in {None, HostKind.API, HostKind.PUBLIC}
-    return is_ours and _is_probe(scope) and not gui_origin.is_of_browser(scope)
+    return is_ours and is_watched and not gui_origin.is_of_browser(scope)
 
 
 def is_navigation(scope: Scope) -> bool:

@@ -213,6 +213,11 @@ class Loop(Generic[View]):
         """
         return None if self._turned_at is None else time.monotonic() - self._turned_at
 
+    @property
+    def failing_rows(self) -> int:
+        """How many rows failed at the last attempt."""
+        return sum(self.failing(id) is not None for id in tuple(self._failed))
+
     def overdue(self) -> float:
         """How many seconds the oldest row has been due without work; asks the database."""
         with self._db.read() as sql:

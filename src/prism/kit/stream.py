@@ -127,6 +127,11 @@ class Hub:
         self._position, self._started = 0, asyncio.Event()
         self._work: asyncio.Task[None] | None = None
 
+    @property
+    def readers(self) -> int:
+        """How many read now."""
+        return len(self._readers)
+
     @asynccontextmanager
     async def reading(self, after: int | None) -> AsyncIterator[StreamReader]:
         """A reader of all events after that number, or from now on; the hub runs meanwhile."""
@@ -227,6 +232,11 @@ def hub_of(state: State, db: NamedDependency[Database], clock: NamedDependency[C
     if "hub" not in state:
         state.hub = Hub(db, clock)
     return cast("Hub", state.hub)
+
+
+def readers_of(state: State) -> int:
+    """How many streams of events are open."""
+    return cast("Hub", state.hub).readers if "hub" in state else 0
 
 
 HUB = {"hub": Provide(hub_of, sync_to_thread=False)}

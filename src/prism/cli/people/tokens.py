@@ -10,7 +10,7 @@ from prism.cli.output.time_format import days, days_between, local_time
 from prism.cli.parser import argument, no_arguments
 from prism.client.people import Tokens
 
-TOKEN_SCOPES = ("read", "operate", "admin")
+TOKEN_SCOPES = ("metrics", "read", "operate", "admin")
 
 
 def _create(args: Namespace) -> Any:
@@ -50,7 +50,12 @@ def _list(args: Namespace, tokens: Any) -> None:
 def _create_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="what it is for, such as `laptop`")
     parser.add_argument("--user", metavar="EMAIL", help="the user that it is for (operator only)")
-    parser.add_argument("--scope", choices=TOKEN_SCOPES, default="operate", help="what it can do")
+    parser.add_argument(
+        "--scope",
+        choices=TOKEN_SCOPES,
+        default="operate",
+        help="what it can do; metrics: nothing but reading /metrics (operator only)",
+    )
     parser.add_argument("--project", metavar="NAME", help="only for this project")
     parser.add_argument(
         "--days", type=days, default=90, metavar="N", help="how many days it is valid: 90 or 90d"

@@ -35,9 +35,7 @@ from prism.daemon.database_probe import DatabaseProbe
 from prism.daemon.disk_reserve import HomeDisk
 from prism.daemon.doctor import Doctor
 from prism.daemon.gui_settings import GuiSettingsFile
-from prism.daemon.migrations import MIGRATIONS_FOLDER
 from prism.daemon.server_certificate import ServerCertificate
-from prism.daemon.watching.readiness import ServiceReadiness, database_reasons
 from prism.daemon.wiring.logins import (
     LoginParts,
     account_login,
@@ -48,7 +46,8 @@ from prism.daemon.wiring.logins import (
     provider_logins,
 )
 from prism.daemon.wiring.notices import NoticeParts, notice_parts
-from prism.daemon.wiring.providers import ByLocation, ProviderWiring
+from prism.daemon.wiring.providers import ByLocation
+from prism.daemon.wiring.watching import WatchingWiring
 from prism.files.homes import HomeFiles
 from prism.idle.activity import ActivityRecorder
 from prism.idle.observer import IdleObserver
@@ -58,13 +57,11 @@ from prism.invitations.reconciler import MailReconciler
 from prism.invitations.service import InvitationService
 from prism.kit.database.database_faults import DatabaseUnavailable
 from prism.kit.database.disk_reserve import Reserve
-from prism.kit.database.migrate import revisions
 from prism.kit.db import Database
 from prism.kit.event_ids import IdsOfCaller
 from prism.kit.events import Bus
 from prism.kit.gui_origin import host_parts
 from prism.kit.reconcile import Loop
-from prism.kit.request_counts import RequestCounts
 from prism.kit.stream import EventFilters
 from prism.logs.reader import LogReader
 from prism.notices.service import NoticeService
@@ -105,7 +102,7 @@ from prism.workspaces.template_again import TemplateReader
 log = logging.getLogger(__name__)
 
 
-class Wiring(ProviderWiring):
+class Wiring(WatchingWiring):
     """The parts of one daemon; `served` are the locations it serves instead of this machine."""
 
     _profiles: Sequence[ProfileShown] = ()
@@ -542,17 +539,6 @@ class Wiring(ProviderWiring):
             ],
             stop=self._stop,
         )
-
-    @cached_property
-    def readiness(self) -> ServiceReadiness:
-        """Whether the daemon can serve requests now."""
-        ask = partial(database_reasons, self.db, revisions(MIGRATIONS_FOLDER)[-1])
-        return ServiceReadiness(ask, lambda: self.first_surveys.is_awaited)
-
-    @cached_property
-    def request_counts(self) -> RequestCounts:
-        """Counts requests."""
-        return RequestCounts()
 
     @cached_property
     def doctor(self) -> Doctor:

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from prism.errors import Denied, Unavailable
+from prism.providers.aws.api.call_counts import CallCounts
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import (
     AccountPending,
@@ -294,3 +295,17 @@ def test_client_of_credentials_that_were_replaced_meanwhile_is_not_kept(aws, mon
     assert cloud._clients == {}
     monkeypatch.setattr(cloud, "session", session)
     assert cloud._client("ec2") is cloud._client("ec2")
+
+
+def test_each_try_of_a_call_is_counted_by_its_result(aws, cloud, monkeypatch):
+    counts = CallCounts()
+    monkeypatch.setattr("prism.providers.aws.api.cloud.AWS_CALLS", counts)
+    aws.fault(action="DescribeInstances", do="throttle", times=2)
+    cloud.call("ec2", "DescribeInstances")
+    with pytest.raises(Missing):
+        cloud.call("ec2", "CreateTags", **TAG)
+    assert counts.snapshot() == {
+        ("ec2:DescribeInstances", "throttled"): 2,
+        ("ec2:DescribeInstances", "ok"): 1,
+        ("ec2:CreateTags", "refused"): 1,
+    }

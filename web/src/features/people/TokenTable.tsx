@@ -15,6 +15,7 @@ import { RelativeTime } from '../../ui/RelativeTime';
 
 type Token = Schemas['TokenShown'];
 const SCOPES = ['read', 'operate', 'admin'] as const;
+const OF_OPERATOR = ['metrics'] as const;
 const DAYS = '90';
 const OF_ANOTHER: Field = {
   id: 'user',
@@ -28,6 +29,7 @@ const OF_ANOTHER: Field = {
 export function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
   const { data: projects = [] } = useQuery(queries.projects);
   const me = useMe();
+  const scopes = [...SCOPES, ...(me?.operator === true ? OF_OPERATOR : [])];
   const [made, setMade] = useState<Schemas['CreatedToken'] | null>(null);
   const create = (
     <DialogButton
@@ -40,7 +42,7 @@ export function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
           id: 'scope',
           label: t.tokens.scope,
           value: 'operate',
-          options: SCOPES.map((value) => ({ value, label: t.tokens.scopes[value] })),
+          options: scopes.map((value) => ({ value, label: t.tokens.scopes[value] })),
         },
         {
           id: 'project',
@@ -57,7 +59,7 @@ export function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
       act={async ({ name = '', user = '', scope, project = '', days = DAYS }) => {
         const order = {
           name,
-          scope: SCOPES.find((it) => it === scope) ?? 'operate',
+          scope: scopes.find((it) => it === scope) ?? 'operate',
           days: Number(days),
           ...(user === '' ? {} : { user }),
           ...(project === '' ? {} : { project }),

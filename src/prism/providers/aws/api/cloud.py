@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from prism.errors import Problem
 from prism.kit.clock import Clock, WallClock
 from prism.providers.aws.api.actions import ACTIONS, reads
+from prism.providers.aws.api.call_counts import AWS_CALLS
 from prism.providers.aws.api.credentials import CredentialChain, LoginMethod, remedy
 from prism.providers.aws.api.faults import (
     AwsRefused,
@@ -143,7 +145,7 @@ class Cloud:
             self._rate_limiter.take(name, until - time.monotonic())
             pending.in_queue = False
             try:
-                return self._call_once(service, action, arguments)
+                return self._call_counted(service, action, arguments)
             except (AwsThrottled, AwsUnavailable) as away:
                 pending.problem = away
                 pause = self._delay(name, away, tries)
@@ -151,6 +153,16 @@ class Cloud:
                     raise
             self._sleep(pause)
             tries += 1
+
+    def _call_counted(self, service: str, action: str, arguments: Answer) -> Answer:
+        name = f"{service}:{action}"
+        try:
+            answer = self._call_once(service, action, arguments)
+        except Problem as problem:
+            AWS_CALLS.add(name, problem)
+            raise
+        AWS_CALLS.add(name)
+        return answer
 
     def _delay(self, name: str, away: AwsThrottled | AwsUnavailable, tries: int) -> float | None:
         """The seconds before the next try; None if there is none."""
