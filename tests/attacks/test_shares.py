@@ -14,6 +14,7 @@ from prism.client import Client
 from prism.errors import Problem
 from prism.kit.cookies import APP_COOKIE
 from tests.connections.apps import BOB, CAROL, DAVE, names_resolve, site
+from tests.waiting import eventually
 
 __all__ = ["names_resolve", "site"]  # fixtures
 MINE = "mine--bob"
@@ -268,3 +269,29 @@ def test_guest_of_a_terminal_sees_everything_and_types_nothing(site, people, wat
             owner.send(f"echo t''hird-{word}\n".encode())
             read_until(owner, f"third-{word}".encode())
             owner.send(b"exit\n")
+
+
+def test_owner_sees_the_operator_in_the_terminal_and_the_app(site, people):
+    """Live while it lasts, by each way, and with its end."""
+    bob, _ = people
+    operator = site.person("ada@example.org")
+
+    def now():
+        visits = bob.workspaces.visits("mine").visits
+        return {visit.way.value for visit in visits if visit.ended_at is None}
+
+    with terminal(operator, f"/ssh-proxy/{MINE}") as shell:
+        shell.recv(timeout=30)
+        assert "terminal" in now()
+    eventually(lambda: "terminal" not in now(), 30)
+    with terminal(operator, f"/api/v1/instances/{MINE}/stream") as ssh:
+        ssh.recv(timeout=30)
+        assert "ssh" in now()
+    eventually(lambda: "ssh" not in now(), 30)
+    with terminal(operator, f"/api/v1/instances/{MINE}/stream?port=8888"):
+        assert "port" in now()
+    tab = guest_tab(site, "ada@example.org")
+    assert tab.visit(f"{site.app(MINE)}/x").status_code == 200
+    assert "app" in now()
+    entered = [e.event for e in bob.workspaces.events("mine") if e.actor == "ada@example.org"]
+    assert entered.count("instance_entered") >= 4 and "instance_left" in entered

@@ -77,6 +77,8 @@ const EVENTS: Readonly<Record<string, string>> = {
   idle_sleeps_soon: 'Idle, goes to sleep soon',
   allocation_changed: 'Share of a budget changed',
   budget_changed: 'Budget changed',
+  instance_entered: 'Somebody entered a workspace of another person',
+  instance_left: 'Somebody left a workspace of another person',
   share_created: 'An app or a terminal was shared',
   share_ended: 'A share has ended',
   share_opened: 'A guest has opened what is shared',

@@ -104,6 +104,7 @@ TABLE: Mapping[str, RouteRule] = {
     "GET {}/idle/instances/{name}/activity": SEE,
     "POST {}/idle/instances/{name}/configure": HANDLE,
     "POST {}/idle/instances/{name}/keep-awake": HANDLE,
+    "GET {}/instances/{name}/visits": HANDLE,
     # shares
     "GET {}/instances/{name}/shares": HANDLE,
     "POST {}/instances/{name}/shares": HANDLE,

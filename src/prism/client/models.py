@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from prism.sharing import model as sharing
     from prism.storage import model as storage
     from prism.templates import model as templates
+    from prism.visits import model as visits
     from prism.workspaces import model as workspaces
 else:
 
@@ -41,7 +42,7 @@ else:
 __all__ = [
     "access", "audit", "budgets", "copies", "costs", "daemon", "files", "idle", "invitations",
     "limits", "logs", "notices", "profiles", "projects", "recovery", "sessions", "sharing",
-    "storage", "templates", "workspaces",
+    "storage", "templates", "visits", "workspaces",
 ]
 # fmt: on
 

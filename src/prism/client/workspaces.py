@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 
 from prism.annotations import TYPE_CHECKING, datetime
-from prism.client.models import audit, templates, workspaces
+from prism.client.models import audit, templates, visits, workspaces
 from prism.client.transport.request import UNSET, Noun, UnsetType, trim
 from prism.client.transport.wire import query, quoted
 
@@ -153,6 +153,10 @@ class Workspaces(Noun):
         """Its last events, the newest first; at most 1,000."""
         path = f"{_path(name, 'events')}{query(limit=last)}"
         return self._ask("GET", path, builtins.list[audit.AuditEntry])
+
+    def visits(self, name: str) -> visits.VisitList:
+        """Who else is in a workspace, or was there in the last 90 days."""
+        return self._ask("GET", _path(name, "visits"), visits.VisitList)
 
     def wait(
         self,

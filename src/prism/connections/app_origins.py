@@ -43,6 +43,8 @@ from prism.sessions.app_sessions import CODE_SECONDS, AppSessions
 from prism.sessions.model import ABSOLUTE_LIMIT, LoginRefused
 from prism.sharing.model import Share
 from prism.sharing.service import ShareService
+from prism.visits.model import WayIn
+from prism.visits.service import VisitService
 from prism.workspaces.model import Workspace
 
 RESERVED_PATH = "/.prism/"  # paths that no app gets
@@ -64,8 +66,9 @@ class AppOrigins:
         *,
         clock: Clock,
         shares: ShareService,
+        visits: VisitService,
     ) -> None:
-        self._shares = shares
+        self._shares, self._visits = shares, visits
         self._router, self._proxy, self._sessions = router, proxy, sessions
         self._long_requests, self._clock = long_requests, clock
 
@@ -131,21 +134,23 @@ class AppOrigins:
         visitor = await asyncio.to_thread(self._visitor, scope, label)
         if visitor is None:
             return await self._begin(scope, send, label)
-        caller, by_share = visitor
+        caller, workspace, by_share = visitor
         request = LongRequest(cast("Any", scope), caller, partial(self._refusal, label))
         request.by_share = by_share
         target = port_request(label)
 
         async def serve(scope: Any, receive: Any, send: Any) -> None:
+            visit = self._visits.during(workspace, request.caller, WayIn.APP)
             with names_of_request(scope, request.caller):
-                await self._proxy.at_origin(scope, receive, send, target, is_secure=True)
+                async with visit:
+                    await self._proxy.at_origin(scope, receive, send, target, is_secure=True)
 
         return await self._long_requests.serve(
             serve, request, cast("Any", receive), cast("Any", send)
         )
 
-    def _visitor(self, scope: Scope, label: str) -> tuple[Caller, bool] | None:
-        """Who visits an app, and whether as a guest; None without a session for it."""
+    def _visitor(self, scope: Scope, label: str) -> tuple[Caller, Workspace, bool] | None:
+        """Who visits which app, and whether as a guest; None without a session for it."""
         cookie, is_visit = cookie_of(scope, APP_COOKIE), _is_visit(scope)
         reads = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}
         if cookie is None or not (reads or is_of_browser(scope)):
@@ -156,7 +161,8 @@ class AppOrigins:
         with names_of_request(scope, visit.caller):
             workspace, share = self._admitted(label, visit.caller)
         # The name may be a newer workspace's by now.
-        return (visit.caller, share is not None) if workspace.id == visit.workspace else None
+        is_same = workspace.id == visit.workspace
+        return (visit.caller, workspace, share is not None) if is_same else None
 
     def _refusal(self, label: str, scope: Any, caller: Caller) -> Problem | None:
         """Why the caller may not be there any more; None if they may."""

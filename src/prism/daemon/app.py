@@ -21,6 +21,7 @@ from prism.audit import api as audit
 from prism.budgets import api as budgets
 from prism.connections import routes as connections
 from prism.connections import share_routes
+from prism.connections.visible_visits import VisibleVisits
 from prism.copies import api as copies
 from prism.copies import routes as remote_copies
 from prism.costs import api as costs
@@ -69,6 +70,7 @@ from prism.storage import store as storage_rows
 from prism.storage.model import Snapshot, Volume, VolumeOrSnapshot
 from prism.storage.ports import Volumes
 from prism.templates import api as templates
+from prism.visits import api as visits
 from prism.workspaces import api as workspaces
 from prism.workspaces import routes as machine_routes
 from prism.workspaces import store as workspace_rows
@@ -100,6 +102,7 @@ ROUTES = [
     connections.router,
     share_routes.router,
     sharing.router,
+    visits.router,
     profiles.router,
     projects.router,
     budgets.router,
@@ -158,6 +161,7 @@ HANDLER_PARTS = (
         "terminal_logins",
         "tokens",
         "visibility",
+        "visits",
     ),
     *("workspace_proxy", "workspaces"),
 )
@@ -310,6 +314,7 @@ def _middleware(wiring: Wiring) -> list[Any]:
         ),
         HoldDestruction(wiring.generation.refuse),
         Authorization(_resource_lookups(wiring), clock, wiring.long_requests),
+        VisibleVisits(wiring.visits, wiring.read_model, clock),
         RefuseUnreachable(lambda: bool(wiring.homes.unserved), _location_checks(wiring)),
     ]
 

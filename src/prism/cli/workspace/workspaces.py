@@ -18,6 +18,7 @@ from prism.cli.workspace.locations import is_local, machine_words
 from prism.client.names import unique_name
 from prism.client.waiting import GOALS, WorkspaceFailed, is_old, stage_of
 from prism.client.workspaces import Workspaces
+from prism.errors import Problem
 from prism.lifecycle import UNDER_WAY
 from prism.lifecycle import VERBS as LIFECYCLE
 
@@ -216,6 +217,7 @@ def _fields(workspace: dict[str, Any]) -> dict[str, object]:
         "region": workspace["region"],
         "owner": workspace.get("owner"),
         "launched by": _launcher(workspace),
+        "visitors": _visitors(workspace),
         "profile": workspace.get("profile"),
         "launched": local_time(workspace["launch_time"]),
         "expires": f"{local_time(expires)}, in {until(expires)}" if expires else None,
@@ -230,6 +232,27 @@ def _fields(workspace: dict[str, Any]) -> dict[str, object]:
         "volumes": ", ".join((*workspace["attached_volumes"], *workspace["attached_ebs_volumes"])),
         "tags": ", ".join(f"{label}={value}" for label, value in workspace["tags"].items()),
     }
+
+
+def _visitors(workspace: dict[str, Any]) -> str | None:
+    """Who else is in it now, else who was the last; only its owner and admins may know."""
+    if not workspace.get("full_name"):  # nobody shares this daemon
+        return None
+    try:
+        answer = daemon().call(Workspaces.visits, unique_name(workspace))
+    except Problem:
+        return None
+    lasting = [visit for visit in answer["visits"] if visit["ended_at"] is None]
+    if lasting:
+        return ", ".join(
+            f"{visit['person']} since {local_time(visit['began_at'])} ({visit['way']})"
+            for visit in lasting
+        )
+    if not answer["visits"]:
+        return None
+    [last, *_] = answer["visits"]
+    ended = local_time(last["ended_at"])
+    return f"nobody now; last {last['person']} until {ended} ({last['way']})"
 
 
 def _launcher(workspace: dict[str, Any]) -> str | None:

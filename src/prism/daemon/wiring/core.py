@@ -47,6 +47,7 @@ from prism.daemon.wiring.logins import (
 )
 from prism.daemon.wiring.notices import NoticeParts, notice_parts
 from prism.daemon.wiring.providers import ByLocation
+from prism.daemon.wiring.sharing import SharingParts
 from prism.daemon.wiring.watching import WatchingWiring
 from prism.files.homes import HomeFiles
 from prism.idle.activity import ActivityRecorder
@@ -79,13 +80,13 @@ from prism.sessions.invitation_links import InvitationLinks
 from prism.sessions.lineage import SessionLineage
 from prism.sessions.service import SessionService
 from prism.sessions.terminal_login import TerminalLogins
-from prism.sharing.reconciler import ShareReconciler
 from prism.sharing.service import ShareService
 from prism.storage import store as storage_rows
 from prism.storage.snapshot_service import SnapshotService
 from prism.storage.view import ViewSources
 from prism.templates.service import TemplateService
 from prism.templates.store import template_folders
+from prism.visits.service import VisitService
 from prism.workspaces import store as workspace_rows
 from prism.workspaces.attachment_hosts import AttachmentHosts
 from prism.workspaces.leaving import LeavingService
@@ -198,7 +199,7 @@ class Wiring(WatchingWiring):
     def loops(self) -> list[Loop[Any]]:
         """The loops that run from the start."""
         main = [*self.local_loops, self.mail_loop, self.budget_loop]
-        shared = [self.share_loop] if self.team else []
+        shared = self.sharing_parts.loops if self.team else []
         return [*main, *self.notice_parts.loops, *shared]
 
     @cached_property
@@ -472,27 +473,24 @@ class Wiring(WatchingWiring):
     def app_origins(self) -> AppOrigins:
         """Serves workspaces at origins of their own."""
         sessions = AppSessions(self.db, self.clock, self.sessions)
-        return AppOrigins(
-            self.port_router,
-            self.workspace_proxy,
-            sessions,
-            self.long_requests,
-            clock=self.clock,
-            shares=self.shares,
-        )
+        parts = (self.port_router, self.workspace_proxy, sessions, self.long_requests)
+        return AppOrigins(*parts, clock=self.clock, shares=self.shares, visits=self.visits)
 
     @cached_property
+    def sharing_parts(self) -> SharingParts:
+        """Shares and visits."""
+        has_apps = self._apps_domain is not None
+        return SharingParts(self.db, self.clock, self.settings, self.workspaces, has_apps)
+
+    @property
     def shares(self) -> ShareService:
         """Requests about shares, and who is let in by them."""
-        has_apps = self._apps_domain is not None
-        return ShareService(
-            self.db, self.clock, self.settings.actor, self.workspaces, has_apps=has_apps
-        )
+        return self.sharing_parts.shares
 
-    @cached_property
-    def share_loop(self) -> Loop[Any]:
-        """Ends shares."""
-        return Loop(ShareReconciler(self.db, self.clock, self.shares), self.db, self.clock, 1)
+    @property
+    def visits(self) -> VisitService:
+        """Who enters workspaces of others."""
+        return self.sharing_parts.visits
 
     @property
     def connection_reader(self) -> ConnectionReader:
