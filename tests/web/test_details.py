@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import expect
@@ -253,14 +253,27 @@ def test_template_page_shows_the_yaml_even_if_it_is_invalid(home, browsing):
     file.unlink()
 
 
-@pytest.mark.slow
-def test_project_report_is_html(home, browsing):
+def test_project_page_says_who_spent_what_in_a_month(home, browsing):
     browser = browsing(home)
-    page = browser.open("/projects/Reef")
-    link = page.get_by_role("link", name="Report of this month").get_attribute("href")
-    _, kind, text = browser.fetch(link)
-    assert kind.startswith("text/html")
-    assert "Reef" in text
+    month = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m}"  # today may be the first of the next
+    report = home.client.projects.report("Reef", month)
+    page = browser.open(f"/projects/Reef?month={month}")
+    people = page.get_by_role("table", name="Person", exact=True)
+    [line] = report.by_user
+    row = people.get_by_role("row").filter(has_text=line.name)
+    expect(row).to_contain_text(f"${line.cost:.2f}")
+    expect(page.get_by_role("table", name="Workspace", exact=True)).to_contain_text("past")
+    for name, kind in (("Print", "text/html"), ("CSV", "text/csv")):
+        link = page.get_by_role("link", name=name).get_attribute("href")
+        _, answered, text = browser.fetch(link)
+        assert answered.startswith(kind)
+        assert line.name in text
+    browser.shot("project-month")
+    page.goto(f"{browser.base}/projects/Reef?month=2020-02")
+    expect(page.get_by_role("button", name="Month 2020-02")).to_be_visible()
+    expect(people).to_contain_text("Nothing was spent yet.")
+    link = page.get_by_role("link", name="Print").get_attribute("href")
+    assert link.endswith("&month=2020-02")
 
 
 def test_events_page_filters_and_shows_new_events(home, browsing):

@@ -198,6 +198,33 @@ def test_chart_goes_on_at_the_rate_that_is_left_after_the_workspace_expires(brow
         home.client.workspaces.terminate("mine", wait=120)
 
 
+def test_project_page_says_how_long_before_its_end_a_grant_is_spent(browsing, tmp_path):
+    home = Home(tmp_path / "home")
+    with home.run_daemon(PRISM_LOCAL_PRICES="aws"):
+        client = home.client
+        end = datetime.now(UTC) + timedelta(days=20)
+        pool = client.budgets.create("DFG 42", 5, created_by="pi@x.org", end_date=end)
+        client.projects.create("Reef")
+        client.allocations.create(pool.id, "Reef", 5, allocated_by="pi@x.org")
+        client.workspaces.launch("Plain Shell", "mine", wait=120, project="Reef", size="XL")
+        gone = client.projects.forecast("Reef").caps[0].runs_out_on
+        assert gone is not None
+        days = (end - gone).days
+        assert 10 < days < 20
+        for scheme, width in (("light", 1280), ("dark", 360)):
+            size = {"width": width, "height": 800}
+            browser = browsing(home, viewport=size, color_scheme=scheme)
+            page = browser.open("/projects/Reef")
+            early = re.compile(rf"That is ({days}|{days - 1}) days before its end on ")
+            expect(page.get_by_text(early).first).to_be_visible()
+            other = "Another limit stops the workspaces before this one is spent."
+            expect(page.get_by_text(other)).to_be_visible()  # the pool, beside its allocation
+            expect(page.get_by_text("It lasts.")).to_have_count(0)
+            browser.shot(f"grant-{scheme}")
+            browser.leave()
+        client.workspaces.terminate("mine", wait=120)
+
+
 @pytest.mark.slow
 def test_forecast_shows_the_range_of_the_last_days(browsing, tmp_path):
     home = Home(tmp_path / "home")

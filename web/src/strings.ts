@@ -740,7 +740,15 @@ export const t = {
       invitations: 'Invitations',
       settings: 'Limits',
     },
-    report: 'Report of this month',
+    report: 'Print',
+    reportTable: 'CSV',
+    month: 'Month',
+    thisMonth: 'This month',
+    whoSpent: 'Who spent what in a month',
+    perPerson: 'Person',
+    perWorkspace: 'Workspace',
+    spentBetween: (spent: string, start: string, end: string, saved: string) =>
+      `${spent} from ${start} until ${end}; sleeping workspaces saved ${saved}.`,
     where: 'What it was spent on',
     nothingSpent: 'Nothing was spent yet.',
     asOf: (when: string) => `As of ${when}.`,
@@ -763,6 +771,9 @@ export const t = {
     lasts: (projected: string) => `It lasts. Spent by its end, if nothing changes: ${projected}.`,
     stops: (when: string, because: string | null) =>
       `Runs out on ${when}${because === null ? '' : `: ${because}`}.`,
+    otherEndsFirst: 'Another limit stops the workspaces before this one is spent.',
+    early: (days: number, end: string) =>
+      `That is ${days} ${days === 1 ? 'day' : 'days'} before its end on ${end}.`,
     burnDown: 'What is not spent yet',
     leftThen: 'Not spent',
     leftComing: 'If nothing is launched; workspaces expire as they do now',

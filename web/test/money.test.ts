@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
 
-import { burnDown, outlook, paceOf, partsOf, isNearCap } from '../src/features/money/money';
+import {
+  burnDown,
+  daysBetween,
+  isNearCap,
+  monthsUntil,
+  outlook,
+  paceOf,
+  partsOf,
+} from '../src/features/money/money';
 import { cellsOf, guestsOf } from '../src/features/people/people';
 
 describe('people in a CSV file', () => {
@@ -22,6 +30,16 @@ describe('people in a CSV file', () => {
 });
 
 describe('money', () => {
+  it('counts whole days until the end of a period', () => {
+    expect(daysBetween('2026-03-19T00:00:00Z', '2026-03-31T12:00:00Z')).toBe(12);
+    expect(daysBetween('2026-03-31T12:00:00Z', '2026-03-31T00:00:00Z')).toBe(-1);
+  });
+  it('lists the complete months of a project', () => {
+    const now = new Date('2026-02-28T23:00:00Z');
+    expect(monthsUntil(now, new Date('2025-12-31T10:00:00Z'))).toEqual(['2026-01', '2025-12']);
+    expect(monthsUntil(now, new Date('2026-02-01T00:00:00Z'))).toEqual([]);
+    expect(monthsUntil(now, new Date('2000-01-01T00:00:00Z'))).toHaveLength(24);
+  });
   it('fills a bar at most completely', () => {
     expect(partsOf(100, 25, 50)).toEqual({ settled: 0.25, reserved: 0.5 });
     expect(partsOf(100, 90, 50).reserved).toBeCloseTo(0.1);

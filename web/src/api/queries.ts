@@ -152,6 +152,17 @@ export const queries = {
       queryKey: ['projects', project, 'budget'],
       queryFn: () => data(api.GET('/api/v1/projects/{project_id}/budget', of(project))),
     }),
+  /** A month as 2026-01; null is the present one. */
+  projectReport: (project: string, month: string | null) =>
+    queryOptions({
+      queryKey: ['costs', 'report', project, month],
+      queryFn: async () =>
+        (await data(
+          api.GET('/api/v1/projects/{project_id}/report', {
+            params: { path: { project_id: project }, query: month === null ? {} : { month } },
+          }),
+        )) as Schemas['MonthlyReport'], // without a format
+    }),
   projectHistory: (project: string) =>
     queryOptions({
       queryKey: ['costs', 'daily', project],

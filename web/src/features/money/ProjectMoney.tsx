@@ -3,7 +3,6 @@ import Box from '@cloudscape-design/components/box';
 import Container from '@cloudscape-design/components/container';
 import Header from '@cloudscape-design/components/header';
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
-import Link from '@cloudscape-design/components/link';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table from '@cloudscape-design/components/table';
 import { useQuery } from '@tanstack/react-query';
@@ -14,6 +13,8 @@ import { day, hourly, money, moment } from '../../lib/format';
 import { t } from '../../strings';
 import { BurnDown } from './BurnDown';
 import { CapBar } from './CapBar';
+import { daysBetween } from './money';
+import { ProjectMonth } from './ProjectMonth';
 import { Loaded } from '../../ui/Loaded';
 import { ValueWithSource } from '../../ui/ValueWithSource';
 
@@ -21,23 +22,9 @@ import { ValueWithSource } from '../../ui/ValueWithSource';
 export function ProjectMoney({ project }: { readonly project: Schemas['ProjectShown'] }) {
   const query = useQuery(queries.forecast(project.id));
   const spent = useQuery(queries.projectBudget(project.id));
-  const report = `/api/v1/projects/${encodeURIComponent(project.id)}/report?format=html`;
   return (
     <SpaceBetween size="l">
-      <Container
-        header={
-          <Header
-            variant="h2"
-            actions={
-              <Link href={report} external>
-                {t.money.report}
-              </Link>
-            }
-          >
-            {t.money.money}
-          </Header>
-        }
-      >
+      <Container header={<Header variant="h2">{t.money.money}</Header>}>
         <Loaded query={query} what={t.money.money}>
           {(it) => <Outlook forecast={it} project={project} />}
         </Loaded>
@@ -69,6 +56,7 @@ export function ProjectMoney({ project }: { readonly project: Schemas['ProjectSh
           )}
         </Loaded>
       </Container>
+      <ProjectMonth project={project} />
     </SpaceBetween>
   );
 }
@@ -121,11 +109,7 @@ function Outlook({
               left={it.left}
             />
           )}
-          <Box variant="p">
-            {it.runs_out_on === null
-              ? t.money.lasts(money(it.projected))
-              : t.money.stops(day(it.runs_out_on), it.because)}
-          </Box>
+          <Box variant="p">{outcome(it)}</Box>
         </div>
       ))}
       {first !== undefined && first.settled !== null && (
@@ -144,6 +128,18 @@ function Outlook({
       <Box>{t.money.preventsAt(project.budget.prevent_launch_threshold)}</Box>
     </SpaceBetween>
   );
+}
+
+/** Whether a cap lasts, in words; and if not, how many days before the end of its period it ends. */
+function outcome(cap: Schemas['CapBalance']): string {
+  const { amount, because, period_end: end, projected, runs_out_on: out } = cap;
+  if (out === null)
+    return projected !== null && projected > amount
+      ? t.money.otherEndsFirst
+      : t.money.lasts(money(projected));
+  const days = end === null ? 0 : daysBetween(out, end);
+  const stops = t.money.stops(day(out), because);
+  return end === null || days < 1 ? stops : `${stops} ${t.money.early(days, day(end))}`;
 }
 
 function leftOf(forecast: Schemas['ProjectForecast']): string {

@@ -89,3 +89,21 @@ export function outlook(now: Date, unspent: number, daily: number | null, days: 
     { x: end, y: Math.max(0, unspent - daily * lasts) },
   ];
 }
+
+/** Whole days from one moment until a later one; negative if it is earlier. */
+export function daysBetween(from: string, until: string): number {
+  return Math.floor((Date.parse(until) - Date.parse(from)) / DAY);
+}
+
+const MOST_MONTHS = 24;
+
+/** The complete months before now, as 2026-01 and the latest first, back to the first moment. */
+export function monthsUntil(now: Date, first: Date): string[] {
+  const start = first.toISOString().slice(0, 7);
+  const months = Array.from({ length: MOST_MONTHS }, (_, back) =>
+    new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 1 - back, 1))
+      .toISOString()
+      .slice(0, 7),
+  );
+  return months.filter((it) => it >= start);
+}
