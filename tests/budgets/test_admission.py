@@ -21,7 +21,7 @@ def test_admission_compares_settled_and_reserved_money_at_one_time(clocked_daemo
     with clocked_daemon.daemon.db.read() as sql:
         books = reader.open(sql)
         comparison = CapComparison(books, [], "ws_1")
-    assert books.now == books.totals.now == comparison.now == comparison._books.totals.now
+    assert books.now == comparison.now == comparison._books.now
 
 
 def test_balance_uses_only_the_first_reading_of_the_clock_around_midnight(clocked_daemon):

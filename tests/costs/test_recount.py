@@ -100,13 +100,14 @@ def _assert_fresh_sums(costs, sql, clock):
     now = unix_time(clock.now())
     ledger = costs._open_costs.read(sql, costs._db.versions(sql), now)
     known = store.SumsNow(ledger.of_payers, store.closed_totals(sql), store.newest_marks(sql))
-    sums, totals = store.Totals(sql, now, known), store.Totals(sql, now)
     assert ledger.began() == store.began(sql)
     assert ledger.has_unpriced or not store.unpriced_rows(sql)
     for column, scope in (("project", "p"), ("project", "q"), ("allocation", "x-p")):
-        assert sums.of(column, scope) == totals.of(column, scope), (column, scope, now)
+        of = sql, column, scope
+        assert store.total(*of, now, known=known) == store.total(*of, now), (column, scope, now)
         for then in (now - 5 * DAY, now - DAY - 7, now - 1000, now):
-            assert sums.by(column, scope, then) == totals.by(column, scope, then), (scope, then)
+            by = store.total_by(*of, then, now)
+            assert store.total_by(*of, then, now, known=known) == by, (scope, then)
     segments = structs_of(sql, Segment, store.SELECT)
     unknown = [s for s in segments if s.amount is None and s.kind is not CostKind.ASLEEP]
     rows = store.unpriced_rows(sql)
@@ -188,7 +189,7 @@ def write_history(
             if segment["mark"]:
                 then = unix_time(clock.now()) - 1000
                 now = unix_time(clock.now())
-                store.mark(tx, "p", then, store.Totals(tx.sql, now).by("project", "p", then))
+                store.mark(tx, "p", then, store.total_by(tx.sql, "project", "p", then, now))
         if segment["roll"]:
             ledger.roll()
             with db.read() as sql:
@@ -215,9 +216,8 @@ def assert_recount(db: Database, clock: StoppedClock, costs: CostService) -> lis
             assert store.total(sql, column, scope, now) == sum(
                 cost_by(segment, now) for segment in mine
             )
-            totals = store.Totals(sql, now)
             for then in (now - 5 * DAY, now - DAY - 7, now - 12345 - 1000, now):
-                by = totals.by(column, scope, then)
+                by = store.total_by(sql, column, scope, then, now)
                 assert by == sum(cost_by(segment, then) for segment in mine), (column, scope, then)
         ledger = costs._open_costs.read(sql, None, now)
         assert ledger.of_payers.get("q", 0) == sum(
@@ -377,7 +377,7 @@ def test_each_start_is_charged_a_minute_even_within_the_previous_minute(recorded
             with db.write() as tx:
                 ledger.set(tx, of, charges, clock.now(), least=60)
                 now = unix_time(clock.now())
-                by = store.Totals(tx.sql, now).by("project", "p", now - 1)
+                by = store.total_by(tx.sql, "project", "p", now - 1, now)
                 segments = structs_of(tx.sql, Segment, store.SELECT)
             assert by == sum(cost_by(segment, now - 1) for segment in segments), (
                 "also while a part of the minute is still to come"

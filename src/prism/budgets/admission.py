@@ -125,13 +125,20 @@ class CapComparison:
         return known
 
 
-def admit(
-    books: Books, caps: Sequence[Cap], demand: Demand, *, beyond: int | None = None
-) -> tuple[Reservation, list[Balance]]:
-    """The reservation that a demand needs, and the balance of each cap with it; or a refusal.
+class Admitted(Struct, frozen=True):
+    """The reservation that a demand needs, all caps, and the balance of each with it."""
+
+    reservation: Reservation
+    caps: Sequence[Cap]
+    balances: Sequence[Balance]
+
+
+def admit(books: Books, demand: Demand, *, beyond: int | None = None) -> Admitted:
+    """Admit a demand, or refuse it.
 
     For an extension, `beyond` is the old expiry, from which the refusal counts hours.
     """
+    caps = books.caps_of(demand)
     reservation = reservation_for(demand, caps, books.now)
     if caps and demand.unpriced:
         hint = "see `prism template list`" if demand.compute != 0 else "leave the project out"
@@ -154,7 +161,8 @@ def admit(
         )
     comparison = CapComparison(books, caps, demand.id, adds_disk=demand.adds_disk)
     if comparison.fit(reservation):
-        return reservation, [load.after for load in comparison.loads_until_end(reservation)]
+        loads = comparison.loads_until_end(reservation)
+        return Admitted(reservation, caps, [load.after for load in loads])
     if beyond is None and demand.wakes:
         limit = _missing(comparison, reservation)
     else:

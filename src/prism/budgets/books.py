@@ -26,6 +26,7 @@ from prism.budgets.balances import (
 from prism.budgets.model import Cap, HolderLimits, Pool, Reservation, Window
 from prism.budgets.plan import (
     ALWAYS,
+    Demand,
     ProjectReserved,
     ReservedNow,
     disk_period,
@@ -40,7 +41,7 @@ from prism.costs import rollups
 from prism.costs import store as ledger
 from prism.costs.model import CostKind, UnpricedRow
 from prism.costs.plan import unix_time, unpriced_until, unpriced_within
-from prism.costs.store import SumsNow, Totals
+from prism.costs.store import SumsNow
 from prism.kit.clock import Clock
 from prism.kit.database.versions import TopicVersions, VersionedParts, VersionedValue
 from prism.kit.db import Database, Tx
@@ -85,7 +86,7 @@ class Books:
         """The reservation of `besides` is left out. `sums` has everything that lists need."""
         self.sql, self.now, self._besides, self._sums = sql, now, besides, sums
         self._limits_of = limits
-        self.totals = Totals(sql, now, sums and sums.totals)
+        self._totals = None if sums is None else sums.totals
         self._known: dict[Hashable, Any] = {} if sums is None else sums.known
 
     def without(self, reservation: str) -> "Books":
@@ -135,6 +136,12 @@ class Books:
         if source is not None:
             caps.append(pool_cap(source))
         return caps
+
+    def caps_of(self, demand: Demand) -> list[Cap]:
+        """Every cap that a demand must fit."""
+        payer = (demand.project, demand.allocation, demand.pool)
+        owner, launcher = demand.owner, demand.launcher
+        return self.caps(*payer, owner=owner, resource=demand.id, launcher=launcher)
 
     def own_cap(self, project: Project) -> Cap | None:
         """The cap of a project itself."""
@@ -188,8 +195,12 @@ class Books:
         if within.end is not None and within.end < self.now:
             total = self._by(cap, within.end)
         else:
-            total = self.totals.of(cap.column, cap.id)
+            total = ledger.total(self.sql, cap.column, cap.id, self.now, known=self._totals)
         return total - self._by(cap, within.start) if within.start else total
+
+    def ever(self, project: Project) -> Micros:
+        """All that a project has ever spent."""
+        return ledger.total(self.sql, "project", project.id, self.now, known=self._totals)
 
     def spent(self, cap: Cap) -> int:
         """What was spent of a cap in its present period, or in its last one and after it."""
@@ -217,7 +228,8 @@ class Books:
     def _by(self, cap: Cap, at: int) -> int:
         if cap.holder is not None and self.limits is not None:
             return self.limits.spent_by(self.sql, cap, at)
-        return self.totals.by(cap.column, cap.id, at)
+        of = self.sql, cap.column, cap.id
+        return ledger.total_by(*of, at, self.now, known=self._totals)
 
     def _ended_at(self, cap: Cap) -> int | None:
         """When the pool ended; null if it has not ended, and for a project's own cap."""

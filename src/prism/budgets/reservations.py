@@ -109,8 +109,8 @@ class ReservationService:
             store.allocation_named(tx.sql, workspace.allocation)
         demand = self._demand(tx.sql, workspace, workspace.project)
         _require_recent(workspace, demand.counted, books.now)
-        caps = _caps(books, demand)
-        reservation, _ = admit(books, caps, demand, beyond=old)
+        admitted = admit(books, demand, beyond=old)
+        reservation, caps = admitted.reservation, admitted.caps
         store.put_reservation(tx, reservation, moment(due(reservation, caps, books.now)))
         return moment(reservation.until) if caps else None
 
@@ -124,9 +124,8 @@ class ReservationService:
             books.limits.require_room(sql, workspace)
         if workspace.project is None:
             return BudgetForecast(disk_month=disk, address_month=address)
-        demand = self._demand(sql, workspace, workspace.project)
-        caps = _caps(books, demand)
-        reservation, balances = admit(books, caps, demand)
+        admitted = admit(books, self._demand(sql, workspace, workspace.project))
+        reservation, balances = admitted.reservation, admitted.balances
         present = [b for b in balances if b.within is not None and b.within.start <= books.now]
         if not present:
             notes = ["no budget limits this project"]
@@ -253,11 +252,6 @@ class ReservationService:
             adds_disk=not is_paid,
             obeys_thresholds=not began.compute or paid_by is None or paid_by[:2] != payer[:2],
         )
-
-
-def _caps(books: Books, demand: Demand) -> list[Cap]:
-    payer = (demand.project, demand.allocation, demand.pool)
-    return books.caps(*payer, owner=demand.owner, resource=demand.id, launcher=demand.launcher)
 
 
 def _counts_the_same(before: Workspace, after: Workspace) -> bool:

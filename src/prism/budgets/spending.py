@@ -228,7 +228,7 @@ class ProjectSpending:
 
 def _read(books: Books, project: Project) -> SpendingNow:
     """Read the data that budget and forecast have in common."""
-    money, paid = books.money(project), books.totals.of("project", project.id)
+    money, paid = books.money(project), books.ever(project)
     unpriced = tuple(unpriced_within(books.unpriced(), 0, ledger.EVER, project.id))
     uses = books.uses(money.balances)
     runway_of = books.ends(uses, {})
@@ -307,7 +307,7 @@ def not_limited(project: str, money: ProjectMoney, segments: Sequence[Segment]) 
 
 def _spending(books: Books, project: Project) -> Spending:
     """A project's money as lists show it."""
-    money, spent = books.money(project), books.totals.of("project", project.id)
+    money, spent = books.money(project), books.ever(project)
     ever = unless_unknown(spent, is_unpriced=project.id in books.unpriced_until())
     allocated = money.allocated
     return Spending(

@@ -26,6 +26,7 @@ from prism.budgets.plan import (
 from prism.budgets.reservations import ReservationService
 from prism.costs import store as ledger
 from prism.costs.plan import moment
+from prism.costs.storage_ledger import stored_at
 from prism.kit.clock import Clock
 from prism.kit.db import Tx
 from prism.kit.money import Micros
@@ -73,12 +74,11 @@ class StorageReservationService:
         demand = _demand(
             tx.sql, resource, *self._payer(tx.sql, resource, budget, strict=not backup)
         )
-        payer = (demand.project, demand.allocation, demand.pool)
-        caps = books.caps(*payer, owner=demand.owner, resource=demand.id)
+        caps = books.caps_of(demand)
         if backup:
             reservation = reservation_for(demand, caps, books.now)
         else:
-            reservation, _ = admit(books, caps, demand)
+            reservation = admit(books, demand).reservation
         store.put_reservation(tx, reservation, moment(due(reservation, caps, books.now)))
 
     def changed(
@@ -248,7 +248,7 @@ class StrandedReservations:
         now = self._clock.now()
         for workspace in workspaces.living_at(tx.sql, location):
             self._workspaces.changed(tx, None, workspace, now, sure=False)
-        for row in _stored(tx.sql, location):
+        for row in stored_at(tx.sql, location):
             self._storage.changed(tx, row, row, now)
         for id in _ids(tx.sql, location):
             store.due(tx, id, now)
@@ -287,12 +287,7 @@ def _rate(resource: Volume | Snapshot) -> Micros | None:
 def _ids(sql: Connection, location: str) -> Iterator[str]:
     """Everything in a location that may have a reservation."""
     yield from (workspace.id for workspace in workspaces.living_at(sql, location))
-    yield from (row.id for row in _stored(sql, location))
-
-
-def _stored(sql: Connection, location: str) -> list[Volume | Snapshot]:
-    volumes = storage.every_at(sql, Volume, location)
-    return [*volumes, *storage.every_at(sql, Snapshot, location)]
+    yield from (row.id for row in stored_at(sql, location))
 
 
 def _without_money(reservation: Reservation) -> Reservation:

@@ -99,7 +99,7 @@ class StrandedCosts:
         """Charge nothing in a location after `at`."""
         for workspace in workspaces.living_at(tx.sql, location):
             self._ledger.set(tx, booking(workspace), {}, at, sure=False)
-        for row in _stored(tx, location):
+        for row in stored_at(tx.sql, location):
             self._storage.changed(tx, row, None, at)
 
     def go_on(self, tx: Tx, location: str) -> None:
@@ -108,10 +108,11 @@ class StrandedCosts:
         for workspace in workspaces.living_at(tx.sql, location):
             costs = charges_of(workspace, self._prices)
             self._ledger.set(tx, booking(workspace), costs, now, sure=False)
-        for row in _stored(tx, location):
+        for row in stored_at(tx.sql, location):
             self._storage.changed(tx, None, row, now)
 
 
-def _stored(tx: Tx, location: str) -> list[Volume | Snapshot]:
-    volumes = storage.every_at(tx.sql, Volume, location)
-    return [*volumes, *storage.every_at(tx.sql, Snapshot, location)]
+def stored_at(sql: Connection, location: str) -> list[Volume | Snapshot]:
+    """All volumes and snapshots of a location."""
+    volumes = storage.every_at(sql, Volume, location)
+    return [*volumes, *storage.every_at(sql, Snapshot, location)]

@@ -269,26 +269,6 @@ def _spending(resources: Select[Any]) -> tuple[Select[Any], Select[Any]]:
     return closed, running.where(s.resource.in_(resources)).group_by(s.resource)
 
 
-def total(sql: Connection, column: str, scope: str, now: int) -> Micros:
-    """All that a project, an allocation or a pool has spent."""
-    binds = parameters(now=now) | {"of": scope}
-    return once(
-        sql,
-        (LEDGER, COUNTED),
-        (column, scope, now),
-        lambda: Micros(int(sql.execute(SPENT[column], binds).scalar_one())),
-    )
-
-
-def by_kind(sql: Connection, project: str, now: int) -> dict[CostKind, int]:
-    """What a project has spent on each kind; and what was saved."""
-    closed = sql.execute(CLOSED, {"of": project})
-    sums = {CostKind(kind): int(micros) for kind, micros in closed}
-    for kind, micros in sql.execute(OPEN_BY_KIND, parameters(now=now) | {"of": project}):
-        sums[CostKind(kind)] = sums.get(CostKind(kind), 0) + int(micros or 0)
-    return sums
-
-
 class SumsNow(NamedTuple):
     """What each payer has spent by one moment, by its id: on open and on closed segments.
 
@@ -300,32 +280,41 @@ class SumsNow(NamedTuple):
     marks: Mapping[tuple[str, int], int]
 
 
-class Totals:
-    """What projects, allocations and pools spent until `now`: read when asked, or as known."""
-
-    def __init__(self, sql: Connection, now: int, known: SumsNow | None = None) -> None:
-        self._sql, self.now, self._known = sql, now, known
-
-    def of(self, column: str, scope: str) -> Micros:
-        """All that a payer has spent."""
-        if (known := self._known) is None:
-            return total(self._sql, column, scope, self.now)
+def total(
+    sql: Connection, column: str, scope: str, now: int, *, known: SumsNow | None = None
+) -> Micros:
+    """All that a project, an allocation or a pool has spent: read, or as known."""
+    if known is not None:
         return Micros(known.closed.get(scope, 0) + known.open_ones.get(scope, 0))
+    binds = parameters(now=now) | {"of": scope}
+    return once(
+        sql,
+        (LEDGER, COUNTED),
+        (column, scope, now),
+        lambda: Micros(int(sql.execute(SPENT[column], binds).scalar_one())),
+    )
 
-    def by(self, column: str, scope: str, at: int) -> Micros:
-        """What a payer had spent by `at`, a moment in the past."""
-        if self._known is not None:
-            mark = self._known.marks.get((scope, at))
-        else:
-            mark = once(self._sql, (PAST,), (scope, at), lambda: self._mark(scope, at))
-        if mark is not None:
-            return Micros(mark)
-        moments = parameters(then=at, now=self.now) | {"of": scope}
-        since = self._sql.execute(SINCE[column], moments).scalar() or 0
-        return Micros(self.of(column, scope) - int(since))
 
-    def _mark(self, scope: str, at: int) -> int | None:
-        return self._sql.execute(MARK, {"of": scope, "then": at}).scalar()
+def total_by(
+    sql: Connection, column: str, scope: str, at: int, now: int, *, known: SumsNow | None = None
+) -> Micros:
+    """What a payer had spent by `at`, a moment in the past."""
+    of, mark = {"of": scope, "then": at}, None if known is None else known.marks.get((scope, at))
+    if known is None:
+        mark = once(sql, (PAST,), (scope, at), lambda: sql.execute(MARK, of).scalar())
+    if mark is not None:
+        return Micros(mark)
+    since = sql.execute(SINCE[column], parameters(then=at, now=now) | of).scalar() or 0
+    return Micros(total(sql, column, scope, now, known=known) - int(since))
+
+
+def by_kind(sql: Connection, project: str, now: int) -> dict[CostKind, int]:
+    """What a project has spent on each kind; and what was saved."""
+    closed = sql.execute(CLOSED, {"of": project})
+    sums = {CostKind(kind): int(micros) for kind, micros in closed}
+    for kind, micros in sql.execute(OPEN_BY_KIND, parameters(now=now) | {"of": project}):
+        sums[CostKind(kind)] = sums.get(CostKind(kind), 0) + int(micros or 0)
+    return sums
 
 
 def closed_totals(sql: Connection) -> dict[str, int]:
