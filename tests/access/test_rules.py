@@ -77,6 +77,8 @@ BODIES = {
         "allocated_by": "ada@x.org",
     },
     "PUT /api/v1/allocations/{allocation_id}": {},
+    "POST /api/v1/requests": {"kind": "time", "hours": 1, "workspace": "reef"},
+    "POST /api/v1/webhooks": {"url": "https://example.org/hook"},
     "PUT /api/v1/limits": {"person": "z@x.org", "project": "Reef", "workspaces": 9},
     "POST /api/v1/reallocations": {
         "source_allocation_id": "a",
@@ -286,6 +288,8 @@ def team_with_everything(team, clock):
     shared = team("member", "POST", "instances/reef/shares", json=body)
     assert shared.status_code == 201, shared.text
     team.share = shared.json()["id"]
+    longer = {"kind": "time", "hours": 1, "workspace": "reef"}
+    team.request = team("operator", "POST", "requests", json=longer).json()["id"]
     return team
 
 
@@ -300,6 +304,7 @@ def path_of(team, method, template):
     names = {
         "project_id": team.project,
         "invitation_id": team.invitation,
+        "request_id": team.request,
         "instance": "reef",
         "email": "viewer@x.org",
         "service": "console",
@@ -446,6 +451,7 @@ def expectation(rule, caller):
         "workspace": "INSTANCE_NOT_FOUND",
         "project": "PROJECT_NOT_FOUND",
         "invitation": "INVITATION_NOT_FOUND",
+        "request": "REQUEST_NOT_FOUND",
         "volume": "VOLUME_NOT_FOUND",
         "snapshot": "SNAPSHOT_NOT_FOUND",
         "share": "SHARE_NOT_FOUND",

@@ -48,6 +48,8 @@ MISSING = {
         (
             *("notices list", "notices read", "notices settings", "notices set", "notices test"),
             *("webhook list", "webhook add", "webhook remove", "webhook test"),
+            "request list",
+            *("request grant", "request refuse", "request withdraw"),
         ),
         "only in the command line yet",
     ),

@@ -108,6 +108,10 @@ SAME = {
     "limit set": ("limits.set", "PUT /limits"),
     "limit remove": ("limits.remove", "DELETE /limits/{id}"),
     "limit mine": ("limits.mine", "GET /limits/mine"),
+    "request list": ("requests.page", "GET /requests"),
+    "request grant": ("requests.grant", "POST /requests/{request_id}/grant"),
+    "request refuse": ("requests.refuse", "POST /requests/{request_id}/refuse"),
+    "request withdraw": ("requests.withdraw", "DELETE /requests/{request_id}"),
     "notices list": ("notices.page", "GET /notices"),
     "notices read": ("notices.read", "POST /notices/read"),
     "notices settings": ("notices.settings", "GET /notices/settings"),
@@ -159,6 +163,8 @@ OWN = {
     ),  # the client has no AWS: an administrator's, once
     # Several requests for each person of a class, of which the client has the methods.
     *("class add", "class status", "class collect", "class reset", "class end"),
+    # One route for all kinds of requests, with fields of each.
+    *("request money", "request time", "request size", "request workspaces", "request gpus"),
     "snapshot copies",  # two routes behind one word: the copies made here, and those at a place
     "idle profile",  # three routes behind one word, and the client takes the profile as a struct
 }

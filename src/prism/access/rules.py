@@ -44,6 +44,8 @@ ENTER = _workspace(AccessVerb.MANAGE, "instance", AccessVerb.MANAGE_OWN)
 INVITATION = RouteRule(AccessVerb.INVITE, "invitation", "invitation_id")
 SEEN_INVITATION = RouteRule(AccessVerb.INVITE, "invitation", "invitation_id", AccessVerb.LOOK)
 ANSWER_INVITATION = RouteRule(AccessVerb.SERVE, "invitation", "invitation_id", AccessVerb.USE)
+ANSWER_REQUEST = RouteRule(AccessVerb.MANAGE, "request", "request_id")
+OWN_REQUEST = RouteRule(AccessVerb.SERVE, "request", "request_id", own=AccessVerb.USE)
 VOLUME = RouteRule(AccessVerb.STORE, "volume")
 ATTACH = RouteRule(
     AccessVerb.STORE,
@@ -187,6 +189,12 @@ TABLE: Mapping[str, RouteRule] = {
     "POST {}/webhooks": FOUND,
     "DELETE {}/webhooks/{id}": USE,
     "POST {}/webhooks/{id}/test": USE,
+    # requests for more; the service knows who may answer which
+    "GET {}/requests": LOOK,
+    "POST {}/requests": USE,
+    "POST {}/requests/{request_id}/grant": ANSWER_REQUEST,
+    "POST {}/requests/{request_id}/refuse": ANSWER_REQUEST,
+    "DELETE {}/requests/{request_id}": OWN_REQUEST,
     # invitations
     "POST {}/invitations/send": RouteRule(AccessVerb.INVITE, "project", "body.project_id"),
     "POST {}/invitations/bulk": RouteRule(AccessVerb.INVITE, "project", "body.project_id"),

@@ -20,6 +20,7 @@ from prism.client.people import Audit, Invitations, Members, Sessions, Tokens
 from prism.client.profiles import Profiles
 from prism.client.projects import Projects
 from prism.client.recovery import Recoveries
+from prism.client.requests import Requests
 from prism.client.sharing import Shares
 from prism.client.storage import Snapshots, Volumes
 from prism.client.templates import Templates
@@ -69,9 +70,9 @@ class Client:
         self.projects = Projects(self._wire)
         self.budgets = Budgets(self._wire)
         self.allocations = Allocations(self._wire)
-        self.costs = Costs(self._wire)
-        self.limits = Limits(self._wire)
+        self.costs, self.limits = Costs(self._wire), Limits(self._wire)
         self.notices, self.webhooks = Notices(self._wire), Webhooks(self._wire)
+        self.requests = Requests(self._wire)
         self.profiles, self.members = Profiles(self._wire), Members(self._wire)
         self.shares = Shares(self._wire)
         self.invitations = Invitations(self._wire)

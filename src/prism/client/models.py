@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from prism.profiles import model as profiles
     from prism.projects import model as projects
     from prism.recovery import model as recovery
+    from prism.requests import model as requests
     from prism.sessions import model as sessions
     from prism.sharing import model as sharing
     from prism.storage import model as storage
@@ -41,8 +42,8 @@ else:
 # fmt: off
 __all__ = [
     "access", "audit", "budgets", "copies", "costs", "daemon", "files", "idle", "invitations",
-    "limits", "logs", "notices", "profiles", "projects", "recovery", "sessions", "sharing",
-    "storage", "templates", "visits", "workspaces",
+    "limits", "logs", "notices", "profiles", "projects", "recovery", "requests", "sessions",
+    "sharing", "storage", "templates", "visits", "workspaces",
 ]
 # fmt: on
 

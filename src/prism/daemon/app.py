@@ -60,6 +60,8 @@ from prism.projects import api as projects
 from prism.projects import members_api as members
 from prism.projects import store as project_rows
 from prism.recovery import api as recovery
+from prism.requests import api as requests
+from prism.requests import store as request_rows
 from prism.sessions import api as sessions
 from prism.sessions import terminal_api as terminals
 from prism.settings import Settings
@@ -109,6 +111,7 @@ ROUTES = [
     costs.router,
     limits.router,
     notices.router,
+    requests.router,
     members.router,
     tokens.router,
     sessions.router,
@@ -146,6 +149,7 @@ HANDLER_PARTS = (
         "logs",
         "members",
         "metrics",
+        "more_requests",
         "notices",
         "port_router",
         "profiles",
@@ -372,10 +376,16 @@ def _resource_lookups(wiring: Wiring) -> dict[str, ResourceLookup]:
             row = invitation_rows.find(sql, id)
         return None if row is None else Subject(row.project, row.email, personal=True)
 
+    def request(id: str) -> Subject | None:
+        with wiring.db.read() as sql:
+            row = request_rows.find(sql, id)
+        return None if row is None else Subject(row.project, row.person, personal=True)
+
     return {
         "share": ResourceLookup(wiring.shares.subject, share_rows.not_found),
         SHARE_OF_GUEST: ResourceLookup(wiring.shares.guest_subject, share_rows.not_found),
         "invitation": ResourceLookup(invitation, invitation_rows.not_found),
+        "request": ResourceLookup(request, request_rows.not_found),
         "workspace": ResourceLookup(workspace, workspace_rows.not_found),
         "project": ResourceLookup(project, project_rows.not_found),
         "volume": ResourceLookup(partial(stored, Volume), partial(storage_rows.not_found, Volume)),

@@ -53,6 +53,11 @@ class LimitService:
             uses = self._uses(sql, caller.name, of)
         return OwnLimits(caller.name, uses)
 
+    def named(self, id: str) -> LimitShown:
+        """The limit with that id."""
+        with self._db.read() as sql:
+            return _shown(sql, store.by_id(sql, id))
+
     def in_dollars(self) -> dict[str, list[LimitUse]]:
         """The limits in dollars that apply to each member of a project who has any."""
         with self._db.read() as sql:

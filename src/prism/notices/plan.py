@@ -196,6 +196,61 @@ def _copy_failed(event: RecordedEvent) -> Draft | None:
     )
 
 
+def _shared(event: RecordedEvent) -> Draft | None:
+    data, name = event.data, text_of(event.subject)
+    if data["audience"] != "person" or not data["guest"]:
+        return None  # it is in the list of shares of everybody whom it is for
+    shared = text_of(data["app"]) if data["app"] else "the terminal"
+    is_new = event.event == "share_created"
+    return Draft(
+        key=f"event:{event.id}",
+        kind=NoticeKind.SHARE,
+        to=Audience(person=data["guest"]),
+        title=f"{text_of(event.actor)} shares {shared} of {name} with you"
+        if is_new
+        else f"{shared[:1].upper()}{shared[1:]} of {name} is not shared with you any more",
+        command="prism share list" if is_new else "",
+    )
+
+
+def _opened(event: RecordedEvent) -> Draft:
+    data, name = event.data, text_of(event.subject)
+    return Draft(
+        key=f"opened:{data['share']}:{event.actor.lower()}",
+        kind=NoticeKind.SHARE,
+        to=Audience(workspace=data["workspace"]),
+        project=data.get("project"),
+        title=f"{text_of(event.actor)} has opened what you share of {name}",
+        command="prism share list",
+    )
+
+
+def _requested(event: RecordedEvent) -> Draft:
+    data, project = event.data, event.data.get("project")
+    of_operator = data["decider"] == "operator"
+    return Draft(
+        key=f"event:{event.id}",
+        kind=NoticeKind.REQUEST,
+        to=Audience() if of_operator else Audience(owners_of=project),
+        project=project,
+        title=f"{text_of(data['user'])} requests {text_of(event.subject)}",
+        command=f"prism request grant {text_of(data['request'])}",
+    )
+
+
+def _answered(event: RecordedEvent) -> Draft:
+    data = event.data
+    done = "granted" if event.event == "more_granted" else "refused"
+    return Draft(
+        key=f"event:{event.id}",
+        kind=NoticeKind.REQUEST,
+        to=Audience(person=data["user"]),
+        project=data.get("project"),
+        title=f"{text_of(event.actor)} {done} your request: {text_of(event.subject)}",
+        command="prism request list",
+    )
+
+
 EVENT_RULES: Mapping[str, Callable[[RecordedEvent], Draft | None]] = {
     "instance_state_changed": _state_changed,
     "instance_failure": _failed,
@@ -206,6 +261,12 @@ EVENT_RULES: Mapping[str, Callable[[RecordedEvent], Draft | None]] = {
     "snapshot_copy_state_changed": _copy_failed,
     "budget_overcommitted": _overcommitted,
     "member_left": _left,
+    "share_created": _shared,
+    "share_ended": _shared,
+    "share_opened": _opened,
+    "more_requested": _requested,
+    "more_granted": _answered,
+    "more_refused": _answered,
     "member_changed": _role_changed,
 }
 """Which events people are told, by the event's name; a further one needs a line here."""

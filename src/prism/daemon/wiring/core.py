@@ -74,6 +74,7 @@ from prism.projects.service import ProjectService
 from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
+from prism.requests.service import MoreRequestService
 from prism.sessions.api import LoginSettings
 from prism.sessions.app_sessions import AppSessions
 from prism.sessions.invitation_links import InvitationLinks
@@ -448,6 +449,18 @@ class Wiring(WatchingWiring):
             books=self.books,
             limits=self.limits,
             forecast=self.spending.forecast,
+        )
+
+    @cached_property
+    def more_requests(self) -> MoreRequestService:
+        """Requests for more."""
+        return MoreRequestService(
+            self.db,
+            self.clock,
+            projects=self.projects,
+            budgets=self.budgets,
+            limits=self.limits,
+            workspaces=self.workspaces,
         )
 
     @property

@@ -1,0 +1,1 @@
+"""Requests for more money, time, size or workspaces, and the answers to them."""
