@@ -376,16 +376,11 @@ def _resource_lookups(wiring: Wiring) -> dict[str, ResourceLookup]:
             row = invitation_rows.find(sql, id)
         return None if row is None else Subject(row.project, row.email, personal=True)
 
-    def request(id: str) -> Subject | None:
-        with wiring.db.read() as sql:
-            row = request_rows.find(sql, id)
-        return None if row is None else Subject(row.project, row.person, personal=True)
-
     return {
         "share": ResourceLookup(wiring.shares.subject, share_rows.not_found),
         SHARE_OF_GUEST: ResourceLookup(wiring.shares.guest_subject, share_rows.not_found),
         "invitation": ResourceLookup(invitation, invitation_rows.not_found),
-        "request": ResourceLookup(request, request_rows.not_found),
+        "request": ResourceLookup(partial(_request, wiring), request_rows.not_found),
         "workspace": ResourceLookup(workspace, workspace_rows.not_found),
         "project": ResourceLookup(project, project_rows.not_found),
         "volume": ResourceLookup(partial(stored, Volume), partial(storage_rows.not_found, Volume)),
@@ -393,6 +388,12 @@ def _resource_lookups(wiring: Wiring) -> dict[str, ResourceLookup]:
             partial(stored, Snapshot), partial(storage_rows.not_found, Snapshot)
         ),
     }
+
+
+def _request(wiring: Wiring, id: str) -> Subject | None:
+    with wiring.db.read() as sql:
+        row = request_rows.find(sql, id)
+    return None if row is None else Subject(row.project, row.person, personal=True)
 
 
 def _location_checks(wiring: Wiring) -> dict[str, Callable[[str], None]]:

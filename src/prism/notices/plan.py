@@ -209,7 +209,7 @@ def _shared(event: RecordedEvent) -> Draft | None:
         title=f"{text_of(event.actor)} shares {shared} of {name} with you"
         if is_new
         else f"{shared[:1].upper()}{shared[1:]} of {name} is not shared with you any more",
-        command="prism share list" if is_new else "",
+        command="prism shares" if is_new else "",
     )
 
 
@@ -221,7 +221,7 @@ def _opened(event: RecordedEvent) -> Draft:
         to=Audience(workspace=data["workspace"]),
         project=data.get("project"),
         title=f"{text_of(event.actor)} has opened what you share of {name}",
-        command="prism share list",
+        command="prism shares",
     )
 
 

@@ -45,7 +45,7 @@ from prism.daemon.wiring.logins import (
     open_invitation,
     provider_logins,
 )
-from prism.daemon.wiring.notices import NoticeParts, notice_parts
+from prism.daemon.wiring.notices import NoticeWiring
 from prism.daemon.wiring.providers import ByLocation
 from prism.daemon.wiring.sharing import SharingParts
 from prism.daemon.wiring.watching import WatchingWiring
@@ -65,7 +65,6 @@ from prism.kit.gui_origin import host_parts
 from prism.kit.reconcile import Loop
 from prism.kit.stream import EventFilters
 from prism.logs.reader import LogReader
-from prism.notices.service import NoticeService
 from prism.profiles.model import ProfileShown
 from prism.profiles.providers import AWS, provider_of
 from prism.profiles.service import ProfileService
@@ -74,7 +73,6 @@ from prism.projects.service import ProjectService
 from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
-from prism.requests.service import MoreRequestService
 from prism.sessions.api import LoginSettings
 from prism.sessions.app_sessions import AppSessions
 from prism.sessions.invitation_links import InvitationLinks
@@ -104,7 +102,7 @@ from prism.workspaces.template_again import TemplateReader
 log = logging.getLogger(__name__)
 
 
-class Wiring(WatchingWiring):
+class Wiring(NoticeWiring, WatchingWiring):
     """The parts of one daemon; `served` are the locations it serves instead of this machine."""
 
     _profiles: Sequence[ProfileShown] = ()
@@ -437,36 +435,6 @@ class Wiring(WatchingWiring):
         public_url = to.public_url if self.team else ""
         mail = MailReconciler(self.db, self.clock, self.mail_transport, to.sender, public_url)
         return Loop(mail, self.db, self.clock, threads=4)
-
-    @cached_property
-    def notice_parts(self) -> NoticeParts:
-        """What tells people what they should know."""
-        return notice_parts(
-            self.settings,
-            self.db,
-            self.clock,
-            transport=self.mail_transport,
-            books=self.books,
-            limits=self.limits,
-            forecast=self.spending.forecast,
-        )
-
-    @cached_property
-    def more_requests(self) -> MoreRequestService:
-        """Requests for more."""
-        return MoreRequestService(
-            self.db,
-            self.clock,
-            projects=self.projects,
-            budgets=self.budgets,
-            limits=self.limits,
-            workspaces=self.workspaces,
-        )
-
-    @property
-    def notices(self) -> NoticeService:
-        """Requests about notices and webhooks."""
-        return self.notice_parts.service
 
     @cached_property
     def port_router(self) -> PortRouter:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from prism.budgets.books import BookReader
 from prism.budgets.model import ProjectForecast
+from prism.daemon.wiring.providers import ProviderWiring
 from prism.invitations.ports import MailTransport
 from prism.kit.clock import Clock
 from prism.kit.db import Database
@@ -16,7 +18,9 @@ from prism.notices.reconciler import DigestReconciler, MailSettings, WebhookReco
 from prism.notices.service import NoticeService
 from prism.notices.watch import NoticeWatch
 from prism.notices.writer import NoticeWriter
+from prism.projects.service import ProjectService
 from prism.providers.webhooks.guarded_http import GuardedTransport
+from prism.requests.service import MoreRequestService
 from prism.settings import Settings, networks
 
 
@@ -67,3 +71,44 @@ def notice_parts(
         mail_loop=Loop(digests, db, clock, threads=4),
         webhook_loop=Loop(WebhookReconciler(db, clock, post), db, clock, threads=8),
     )
+
+
+class NoticeWiring(ProviderWiring):
+    """The parts of notices and of requests for more; a base class of `Wiring`."""
+
+    if TYPE_CHECKING:  # `Wiring` makes them
+
+        @cached_property
+        def projects(self) -> ProjectService: ...  # noqa: D102
+        @cached_property
+        def mail_transport(self) -> MailTransport: ...  # noqa: D102
+
+    @cached_property
+    def notice_parts(self) -> NoticeParts:
+        """What tells people what they should know."""
+        return notice_parts(
+            self.settings,
+            self.db,
+            self.clock,
+            transport=self.mail_transport,
+            books=self.books,
+            limits=self.limits,
+            forecast=self.spending.forecast,
+        )
+
+    @cached_property
+    def more_requests(self) -> MoreRequestService:
+        """Requests for more."""
+        return MoreRequestService(
+            self.db,
+            self.clock,
+            projects=self.projects,
+            budgets=self.budgets,
+            limits=self.limits,
+            workspaces=self.workspaces,
+        )
+
+    @property
+    def notices(self) -> NoticeService:
+        """Requests about notices and webhooks."""
+        return self.notice_parts.service

@@ -5,8 +5,8 @@ from alembic import op
 
 from prism.kit.tables import Utc
 
-revision = "0045"
-down_revision = "0044"
+revision = "0046"
+down_revision = "0045"
 
 
 def upgrade() -> None:
