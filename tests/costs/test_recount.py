@@ -41,7 +41,6 @@ TABLES = (
     store.totals,
     rollups.days,
     store.marks,
-    rollups.editions,
 )
 
 charges = st.dictionaries(

@@ -1,6 +1,5 @@
 """Sums of days that are over, stored; of today, by the database; and of what costs money now."""
 
-import secrets
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property, partial
@@ -25,7 +24,6 @@ from sqlalchemy import (
     literal,
     select,
     true,
-    update,
 )
 
 from prism.costs.model import BURN, DAY, HOUR, OF_A_WORKSPACE, PAID, CostKind, DayCost
@@ -73,12 +71,11 @@ days = Table(  # one row per past day (UTC) and scope; each day has a row with t
     Column("who", LargeBinary, nullable=False),
     info=topic(PAST),
 )
-editions = Table(  # one row: a new random word whenever days are summed up
+Table(  # not used any more; backups of older versions contain it
     "days_edition",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("word", String, nullable=False),
-    info=topic(PAST),
 )
 
 
@@ -305,12 +302,6 @@ def keep_days(tx: Tx, day_costs: Iterable[tuple[str, DayCost]]) -> None:
     rows = [_day_row(scope, day) for scope, day in day_costs]
     for at in range(0, len(rows), 500):
         tx.sql.execute(days.insert(), rows[at : at + 500])
-    _new_edition(tx)
-
-
-def edition(sql: Connection) -> str:
-    """A value that changes when days are summed up, and never repeats."""
-    return sql.execute(select(editions.c.word)).scalar() or ""
 
 
 def days_of(sql: Connection, scope: str) -> dict[int, DayCost]:
@@ -333,9 +324,3 @@ def _day_row(scope: str, day: DayCost) -> dict[str, Any]:
     bits = day.who >> shift
     mask = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
     return {"scope": scope, "day": day.day, **sums, "shift": shift, "who": mask}
-
-
-def _new_edition(tx: Tx) -> None:
-    word = secrets.token_hex(8)  # random, because a counter could repeat after a rollback
-    if not tx.sql.execute(update(editions).values(word=word)).rowcount:
-        tx.sql.execute(editions.insert().values(id=1, word=word))

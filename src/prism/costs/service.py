@@ -160,15 +160,17 @@ class CostService:
 
     def _summed_days(self, sql: Connection, scope: str) -> Mapping[int, DayCost]:
         """The days of a scope that are summed up; later ones may be outdated."""
-        edition = rollups.edition(sql)
+        if (versions := self._db.versions(sql)) is None:
+            return rollups.days_of(sql, scope)
+        version = versions.get(store.PAST, "")
         with self._lock:
             cached = self._days.pop(scope, None)
-            if cached is not None and cached[0] == edition:
+            if cached is not None and cached[0] == version:
                 self._days[scope] = cached  # the least recently used is removed first
                 return cached[1]
         days = rollups.days_of(sql, scope)
         with self._lock:
-            self._days[scope] = (edition, days)
+            self._days[scope] = (version, days)
             while len(self._days) > MAX_SCOPES:
                 del self._days[next(iter(self._days))]
         return days
