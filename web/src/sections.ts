@@ -12,4 +12,5 @@ export const SECTIONS = [
   'login',
   'logout',
   'invitations',
+  'shared',
 ] as const;

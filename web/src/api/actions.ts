@@ -185,5 +185,12 @@ export const actions = {
   createToken: (body: Schemas['NewToken']) => data(api.POST('/api/v1/tokens', { body })),
   revokeToken: (id: string) =>
     data(api.DELETE('/api/v1/tokens/{id}', { params: { path: { id } } })),
+  share: (name: string, body: Schemas['NewShare']) =>
+    data(api.POST('/api/v1/instances/{name}/shares', { ...at(name), body })),
+  endShare: (id: string) => data(api.DELETE('/api/v1/shares/{id}', { params: { path: { id } } })),
+  openShare: (id: string) =>
+    data(api.GET('/api/v1/shares/{id}/open', { params: { path: { id } } })),
+  wakeShare: (id: string) =>
+    data(api.POST('/api/v1/shares/{id}/wake', { params: { path: { id } } })),
   removeProfile: (name: string) => data(api.DELETE('/api/v1/profiles/{name}', at(name))),
 } as const;

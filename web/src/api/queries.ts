@@ -78,6 +78,22 @@ export const queries = {
         )) as Schemas['LaunchEstimate'];
       },
     }),
+  shares: queryOptions({
+    queryKey: ['shares'],
+    queryFn: () => data(api.GET('/api/v1/shares')),
+  }),
+  sharesOf: (workspace: string) =>
+    queryOptions({
+      queryKey: ['shares', workspace],
+      queryFn: () =>
+        data(api.GET('/api/v1/instances/{name}/shares', { params: { path: { name: workspace } } })),
+    }),
+  visits: (workspace: string) =>
+    queryOptions({
+      queryKey: ['visits', workspace],
+      queryFn: () =>
+        data(api.GET('/api/v1/instances/{name}/visits', { params: { path: { name: workspace } } })),
+    }),
   connection: (workspace: string) =>
     queryOptions({
       queryKey: ['connection', workspace],

@@ -17,6 +17,8 @@ const Storage = lazy(() => import('../features/storage/Storage'));
 const Idle = lazy(() => import('../features/idle/Idle'));
 const Events = lazy(() => import('../features/events/Events'));
 const Settings = lazy(() => import('../features/system/Settings'));
+const Shared = lazy(() => import('../features/sharing/Shared'));
+const SharedTerminal = lazy(() => import('../features/sharing/SharedTerminal'));
 const Template = lazy(() => import('../features/templates/Template'));
 
 /** Which page an address shows. */
@@ -38,6 +40,8 @@ export function Pages() {
           <Route path="/storage" element={<Storage />} />
           <Route path="/idle" element={<Idle />} />
           <Route path="/events" element={<Events />} />
+          <Route path="/shared" element={<Shared />} />
+          <Route path="/shared/:id" element={<SharedTerminal />} />
           <Route path="/settings" element={<Settings />} />
           <Route path="*" element={<NotFound />} />
         </Routes>

@@ -7,6 +7,7 @@ import { useLocation } from 'react-router';
 import { NoticeBar } from '../ui/Notifications';
 import { Warnings } from '../features/system/Warnings';
 import { useFollow } from '../lib/follow';
+import { useMe } from '../lib/me';
 import { NARROW } from '../lib/useNarrow';
 import { Uploads } from '../features/files/Uploads';
 import { t } from '../strings';
@@ -51,6 +52,7 @@ export function Shell() {
 /** What is beside the content; a change of the address's parameters does not draw it again. */
 function Layout({ pathname }: { readonly pathname: string }) {
   const follow = useFollow();
+  const isShared = useMe()?.shared === true;
   const [navigation, setNavigation] = useState(() => window.innerWidth > NARROW);
   return useMemo(() => {
     const crumbs = breadcrumbs(pathname);
@@ -67,7 +69,7 @@ function Layout({ pathname }: { readonly pathname: string }) {
           <SideNavigation
             activeHref={`/${pathname.split('/')[1] ?? ''}`}
             header={{ href: '/', text: t.product }}
-            items={[...NAVIGATION]}
+            items={NAVIGATION.filter((it) => it.href !== '/shared' || isShared)}
             onFollow={follow}
           />
         }
@@ -84,5 +86,5 @@ function Layout({ pathname }: { readonly pathname: string }) {
         content={<Pages />}
       />
     );
-  }, [pathname, follow, navigation]);
+  }, [pathname, follow, navigation, isShared]);
 }

@@ -10,6 +10,7 @@ type Section = (typeof SECTIONS)[number];
 export const NAVIGATION: readonly SideNavigationProps.Link[] = [
   { type: 'link', text: t.pages.home, href: '/' },
   { type: 'link', text: t.pages.workspaces, href: '/workspaces' },
+  { type: 'link', text: t.pages.shared, href: '/shared' },
   { type: 'link', text: t.pages.templates, href: '/templates' },
   { type: 'link', text: t.pages.projects, href: '/projects' },
   { type: 'link', text: t.pages.costs, href: '/costs' },
@@ -32,6 +33,7 @@ const TITLES: Record<Section, string> = {
   login: t.login.title,
   logout: t.login.out,
   invitations: t.invitations.title,
+  shared: t.pages.shared,
 };
 
 /** The way from the start to a page. */

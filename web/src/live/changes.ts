@@ -14,12 +14,15 @@ export interface Change {
 }
 
 const OF_STATES: ReadonlySet<string> = new Set(['instance_state_changed', 'instance_asked']);
+const OF_VISITS: ReadonlySet<string> = new Set(['instance_entered', 'instance_left']);
 const WITHOUT_COST: ReadonlySet<string> = new Set([
   'instance_failure',
   'instance_files_changed',
   'instance_note',
   'instance_progress',
   'instance_updated',
+  'instance_entered',
+  'instance_left',
 ]);
 const OF_WORKSPACES = /^(instance_|idle_(?!profile_)|hibernation_triggered$)/;
 const PAID = /^(instance|volume|snapshot(?!_copy))_/;
@@ -38,6 +41,7 @@ const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] =
   ['template_', [['templates']]],
   ['token_', [['tokens']]],
   ['session_', [['sessions']]],
+  ['share_', [['shares']]],
   ['idle_profile_', [['idle-profiles']]],
 ];
 
@@ -50,6 +54,7 @@ export function changeOf(event: LiveEvent): Change {
   if (event.event === 'hibernation_triggered') stale.push(['idle-history']);
   if (id !== undefined && OF_WORKSPACES.test(event.event)) {
     if (event.event === 'instance_files_changed') return { stale: [...stale, ['files', id]] };
+    if (OF_VISITS.has(event.event)) return { stale: [...stale, ['visits', id]] };
     if (OF_STATES.has(event.event)) stale.push(['status'], ['log-types', id], ['files', id]);
     if (event.event.startsWith('instance_')) stale.push(['connection', id], ['ports', id]);
     stale.push(['idle', id]);

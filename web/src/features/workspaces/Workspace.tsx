@@ -22,6 +22,8 @@ import { Loaded } from '../../ui/Loaded';
 import { LogPanel } from './LogPanel';
 import { MachineNotes } from './MachineNotes';
 import { SleepStatus } from './SleepStatus';
+import { SharePanel } from '../sharing/SharePanel';
+import { Visitors } from '../sharing/Visitors';
 import { StateIndicator } from './StateIndicator';
 import { verbs } from '../../lib/equivalents';
 import { TerminalPanel } from '../terminal/TerminalPanel';
@@ -67,6 +69,9 @@ export default function Workspace() {
             </SpaceBetween>
           ),
           events: <EventList workspace={instance.workspace} />,
+          ...(manages && me?.shared === true
+            ? { sharing: <SharePanel instance={instance} /> }
+            : {}),
           ...(!manages ? {} : { settings: <InstanceSettings instance={instance} /> }),
         };
         return (
@@ -93,6 +98,7 @@ export default function Workspace() {
             <SpaceBetween size="l">
               <FailureAlert instance={instance} />
               {manages && <SleepStatus key={instance.workspace} instance={instance} />}
+              {manages && me?.shared === true && <Visitors instance={instance} />}
               <MachineNotes instance={instance} />
               {isComing(instance.state) && <LaunchProgress instance={instance} />}
               <Tabs
