@@ -57,6 +57,13 @@ SHARED = {
         "unreachable (away) or restarted; a second daemon on the same database (neighbour) is "
         "stopped for a while; calls to AWS fail (cloud)."
     ),
+    "Attacks in browsers": (
+        "On a shared daemon, Chromium of who is logged in opens the page of an app that somebody "
+        "else has written. Ways of a page are `fetch` in four forms, beacons, WebSockets, event "
+        "streams, images, scripts, frames and forms. Sessions that have ended on open "
+        "connections are in [Open connections](#open-connections), and requests with foreign "
+        "`Host` and `Forwarded` of other programs in the table of attacks."
+    ),
     "Faults wherever the home lies": (
         "The faults in random order, with SQLite in the home, on a small disk of each kind. In "
         "the middle of the schedule, the home is restarted (plain), restarted behind a link "
@@ -88,6 +95,11 @@ SHARED = {
         "said: what is reserved, what is left and how long it lasts. If a launch is refused, "
         "the refusal says for how many hours the money lasts: a launch for so many hours is "
         "granted, and one for an hour more is refused."
+    ),
+    "Open connections": (
+        "Bob has a connection of each kind at once: events, a terminal, the byte streams of SSH "
+        "and of a tunnel, a followed log, an upload, a WebSocket and a stream of an app. Then his "
+        "right ends in one of the ways."
     ),
     "Random schedules on AWS": (
         "Verbs in random order, with lost, late, doubled, dropped, throttled and stale answers. "

@@ -74,6 +74,7 @@ SURFACES = {
         "tests/attacks/test_unbounded.py",
         "tests/attacks/test_webhook_addresses.py",
         "tests/attacks/test_sessions.py",
+        "tests/attacks/test_ends_of_rights.py",
         "tests/access/test_tokens.py",
         "tests/access/test_visibility.py",
         "tests/sessions/test_api.py",

@@ -3,6 +3,7 @@
 Bob's app attacks Ada, who operates the daemon and is logged in: the daemon, and the app of Carol.
 """
 
+import itertools
 import json
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from prism.kit.cookies import APP_COOKIE, SESSION_COOKIE
 from tests.connections.apps import APPS, BOB, HOST, names_resolve, site
 from tests.connections.test_browser import ATTEMPTS, BODY, CHROMIUM, FLAGS, FORM
 from tests.needs import require
+from tests.proofs import record
 
 __all__ = ["names_resolve", "site"]  # fixtures
 ADA = "ada@example.org"
@@ -99,6 +101,19 @@ TARGETS = [
 ]
 
 
+WAYS_OF_A_PAGE, FORMS = 10, ("text/plain", "application/x-www-form-urlencoded")
+PLACES = {
+    "daemon": "a hostile page of an app, against the daemon",
+    "app": "a hostile page of an app, against another app",
+    "entrance": "a hostile page of an app, against the entrance of apps",
+}
+
+
+def refused_attempts(case, attempts):
+    """Write down how many attempts there were, each of which was refused."""
+    record(f"Attacks in browsers: {case}", f"{attempts} attempts, 0 accepted")
+
+
 @pytest.mark.parametrize(("whose", "path", "socket", "method"), TARGETS)
 def test_page_of_an_app_learns_and_changes_nothing_elsewhere(
     site, victim, unharmed, whose, path, socket, method
@@ -108,13 +123,16 @@ def test_page_of_an_app_learns_and_changes_nothing_elsewhere(
     learned = victim.evaluate(ATTEMPTS, [target, ws, method, BODY[method]])
     # What a `no-cors` request or a frame gives a page is empty, whatever the answer was.
     assert {name: text for name, text in learned.items() if text} == {}
+    assert len(learned) == WAYS_OF_A_PAGE
     if method == "POST":
-        for enctype in ("text/plain", "application/x-www-form-urlencoded"):
+        for enctype in FORMS:
             with victim.expect_navigation(wait_until="load"):
                 victim.evaluate(FORM, [target, enctype])
             victim.goto(f"{site.app(MINE)}/page")
     cookies = {cookie["name"] for cookie in victim.context.cookies(site.base)}
     assert SESSION_COOKIE in cookies, "it did not log anybody out"
+    forms = [len(FORMS) if how == "POST" else 0 for place, *_, how in TARGETS if place == whose]
+    refused_attempts(PLACES[whose], WAYS_OF_A_PAGE * len(forms) + sum(forms))
 
 
 def test_page_of_an_app_cannot_read_or_script_a_window_of_the_daemon_or_of_another_app(
@@ -133,20 +151,22 @@ def test_page_of_an_app_cannot_read_or_script_a_window_of_the_daemon_or_of_anoth
         )
         assert learned in {None, "about:blank"}
         opened.value.close()
+    refused_attempts("windows of the daemon and of another app", 4)
 
 
 def test_page_of_an_app_cannot_read_or_replace_our_cookies(site, victim):
     assert "prism" not in victim.evaluate("document.cookie")
     before = {c["name"]: c["value"] for c in victim.context.cookies([site.base, site.app(OTHER)])}
-    for name in (SESSION_COOKIE, APP_COOKIE, "__Host-prism-login", "__Secure-prism-enter-x"):
-        for rest in (
-            "Path=/; Secure",
-            "Path=/; Secure; Domain=lab.test",
-            f"Path=/; Secure; Domain={APPS}",
-            "Path=/.prism/enter; Secure; Domain=lab.test",
-            "Path=/api; Secure; Domain=lab.test",
-        ):
-            victim.evaluate("text => { document.cookie = text; }", f"{name}=tossed; {rest}")
+    names = (SESSION_COOKIE, APP_COOKIE, "__Host-prism-login", "__Secure-prism-enter-x")
+    attributes = (
+        "Path=/; Secure",
+        "Path=/; Secure; Domain=lab.test",
+        f"Path=/; Secure; Domain={APPS}",
+        "Path=/.prism/enter; Secure; Domain=lab.test",
+        "Path=/api; Secure; Domain=lab.test",
+    )
+    for name, rest in itertools.product(names, attributes):
+        victim.evaluate("text => { document.cookie = text; }", f"{name}=tossed; {rest}")
     after = {c["name"]: c["value"] for c in victim.context.cookies([site.base, site.app(OTHER)])}
     assert {name: after[name] for name in before} == before
     page = victim.context.new_page()
@@ -154,6 +174,7 @@ def test_page_of_an_app_cannot_read_or_replace_our_cookies(site, victim):
     assert page.goto(f"{site.app(OTHER)}/page").status == 200
     [ours] = [c for c in victim.context.cookies(site.app(OTHER)) if c["name"] == APP_COOKIE]
     assert ours["domain"] == f"{OTHER}.{APPS}" and ours["httpOnly"]
+    refused_attempts("cookie tossing", len(names) * len(attributes))
 
 
 def test_worker_that_reads_the_way_to_its_app_gives_a_thief_nothing(site, victim):
@@ -174,6 +195,7 @@ def test_worker_that_reads_the_way_to_its_app_gives_a_thief_nothing(site, victim
         for tab in (thief, bob):
             assert tab.visit(url).status_code == 401
         assert thief.fetch(f"{site.app(MINE)}/page").status_code == 401
+        refused_attempts("what a service worker has read of the way to its app", 3)
     finally:
         bob.fetch(f"{site.app(MINE)}/page", "PUT", content=b"<h1>here</h1>")
 
@@ -190,14 +212,16 @@ def test_app_gets_neither_cookies_nor_codes_nor_addresses_of_the_way(site, victi
     received = dict(spoofed["headers"])
     assert HOST not in json.dumps(received)
     assert "forwarded" not in received and "x-real-ip" not in received
+    refused_attempts("`Forwarded` and its kin in requests of a page", len(names))
 
 
 def test_frames_of_the_daemon_and_of_apps_stay_empty(site, victim):
-    for url in (
+    urls = (
         f"{site.base}/login",
         f"{site.app(OTHER)}/page",
         f"{site.base}/auth/app?app={OTHER}",
-    ):
+    )
+    for url in urls:
         victim.evaluate(
             """url => new Promise(done => {
               const frame = Object.assign(document.createElement('iframe'), {src: url});
@@ -208,6 +232,7 @@ def test_frames_of_the_daemon_and_of_apps_stay_empty(site, victim):
         )
         texts = [frame.content() for frame in victim.frames[1:]]
         assert not any("Carol" in text or "<h1>here" in text or "root" in text for text in texts)
+    refused_attempts("framing", len(urls))
 
 
 def test_open_page_of_an_app_ends_with_the_session(site, victim):

@@ -38,16 +38,30 @@ def event_filters(
         caller = current()
         if caller.operator and caller.token is None and caller.session is None:
             return None  # the socket's, which no right is needed for
-        read = newest()
-
-        def is_visible(event: RecordedEvent) -> bool | None:
-            if expired(caller, clock.now()) or (event.id > read and changes_rights(caller, event)):
-                return None
-            return may_see(caller, event, find_workspace)
-
-        return is_visible
+        return CallerFilter(caller, newest(), find_workspace, clock)
 
     return filter_of_the_caller
+
+
+class CallerFilter:
+    """What a caller may see, whose rights were read after the event `read`."""
+
+    def __init__(
+        self, caller: Caller, read: int, find_workspace: FindSubject, clock: Clock
+    ) -> None:
+        self._caller, self._read = caller, read
+        self._find_workspace, self._clock = find_workspace, clock
+
+    def __call__(self, event: RecordedEvent) -> bool | None:
+        """Implements `EventFilter`."""
+        is_later = event.id > self._read
+        if self.is_over() or (is_later and changes_rights(self._caller, event)):
+            return None
+        return may_see(self._caller, event, self._find_workspace)
+
+    def is_over(self) -> bool:
+        """Implements `EventFilter`."""
+        return expired(self._caller, self._clock.now())
 
 
 def ids_of_caller(secret: Path) -> IdsOfCaller:

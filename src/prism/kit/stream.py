@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
 from litestar import Request, WebSocket, get
@@ -32,10 +32,20 @@ from prism.kit.http import PARAMETERS, check_parameters, refuse
 from prism.kit.journal import EVENTS_AT_ONCE
 
 Reply = TypeVar("Reply")
-EventFilter: TypeAlias = Callable[[RecordedEvent], bool | None]
+
+
+class EventFilter(Protocol):
+    """What a reader may see, and how long."""
+
+    def __call__(self, event: RecordedEvent) -> bool | None:
+        """Whether they may see it; None if their rights have changed: the stream ends."""
+
+    def is_over(self) -> bool:
+        """Whether their token or session has ended by itself, which is no event."""
+
+
 EventFilters: TypeAlias = Callable[[], EventFilter | None]
-"""Whether the caller may see an event (None if their rights have changed: the stream ends); made
-for each reader; None for one that may see everything."""
+"""Made for each reader; None for one that may see everything."""
 log = logging.getLogger(__name__)
 LAST_EVENT_ID = "last_event_id"
 RESUMES = {PARAMETERS: (LAST_EVENT_ID,)}
@@ -76,8 +86,8 @@ class Batch:
 class StreamReader:
     """One reader's queue."""
 
-    def __init__(self) -> None:
-        self.position = 0
+    def __init__(self, rights: EventFilter | None) -> None:
+        self.position, self.rights = 0, rights
         self.live = False  # else it reads the journal, and the hub gives it nothing yet
         self.cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting: deque[Batch] = deque()
@@ -133,9 +143,11 @@ class Hub:
         return len(self._readers)
 
     @asynccontextmanager
-    async def reading(self, after: int | None) -> AsyncIterator[StreamReader]:
+    async def reading(
+        self, after: int | None, rights: EventFilter | None = None
+    ) -> AsyncIterator[StreamReader]:
         """A reader of all events after that number, or from now on; the hub runs meanwhile."""
-        self._readers.add(reader := StreamReader())
+        self._readers.add(reader := StreamReader(rights))
         if self._work is None or self._work.done():
             self._started = asyncio.Event()
             self._work = asyncio.create_task(self._run())
@@ -195,6 +207,9 @@ class Hub:
                 if len(page) < EVENTS_AT_ONCE:
                     remaining = max(keepalive_at - loop.time(), 0)
                     await _wait_at_most(min(POLL, remaining), woken.wait())
+                for reader in tuple(self._readers):
+                    if reader.rights is not None and reader.rights.is_over():
+                        reader.end()
         for reader in tuple(self._readers):
             reader.end()
         await asyncio.sleep(GRACE)  # cancelled when the last reader leaves
@@ -276,7 +291,7 @@ async def events(
             while (await receive())["type"] != "http.disconnect":
                 pass
 
-        async with hub.reading(after) as reader:
+        async with hub.reading(after, is_visible) as reader:
             # The id alone: a reader that is cut off before the first event resumes from here.
             first = f"retry: 1000\nid: {ids.of_position(reader.position)}\n\n".encode()
             await send({"type": "http.response.body", "body": first, "more_body": True})
@@ -313,7 +328,7 @@ async def listen(
         while (await socket.receive())["type"] != "websocket.disconnect":
             pass
 
-    async with hub.reading(after) as reader:
+    async with hub.reading(after, is_visible) as reader:
         ended = await _send_all(
             _visible(hub.batches(reader), is_visible, ids), send_batch, closed, reader, None
         )
