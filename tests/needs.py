@@ -24,6 +24,7 @@ PACKAGES = {
     "chromium-headless-shell": "chromium",
     "cloud-init": "cloud-init",
     "debootstrap": "debootstrap",
+    "docker-compose": "docker-compose",
     "glewlwyd": "glewlwyd",
     "initdb": "postgresql",
     "ldapmodify": "ldap-utils",

@@ -49,7 +49,8 @@ def test_idle_machine_stops_itself_and_the_daemon_records_the_action(daemon):
         explanation = http("GET", "/api/v1/instances/mine").json()["idle"]
         return explanation if explanation["verdict"] == "idle" else None
 
-    assert eventually(idle)["profile"] == "gpu"
+    explanation = eventually(idle)
+    assert (explanation["profile"], explanation["never_used"]) == ("gpu", True)
     wait_for_state(daemon, http, "stopped")
 
     def written():

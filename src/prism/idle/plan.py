@@ -59,6 +59,8 @@ BUILT_IN = (
         gpu_threshold=5.0,
     ),
 )
+NOTHING_REPORTED = ("nothing is going on",)  # by `prism.agent.idle.verdict`, if nobody did a thing
+SERVICES_START = timedelta(minutes=5)
 
 
 def unknown_minutes(idleness: Idleness) -> int | None:
@@ -80,7 +82,21 @@ def idle(workspace: Workspace, idleness: Idleness | None, now: datetime) -> Idle
         verdict=idleness.state,
         because=idleness.because,
         note=note,
+        never_used=_is_unused(workspace, idleness),
     )
+
+
+def _is_unused(workspace: Workspace, idleness: Idleness) -> bool:
+    """Whether nobody has done anything in a workspace since it was ready.
+
+    Its machine reports what somebody did last, until something else happens. If it has been idle
+    since it was ready, and reports nothing, nobody ran a cell, saved a file or typed into a
+    terminal. Services are busy for a while when they start, which is no use by a person.
+    """
+    since, ready_at = idleness.since, workspace.ready_at
+    if since is None or ready_at is None or idleness.state != "idle":
+        return False
+    return idleness.because == NOTHING_REPORTED and since - ready_at <= SERVICES_START
 
 
 def status(

@@ -367,6 +367,7 @@ class IdleSummary(Struct, frozen=True):
     because: tuple[str, ...] = ()
     keep_awake_until: datetime | None = None
     note: str | None = None  # the part of its rule that the machine cannot carry out
+    never_used: bool = False  # its machine has seen nobody do anything since it was ready
 
 
 class LastRequest(Struct, frozen=True, kw_only=True):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from prism.annotations import Any, Sequence
 from prism.cli.output.terminal import say, show_records
 from prism.client.names import unique_name
 
 SLEEPING_STATES = {"hibernated", "stopped", "hibernating", "stopping"}
 TEACHING_ROLES = {"admin", "owner"}
+BUSY_KERNEL = re.compile(r"the kernel of .* is busy")  # as the agent reports it
 UNANSWERED = {
     "pending": "has not answered the invitation",
     "declined": "has declined the invitation",
@@ -69,7 +72,12 @@ def _trouble(workspace: dict[str, Any], idle_minutes: int) -> str | None:
         return f"waits: {waiting}"
     if workspace["state"] in SLEEPING_STATES:
         return None
-    minutes = (workspace.get("idle") or {}).get("idle_minutes") or 0
+    idle = workspace.get("idle") or {}
+    if busy := [why for why in idle.get("because", ()) if BUSY_KERNEL.fullmatch(why)]:
+        return str(busy[0])
+    if idle.get("never_used"):
+        return "was never opened: nothing was done in it since it was ready"
+    minutes = idle.get("idle_minutes") or 0
     return f"idle for {minutes} minutes" if minutes >= idle_minutes else None
 
 
