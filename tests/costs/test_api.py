@@ -145,3 +145,13 @@ def test_hibernation_savings_equal_the_ledger_after_a_price_change(clocked_daemo
     status = clocked_daemon.get("instances/mine/hibernation-status")
     saved = clocked_daemon.get("projects/lab/budget")["hibernation_savings"]
     assert status["estimated_savings"] == saved == pytest.approx(2 * 0.0832 + 2 * 0.25, abs=0.01)
+
+
+def test_history_has_days_that_were_summed_up_after_it_was_read(clocked_daemon):
+    """Cached days are read again when a day is added, and when later costs change one."""
+    clocked_daemon.project("lab")
+    clocked_daemon.running(project="lab")
+    for _ in range(3):
+        clocked_daemon.settle(hours=24)
+        clocked_daemon.daemon.ledger.roll()
+        assert clocked_daemon.get("costs/history")["micros"] == clocked_daemon.recount() > 0
