@@ -32,6 +32,7 @@ BODIES = {
         "dry_run": True,
     },
     "PUT /api/v1/instances/{name}": {"restart": True},
+    "POST /api/v1/daemon/servers/try": {"host": "server.invalid"},
     "POST /api/v1/instances/{name}/terminate": {"confirm": "DELETE"},
     "POST /api/v1/instances/{name}/move": {"project": "Reef"},
     "POST /api/v1/instances/{name}/rollback": {"snapshot": "s"},

@@ -13,7 +13,13 @@ import pytest
 
 from prism.providers.local.ssh import gate as gates
 from prism.providers.local.ssh import serving
-from prism.providers.local.ssh.gate import MOST_KNOCKING, MOST_OF_ONE_PEER, SshGate
+from prism.providers.local.ssh.gate import (
+    MOST_KNOCKING,
+    MOST_OF_ONE_PEER,
+    SshGate,
+    SshSource,
+)
+from prism.providers.local.ssh.session import Session
 from tests.optional import not_none
 from tests.waiting import eventually
 
@@ -56,7 +62,13 @@ sys.stdin.read()
 async def open_gate(home):
     """The SSH gate of a machine that is on, and its port."""
     (home / "workspaces" / ID).mkdir(parents=True)
-    gate = SshGate(home, home / "workspaces", lambda: {ID: "mine"}, lambda *_: None)
+    source = SshSource(
+        running=lambda: {ID: "mine"},
+        may_reach=lambda *_: None,
+        folder=home / "workspaces",
+        session=lambda id: Session(home / "workspaces" / id),
+    )
+    gate = SshGate(home, source)
     async with gate.open():
         await asyncio.to_thread(eventually, lambda: gate.port_of(ID))
         yield gate, gate.port_of(ID)

@@ -31,6 +31,7 @@ BESIDE = {
     "events": ["mine"],
     "snapshot create": ["--volume", "data"],
     "snapshot schedule": ["--volume", "data"],
+    "profile create": ["--host", "gpu1"],
     "member remove": ["--workspaces", "hand-over"],
     "limit set": ["--monthly", "37"],
 }

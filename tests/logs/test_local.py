@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from prism.agent.machine import log_reader as logs
+from prism.agent.machine.log_reader import LINES_LOST
 from prism.agent.machine.output_logs import OutputLog
-from prism.providers.local import logs
-from prism.providers.local.logs import LINES_LOST, LocalLogs
+from prism.providers.local.logs import LocalLogs
 
 ID = "local-" + "0" * 17
 

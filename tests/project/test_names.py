@@ -195,6 +195,7 @@ OTHERWISE = {
     ("workspace extend", "until"): ("expires_at", "expires_at", REFERENCE),
     ("workspace launch", None): ("disk_type", "storage", REFERENCE),
     ("workspace launch", "dry_run"): (None, "dry_run", "the client has `plan` for that"),
+    ("profile create", "accept_host_key"): (None, None, "of the trial of the server before it"),
     ("workspace terminate", "backup"): ("backup", "backup_ebs", REFERENCE),
     ("events", "last"): ("last", "limit", "`--last 20` is what people say; lists have a `limit`"),
     ("events", "since"): (None, None, "of the stream of all events, not of one workspace's"),

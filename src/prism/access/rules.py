@@ -268,6 +268,7 @@ TABLE: Mapping[str, RouteRule] = {
     "GET {}/daemon/status": LOOK,
     "GET {}/daemon/aws": SERVE,
     "POST {}/daemon/aws/login": SERVE,
+    "POST {}/daemon/servers/try": SERVE,
     "GET {}/daemon/aws/leftovers": SERVE,
     "DELETE {}/daemon/aws/leftovers": SERVE,
     "GET {}/daemon/doctor": SERVE,

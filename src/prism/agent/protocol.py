@@ -11,6 +11,7 @@ import fcntl
 import json
 import marshal
 import os
+import signal
 import socket
 import struct
 import sys
@@ -43,6 +44,7 @@ SHARED_SLOT = "shared"
 MOUNTS_FILE = (
     ".mounts.json"  # beside the folder, after its name: its volumes; written by the daemon
 )
+LAB_FOLDER = ".prism-server"  # in the home of a login on a lab server: all that Prism keeps there
 REPORTS_SOCKET = "reports.sock"  # in the home: the daemon hears there which report has news
 
 State = Literal["on", "off", "asleep", "gone"]
@@ -238,6 +240,52 @@ def supervisor_pid(folder: str) -> int:
     fields = struct.unpack(FLOCK, answer)
     kind, pid = (fields[0], fields[4]) if sys.platform == "linux" else (fields[3], fields[2])
     return 0 if kind == fcntl.F_UNLCK else int(pid)
+
+
+def poke(folder: Path) -> bool:
+    """Notify a machine's supervisor; False if there is none."""
+    while pid := supervisor_pid(str(folder)):
+        if sys.platform != "linux":
+            os.kill(pid, signal.SIGUSR1)
+            return True
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            if supervisor_pid(str(folder)) == pid:  # the handle is that of the supervisor
+                signal.pidfd_send_signal(handle, signal.SIGUSR1)
+                return True
+        except ProcessLookupError:
+            continue
+        finally:
+            os.close(handle)
+    return False
+
+
+def next_intent(
+    state: State, current: MachineIntent | None, report: ObservedMachine | None
+) -> MachineIntent | None:
+    """The intent to write, or None if the state is reached or on its way."""
+    if current is None:
+        return {"run": 1, "state": state}
+    if current["state"] == "gone":
+        return None
+    phase = report["phase"] if report and report["run"] >= current["run"] else None
+    is_on_its_way = phase == "stopping" and current["state"] == state
+    if state == "gone":
+        is_done = phase == "gone"
+    elif phase is None:  # the supervisor has not read the last intent yet
+        is_done = current["state"] == state
+    elif state == "on":
+        is_done = phase in {"on", "starting", "gone"}
+    elif state == "off":
+        is_done = phase in {"off", "failed", "gone"} or is_on_its_way
+    else:
+        is_done = phase in {"asleep", "off", "failed", "gone"} or is_on_its_way
+    if is_done:
+        return None
+    return {**current, "run": current["run"] + 1, "state": state}
 
 
 # ------------------------------------------------------------------ sockets in the folder

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
-from prism.cli.connection import asking, change
+from prism.cli.connection import asking, change, daemon
 from prism.cli.output.answers import show_changed, show_gone
-from prism.cli.output.terminal import show_fields, show_records, suggest
+from prism.cli.output.terminal import clean, show_fields, show_json, show_records, suggest
 from prism.cli.output.time_format import local_time
 from prism.cli.parser import argument, given, no_arguments
 from prism.client.profiles import Profiles
+from prism.errors import Conflict
 
-PROFILE_FIELDS = ("provider", "aws_profile", "region", "default_project")
+RATES = ("cpu_hour", "gb_hour", "gpu_hour")
+PROFILE_FIELDS = ("provider", "aws_profile", "region", "default_project", "host", *RATES)
 
 
 def _list(args: Namespace, profiles: Any) -> None:
@@ -30,6 +32,35 @@ def _switched(args: Namespace, profile: Any) -> None:
     print(f"{profile['name']} is the active profile now")
 
 
+def _create(args: Namespace) -> None:
+    """Try the server of a lab profile first, and say what holds there."""
+    wire, fields = daemon(), {name: getattr(args, name) for name in PROFILE_FIELDS}
+    trial = None
+    if args.host:
+        trial = wire.call(Profiles.try_server, args.host, accept_host_key=args.accept_host_key)
+        if not args.json:
+            _show_trial(trial)
+        if not trial["usable"]:
+            raise Conflict(
+                f"{args.host} cannot run workspaces, so no profile was added",
+                remediation="See `docs/lab-servers.md` for what a server needs",
+            )
+    profile = wire.call(Profiles.create, args.name, **fields)
+    if args.json:
+        return show_json(profile)
+    return _created(args, profile)
+
+
+def _show_trial(trial: dict[str, Any]) -> None:
+    marks = {True: "yes", False: "no"}
+    show_fields(
+        {
+            check["name"]: f"{marks[check['holds']]}: {clean(check['message'])}"
+            for check in trial["checks"]
+        }
+    )
+
+
 def _created(args: Namespace, profile: Any) -> None:
     print(f"{profile['name']} was added")
     suggest(f"Use it: `prism profile switch {profile['name']}`")
@@ -47,6 +78,7 @@ def _show(args: Namespace, profile: Any) -> None:
         "AWS profile": profile["aws_profile"],
         "region": profile["region"],
         "default project": profile["default_project"],
+        "host": profile.get("host"),
         "last used": local_time(profile["last_used"]) if profile["last_used"] else None,
     }
     show_fields(fields)
@@ -57,22 +89,35 @@ _name_argument = argument("name", metavar="NAME", help="the profile's name")
 
 def _update_arguments(parser: ArgumentParser) -> None:
     _name_argument(parser)
-    parser.add_argument("--provider", choices=("local", "aws"), help="where its workspaces run")
+    parser.add_argument(
+        "--provider", choices=("local", "aws", "ssh"), help="where its workspaces run"
+    )
     parser.add_argument("--aws-profile", metavar="NAME", help="a section of ~/.aws/config")
     parser.add_argument("--region", help="the AWS region")
     parser.add_argument("--default-project", metavar="NAME", help="the default project")
+    parser.add_argument("--host", help="a lab server: a name of ~/.ssh/config, or USER@HOST:PORT")
+    for name, unit in zip(RATES, ("a CPU", "a GB of memory", "a GPU"), strict=True):
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(
+            option, type=float, metavar="USD", help=f"what {unit} costs for an hour on the server"
+        )
 
 
 def _create_arguments(parser: ArgumentParser) -> None:
     _update_arguments(parser)
     parser.set_defaults(provider="local")
+    parser.add_argument(
+        "--accept-host-key",
+        metavar="FINGERPRINT",
+        help="add this key of the server to known_hosts",
+    )
 
 
 VERBS = {
     "list": (no_arguments, asking(Profiles.list), _list),
     "current": (no_arguments, asking(Profiles.current), _show),
     "switch": (_name_argument, asking(Profiles.switch, "name"), _switched),
-    "create": (_create_arguments, asking(Profiles.create, "name", *PROFILE_FIELDS), _created),
+    "create": (_create_arguments, _create),
     "update": (_update_arguments, _update, show_changed),
     "delete": (_name_argument, asking(Profiles.delete, "name"), show_gone),
 }

@@ -39,6 +39,10 @@ class Profiles(Noun):
         aws_profile: str | None = None,
         region: str | None = None,
         default_project: str | None = None,
+        host: str | None = None,
+        cpu_hour: float | None = None,
+        gb_hour: float | None = None,
+        gpu_hour: float | None = None,
     ) -> profiles.ProfileShown:
         """Add a profile."""
         body = profiles.NewProfile(
@@ -47,8 +51,19 @@ class Profiles(Noun):
             aws_profile=aws_profile,
             region=region,
             default_project=default_project,
+            host=host,
+            cpu_hour=cpu_hour,
+            gb_hour=gb_hour,
+            gpu_hour=gpu_hour,
         )
         return self._ask("POST", PROFILES_PATH, profiles.ProfileShown, trim(body))
+
+    def try_server(
+        self, host: str, *, accept_host_key: str | None = None
+    ) -> profiles.ServerTrialAnswer:
+        """Log in to a lab server as the daemon, and learn what a workspace finds there."""
+        body = profiles.ServerTrial(host=host, accept_host_key=accept_host_key)
+        return self._ask("POST", "/daemon/servers/try", profiles.ServerTrialAnswer, trim(body))
 
     def update(
         self,
@@ -58,6 +73,10 @@ class Profiles(Noun):
         aws_profile: str | UnsetType | None = UNSET,
         region: str | UnsetType | None = UNSET,
         default_project: str | UnsetType | None = UNSET,
+        host: str | UnsetType | None = UNSET,
+        cpu_hour: float | UnsetType | None = UNSET,
+        gb_hour: float | UnsetType | None = UNSET,
+        gpu_hour: float | UnsetType | None = UNSET,
     ) -> profiles.ProfileShown:
         """Change the given fields of a profile."""
         body = profiles.ProfileChange(
@@ -65,6 +84,10 @@ class Profiles(Noun):
             aws_profile=aws_profile,
             region=region,
             default_project=default_project,
+            host=host,
+            cpu_hour=cpu_hour,
+            gb_hour=gb_hour,
+            gpu_hour=gpu_hour,
         )
         return self._ask("PUT", f"{PROFILES_PATH}/{quoted(name)}", profiles.ProfileShown, body)
 

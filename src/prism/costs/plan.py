@@ -198,6 +198,8 @@ def disk_rate(workspace: Workspace, prices: PriceBook) -> Rate:
     """The monthly price of the root disk, with the IOPS that are provisioned for it."""
     if workspace.price_source == FREE:
         return Rate(Micros(0), MONTH_HOURS, FREE)
+    if not traits_of(workspace.location).charges_disks:
+        return Rate(Micros(0), MONTH_HOURS, workspace.price_source or "unknown")
     simulated = (workspace.price_source or "").startswith(SIMULATED)
     region, kind = workspace.region, workspace.root_type
     if simulated:

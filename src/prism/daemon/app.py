@@ -26,7 +26,7 @@ from prism.copies import api as copies
 from prism.copies import routes as remote_copies
 from prism.costs import api as costs
 from prism.daemon import api as daemon
-from prism.daemon import aws, cleaning, docs, doctor, gui_settings, migrations
+from prism.daemon import aws, cleaning, docs, doctor, gui_settings, migrations, servers
 from prism.daemon.disk_reserve import DiskSpaceGuard
 from prism.daemon.hold import HoldDestruction, RefuseUnreachable
 from prism.daemon.schemas import StructSchemas
@@ -129,12 +129,14 @@ ROUTES = [
     doctor.router,
     gui_settings.router,
     aws.router,
+    servers.router,
 ]
 HANDLER_PARTS = (
     *(
         "app_origins",
         "audit",
         "aws_access",
+        "lab_servers",
         "budgets",
         "cleaning",
         "clock",

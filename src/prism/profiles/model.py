@@ -28,6 +28,16 @@ Region = Annotated[
 ]
 
 
+Host = Annotated[
+    str,
+    Meta(
+        pattern=r"^([A-Za-z0-9._-]{1,64}@)?[A-Za-z0-9][A-Za-z0-9._-]{0,252}(:[0-9]{1,5})?$(?!\n)",
+        description="a name of `~/.ssh/config`, or `USER@HOST`, or `USER@HOST:PORT`",
+    ),
+]
+Dollars = Annotated[float, Meta(ge=0, le=10_000, description="US dollars for an hour")]
+
+
 class ProfileNotFound(NotFound, code="PROFILE_NOT_FOUND"):
     """There is no profile with that name."""
 
@@ -47,7 +57,9 @@ class ProfileFixed(Conflict, code="PROFILE_FIXED"):
 class Profile(Struct, frozen=True, kw_only=True):
     """Where workspaces are launched, and the default project of launches.
 
-    `aws_profile` names a section of AWS's own files; null leaves the choice to boto3.
+    `aws_profile` names a section of AWS's own files; null leaves the choice to boto3. `host` is
+    the lab server of an ssh profile, where an hour of a CPU, of a GB of memory and of a GPU costs
+    so many US dollars; without any of them, what runs there has no price.
     """
 
     name: str
@@ -55,6 +67,10 @@ class Profile(Struct, frozen=True, kw_only=True):
     aws_profile: str | None = None
     region: str | None = None
     default_project: str | None = None
+    host: str | None = None
+    cpu_hour: float | None = None
+    gb_hour: float | None = None
+    gpu_hour: float | None = None
     created_at: datetime
     last_used: datetime | None = None
 
@@ -67,6 +83,10 @@ class ProfileShown(Struct, frozen=True, kw_only=True):
     aws_profile: str | None
     region: str | None
     default_project: str | None
+    host: str | None
+    cpu_hour: float | None
+    gb_hour: float | None
+    gpu_hour: float | None
     active: bool
     created_at: datetime
     last_used: datetime | None
@@ -80,6 +100,10 @@ class NewProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     aws_profile: Text | None = None
     region: Region | None = None
     default_project: Text | None = None
+    host: Host | None = None
+    cpu_hour: Dollars | None = None
+    gb_hour: Dollars | None = None
+    gpu_hour: Dollars | None = None
 
 
 class ProfileChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,6 +113,10 @@ class ProfileChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     aws_profile: Text | UnsetType | None = UNSET
     region: Region | UnsetType | None = UNSET
     default_project: Text | UnsetType | None = UNSET
+    host: Host | UnsetType | None = UNSET
+    cpu_hour: Dollars | UnsetType | None = UNSET
+    gb_hour: Dollars | UnsetType | None = UNSET
+    gpu_hour: Dollars | UnsetType | None = UNSET
 
 
 class SwitchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,3 +129,27 @@ class DeletedProfile(Struct, frozen=True):
     """The answer to a deletion."""
 
     message: str
+
+
+class ServerTrial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A server to try; `accept_host_key` is the fingerprint of a key to add to `known_hosts`."""
+
+    host: Host
+    accept_host_key: Text | None = None
+
+
+class ServerCheck(Struct, frozen=True):
+    """One thing that a workspace needs or uses, and whether it is there."""
+
+    name: str
+    holds: bool
+    message: str
+    required: bool = False
+
+
+class ServerTrialAnswer(Struct, frozen=True):
+    """What holds on a server; it can be used if everything required does."""
+
+    host: str
+    usable: bool
+    checks: tuple[ServerCheck, ...]

@@ -12,6 +12,7 @@ from prism.profiles.providers import AWS, LOCAL, TRAITS
 
 FIRST_PROFILE = LOCAL
 """The name of the profile that each home begins with; it can be deleted."""
+RATES = ("cpu_hour", "gb_hour", "gpu_hour")
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._@-]+")
 
 
@@ -28,6 +29,17 @@ def checked(profile: Profile) -> Profile:
         profile = replace(profile, region=region)
     elif profile.region in TRAITS:
         errors.append(("region", "must be a region of AWS, such as `us-west-2`"))
+    if TRAITS[profile.provider].has_host != (profile.host is not None):
+        needs = (
+            "is required: the server to log in to" if profile.host is None else "has no meaning"
+        )
+        errors.append(("host", f"{needs} in a profile of {profile.provider}"))
+    if profile.host is None:
+        errors += [
+            (name, f"has no meaning in a profile of {profile.provider}")
+            for name in RATES
+            if getattr(profile, name) is not None
+        ]
     if errors:
         raise ValidationFailed.of(*errors)
     return profile

@@ -3,7 +3,7 @@
 Code that depends on the provider checks a trait; it never compares names. A new provider
 adds an entry here, its package under `providers/`, and a line in the wiring.
 
-A location is named `PROVIDER:...`: `local:IDENTITY`, `aws:ACCOUNT:REGION`.
+A location is named `PROVIDER:...`: `local:IDENTITY`, `aws:ACCOUNT:REGION`, `ssh:HOST`.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-Provider = Literal["local", "aws"]
+Provider = Literal["local", "aws", "ssh"]
 LOCAL: Provider = "local"
 AWS: Provider = "aws"
-PROVIDERS: tuple[Provider, ...] = (LOCAL, AWS)
+LAB_SERVER: Provider = "ssh"
+PROVIDERS: tuple[Provider, ...] = (LOCAL, AWS, LAB_SERVER)
 
 
 class ProviderTraits(Struct, frozen=True, kw_only=True):
@@ -33,6 +34,10 @@ class ProviderTraits(Struct, frozen=True, kw_only=True):
     """The region whose prices are simulated; null where what it costs is really paid."""
     charges_addresses: bool = True
     """Whether a public address costs something while a machine runs."""
+    charges_disks: bool = True
+    """Whether the disk of a machine costs something."""
+    has_host: bool = False
+    """Whether a profile names the server to log in to."""
     least_seconds: int = 0
     """How many seconds of compute each start is charged for at least."""
     free_if_taken_within: int = 0
@@ -65,6 +70,13 @@ TRAITS: Mapping[str, ProviderTraits] = {
         # EC2 User Guide, "Billing for interrupted Spot Instances": no charge if EC2 interrupts it
         # in the first hour. No document says what counts after EC2 has started it again.
         free_if_taken_within=3600,
+    ),
+    LAB_SERVER: ProviderTraits(
+        launch_time=timedelta(minutes=2),
+        region="server",
+        charges_addresses=False,
+        charges_disks=False,
+        has_host=True,
     ),
 }
 UNKNOWN_TRAITS = ProviderTraits(launch_time=timedelta(minutes=5))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from msgspec import structs, to_builtins
+from msgspec import UNSET, structs
 from sqlalchemy import Connection
 
 from prism.kit.actor import Who
@@ -120,7 +120,8 @@ class ProfileService:
 
     def change(self, name: str, request: ProfileChange) -> ProfileShown:
         """Change the given fields."""
-        fields = to_builtins(request)  # without what was not given
+        asdict = structs.asdict(request)
+        fields = {name: value for name, value in asdict.items() if value is not UNSET}
         with self._db.write() as tx:
             before = self._named(tx.sql, name)
             after = checked(structs.replace(before, **fields))

@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import (
     Column,
     Connection,
+    Float,
     ForeignKey,
     String,
     Table,
@@ -27,6 +28,10 @@ profiles = Table(
     Column("aws_profile", String),
     Column("region", String),
     Column("default_project", String),
+    Column("host", String),
+    Column("cpu_hour", Float),
+    Column("gb_hour", Float),
+    Column("gpu_hour", Float),
     Column("created_at", Utc, nullable=False),
     Column("last_used", Utc),
 )
@@ -59,8 +64,8 @@ def add(tx: Tx, profile: Profile) -> None:
 
 def put(tx: Tx, profile: Profile) -> None:
     """Store a changed profile."""
-    values = msgspec.structs.asdict(profile)
-    tx.sql.execute(update(profiles).where(profiles.c.name == profile.name).values(**values))
+    changed = update(profiles).where(profiles.c.name == profile.name)
+    tx.sql.execute(changed.values(**msgspec.structs.asdict(profile)))
 
 
 def remove(tx: Tx, name: str) -> None:

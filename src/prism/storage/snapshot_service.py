@@ -279,7 +279,9 @@ class SnapshotService(StorageService):
         )
 
     def _from_host(self, name: str, host: AttachmentHost, *, holds: bool = False) -> Snapshot:
-        now = self._clock.now()
+        now, offer = self._clock.now(), self._offer(host.location)
+        if why := offer.no_copies(VolumeKind.EBS):
+            raise NoSnapshots(f"There can be no snapshot of {host.name!r}", details=why)
         return Snapshot(
             id=sortable_id("snapshot", now),
             name=name,
@@ -292,7 +294,7 @@ class SnapshotService(StorageService):
             kind=VolumeKind.EBS,
             size_gb=host.root_gb,
             volume_type=host.root_type,
-            gb_month=self._offer(host.location).gb_month("snapshot"),
+            gb_month=offer.gb_month("snapshot"),
             holds=holds,
             created_at=whole(now),
         )

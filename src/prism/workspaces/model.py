@@ -227,7 +227,7 @@ class Offer(Protocol):
 Name = Annotated[
     str,
     Meta(
-        pattern=r"^(?!.*--)(?!i-[0-9a-f]{8,17}$)(?!local-[0-9a-f]{17}$)[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$(?!\n)",
+        pattern=r"^(?!.*--)(?!i-[0-9a-f]{8,17}$)(?!(local|ssh)-[0-9a-f]{17}$)[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$(?!\n)",
         description="1-48 of a-z, 0-9 and single hyphens inside; not shaped like an instance id",
     ),
 ]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from prism.agent.protocol import ObservedMachine
-from prism.providers.local.compute import _notes
+from prism.providers.supervised import _notes
 from prism.workspaces.model import Observed
 from tests.providers.local.world import page
 

@@ -163,7 +163,11 @@ export const actions = {
   },
   useProfile: (name: string) =>
     data(api.POST('/api/v1/profiles/switch', { body: { profile_name: name } })),
-  createProfile: (body: Schemas['NewProfile']) => data(api.POST('/api/v1/profiles', { body })),
+  createProfile: async (body: Schemas['NewProfile']) => {
+    const { host } = body;
+    if (host) await data(api.POST('/api/v1/daemon/servers/try', { body: { host } }));
+    return data(api.POST('/api/v1/profiles', { body }));
+  },
   logIn: (body: Schemas['LoginRequest']) => data(api.POST('/api/v1/login', { body })),
   mailLoginLink: (email: string) => data(api.POST('/api/v1/login/mail', { body: { email } })),
   logInWithAccount: (body: Schemas['AccountRequest']) =>

@@ -12,4 +12,4 @@ export const runsHere = (provider: string): boolean => provider === 'local';
 
 /** The provider that somebody has chosen in a form. */
 export const providerOf = (chosen: string | undefined): Provider =>
-  chosen === 'aws' ? 'aws' : 'local';
+  chosen === 'aws' || chosen === 'ssh' ? chosen : 'local';

@@ -30,7 +30,7 @@ from prism.kit.db import CURRENT_TX, Tx
 from prism.kit.reconcile import Loop
 from prism.profiles import store as profile_rows
 from prism.profiles.model import Profile
-from prism.profiles.providers import AWS, LOCAL, provider_of
+from prism.profiles.providers import AWS, LAB_SERVER, LOCAL, provider_of
 from prism.providers.aws.account.identity import AccountCloud
 from prism.providers.aws.locations import AwsLocationParts, AwsLocations, LocationsInUse
 from prism.providers.local import location as this_machine
@@ -39,6 +39,7 @@ from prism.providers.local.provider import LocalProvider
 from prism.providers.local.restic.repository import S3Access
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.provider import Location, Provider
+from prism.providers.ssh.provider import LabServers, ServersInUse
 from prism.recovery.generation import DatabaseGeneration
 from prism.recovery.homes import HomePlace, HomeRegistry
 from prism.recovery.model import SurveyedLocation
@@ -128,6 +129,7 @@ class ProviderWiring(BillingWiring):
         def machine_notes(self) -> MachineNotes: ...  # noqa: D102
 
     _last_in_use = LocationsInUse()
+    _last_servers = ServersInUse()
 
     def __init__(
         self,
@@ -173,7 +175,7 @@ class ProviderWiring(BillingWiring):
         """The providers of this daemon, by name."""
         if self._served is not None:
             return {LOCAL: self.local}
-        return {LOCAL: self.local, AWS: self.aws}
+        return {LOCAL: self.local, AWS: self.aws, LAB_SERVER: self.lab_servers}
 
     @cached_property
     def local(self) -> LocalProvider:
@@ -200,6 +202,35 @@ class ProviderWiring(BillingWiring):
             self._assemble,
             price_book=self.price_book,
         )
+
+    @cached_property
+    def lab_servers(self) -> LabServers:
+        """The lab servers in use."""
+        return LabServers(
+            self.settings.folder,
+            self._servers_in_use,
+            self.local.compute.ssh,
+            remembered=timedelta(seconds=self.settings.terminated_retention),
+            stranger=partial(self.of_a_workspace, daemon_dials=True),
+            is_shared=self.team,
+        )
+
+    def _servers_in_use(self) -> ServersInUse:
+        """Active profiles of lab servers, and rows; cached while the database is away."""
+        if self._served is not None or self.team:
+            return self._last_servers
+        try:
+            with self.db.read() as sql:
+                known = workspace_rows.locations(sql, f"{LAB_SERVER}:")
+                profiles = self.profiles.in_use(sql)
+        except DatabaseUnavailable as away:
+            log.warning("the lab servers in use are unknown: %s (%s)", away, away.details)
+            return self._last_servers
+        self._last_servers = ServersInUse(
+            profiles=tuple(profile for profile in profiles if profile.provider == LAB_SERVER),
+            locations=tuple(location for location, _ in known),
+        )
+        return self._last_servers
 
     @cached_property
     def aws_access(self) -> AwsAccessService:

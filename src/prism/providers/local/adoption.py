@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from prism.agent.protocol import SPEC
+from prism.agent.protocol import SPEC, MachineIntent
 from prism.providers.local import folder as folders
 from prism.recovery.model import FoundMachine
 from prism.templates.model import Service, Template
@@ -55,7 +55,13 @@ def machine_of_folder(folder: Path, machine: Machine) -> FoundMachine | None:
         spec = msgspec.json.decode((folder / SPEC).read_bytes(), type=SpecRecord)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
-    intent = folders.read_intent(folder)
+    return found_machine(machine, spec, folders.read_intent(folder))
+
+
+def found_machine(
+    machine: Machine, spec: SpecRecord, intent: MachineIntent | None
+) -> FoundMachine:
+    """A machine with what its files say about the launch."""
     due = intent.get("expires_at") if intent else None
     return FoundMachine(
         id=machine.id,

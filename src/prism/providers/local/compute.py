@@ -13,24 +13,24 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from msgspec import Struct, ValidationError, structs
+from msgspec import Struct, structs
 
 from prism.agent.protocol import (
     ALIVE,
     INTENT,
     OBSERVED,
     PROTOCOL_VERSION,
-    IdleReport,
     MachineIntent,
     ObservedMachine,
-    Phase,
     SleepAction,
     Stamp,
     State,
+    next_intent,
+    poke,
     stamp,
     supervisor_pid,
 )
@@ -38,7 +38,6 @@ from prism.connections.ports import Address
 from prism.errors import Problem, Unavailable
 from prism.kit.network.workspace_network import publish
 from prism.kit.network.workspace_peers import WorkspacePeers
-from prism.providers.idle_documents import decoded
 from prism.providers.local import folder as folders
 from prism.providers.local import ports, supervision
 from prism.providers.local.adoption import machine_of_folder
@@ -53,32 +52,30 @@ from prism.providers.local.folder_setup import (
 )
 from prism.providers.local.offer import machine_id
 from prism.providers.local.report_listener import ReportListener
-from prism.providers.local.ssh.gate import SshGate
+from prism.providers.local.ssh.gate import SshGate, SshSource
 from prism.providers.local.storage.file_replacement import FileReplacements, FilesNotReplaced
 from prism.providers.local.storage.mounted_folders import workspace_folder
 from prism.providers.local.supervisor_server import SupervisorServer
+from prism.providers.supervised import (
+    HOST,
+    is_pending,
+    machine_of_report,
+    without_supervisor,
+)
 from prism.recovery.model import FoundMachine
-from prism.workspaces.idleness import Idleness, IdleRule
-from prism.workspaces.model import HibernationNotSupported, Observed, WorkspaceFailure
+from prism.workspaces.idleness import IdleRule
+from prism.workspaces.model import HibernationNotSupported, Observed
 from prism.workspaces.ports import Access, Machine, MachineSpec, ProviderRefused, ServiceEndpoint
+
+if TYPE_CHECKING:
+    from asyncssh import SSHServerSession
 
 log = logging.getLogger(__name__)
 MACHINE_ID = re.compile(r"local-[0-9a-f]{17}")
-HOST = "127.0.0.1"
 LOOPBACK_NAMES = {"localhost", HOST, "::1"}
-OBSERVED_BY_PHASE: dict[Phase, Observed] = {
-    "starting": Observed.STARTING,
-    "on": Observed.ON,
-    "stopping": Observed.STOPPING,
-    "off": Observed.OFF,
-    "asleep": Observed.ASLEEP,
-    "failed": Observed.BROKEN,
-    "gone": Observed.GONE,
-}
 REMEMBERED = timedelta(hours=1)  # also for drafts of a daemon that died
 REVIVAL = timedelta(seconds=0.4)
 LOOK_AT_ALL = 30.0
-MOST_NOTES, NOTE_CHARACTERS = 10, 500
 
 
 class FreezeRefused(HibernationNotSupported, ProviderRefused):
@@ -147,7 +144,7 @@ class LocalCompute:
         self._published: dict[tuple[str, int], PublishedPort] = {}  # by machine and its port
         self.peers = WorkspacePeers(self._sandboxed, self._supervisors, self._networked)
         """Tells which connections to the daemon come from a workspace."""
-        self.ssh = SshGate(self._root.parent, self._root, self._running, self._target)
+        self.ssh = SshGate(self._root.parent, self._ssh_source())
         """The SSH ports; the application opens them in its event loop."""
 
     def survey(self) -> Sequence[Machine]:
@@ -292,7 +289,7 @@ class LocalCompute:
                 intent: MachineIntent = {**current, "expires_at": due, "expire_action": action}
                 if intent != current and current["state"] != "gone":
                     folders.write_intent(folder, intent)
-                    supervision.poke(folder)
+                    poke(folder)
 
     def resize(self, id: str, instance_type: str) -> None:
         """Store new limits, which apply from the next start."""
@@ -303,7 +300,7 @@ class LocalCompute:
         """Send the rule to the supervisor; a minute has fewer seconds in tests."""
         with self._writing, suppress(FileNotFoundError):  # its folder is being removed
             if (folder := self._folder(id)) and folders.write_rule(folder, rule, self._minute):
-                supervision.poke(folder)
+                poke(folder)
 
     def describe(self, id: str, spec: MachineSpec) -> None:
         """Write the metadata into the machine's spec."""
@@ -405,6 +402,19 @@ class LocalCompute:
                 }
         return known.port
 
+    def _ssh_source(self) -> SshSource:
+        return SshSource(
+            running=self._running,
+            may_reach=self._target,
+            folder=self._root,
+            session=self._session,
+        )
+
+    def _session(self, id: str) -> "SSHServerSession[bytes]":
+        from prism.providers.local.ssh.session import Session  # noqa: PLC0415  cold start: asyncssh
+
+        return Session(self._root / id)
+
     def _target(self, id: str, host: str, port: int) -> Address | None:
         """The address to which an SSH client's forwarding leads: a port of this machine."""
         if host not in LOOPBACK_NAMES or (folder := self._folder(id)) is None:
@@ -422,7 +432,7 @@ class LocalCompute:
             return
         with self._writing:
             current, report = folders.read_intent(folder), folders.read_report(folder)
-            if intent := _next_intent(state, current, report):
+            if intent := next_intent(state, current, report):
                 folders.write_intent(folder, intent)
         if intent or self._look(id) is None:
             supervision.ensure(folder, self.environ, self._server)
@@ -471,24 +481,8 @@ class LocalCompute:
             return None
         if report.get("protocol", 0) > PROTOCOL_VERSION:
             log.warning("%s runs under a newer Prism, whose words may mean something else", name)
-        phase, failure = report["phase"], report.get("failure")
-        pending = intent is not None and (
-            intent["run"] > report["run"] or intent["state"] == "gone"
-        )
-        machine = Machine(
-            id=name,
-            key=report["key"],
-            observed=OBSERVED_BY_PHASE[phase],
-            private_ip=HOST if phase == "on" else None,
-            stage=report.get("stage"),
-            progress=report.get("progress"),
-            failure=WorkspaceFailure(failure["code"], failure["message"]) if failure else None,
-            interrupted=phase == "off" and bool(failure and failure.get("ran")),
-            since=datetime.fromtimestamp(at, UTC) if (at := report.get("since")) else None,
-            started=datetime.fromtimestamp(at, UTC) if (at := report.get("up")) else None,
-            idle=_decode_idleness(report.get("idle")),
-            notes=_notes(report),
-        )
+        phase, pending = report["phase"], is_pending(report, intent)
+        machine = machine_of_report(name, report)
         supervised = phase in ALIVE or (pending and phase != "gone")
         sandboxed = not (report.get("sandbox") or "").startswith("none")
         own_network = not supervised or (not pending and is_networked(report))
@@ -500,9 +494,7 @@ class LocalCompute:
         report = folders.read_report(folder) or folders.read_spec(folder)
         if report is None:
             return None
-        message = f"its supervisor died; `prism workspace start {report['name']}` starts it again"
-        failure = WorkspaceFailure("MACHINE_DIED", message)
-        return Machine(id=name, key=report["key"], observed=Observed.OFF, failure=failure)
+        return without_supervisor(name, report["key"], report["name"])
 
 
 def is_networked(report: ObservedMachine) -> bool:
@@ -517,20 +509,6 @@ def _stamps(path: str) -> tuple[Stamp | None, Stamp | None]:
     return stamp(f"{path}/{OBSERVED}"), stamp(f"{path}/{INTENT}")
 
 
-def _notes(report: ObservedMachine) -> tuple[str, ...]:
-    """What a running machine lacks; shortened, as without a sandbox it can change its report."""
-    if report["phase"] not in ALIVE:
-        return ()
-    return tuple(note[:NOTE_CHARACTERS] for note in report.get("notes", ())[:MOST_NOTES])
-
-
-def _decode_idleness(report: IdleReport | None) -> Idleness | None:
-    try:
-        return decoded(report) if report else None
-    except ValidationError:  # a time in it is invalid: ignore the whole report
-        return None
-
-
 def _freeze_failure(intent: MachineIntent, report: ObservedMachine) -> str | None:
     """Why the supervisor could not freeze the machine for the current intent."""
     tried = (
@@ -538,28 +516,3 @@ def _freeze_failure(intent: MachineIntent, report: ObservedMachine) -> str | Non
     )
     error = report.get("failure")
     return error["message"] if tried and error and error["code"] == "CANNOT_HIBERNATE" else None
-
-
-def _next_intent(
-    state: State, current: MachineIntent | None, report: ObservedMachine | None
-) -> MachineIntent | None:
-    """The intent to write, or None if the state is reached or on its way."""
-    if current is None:
-        return {"run": 1, "state": state}
-    if current["state"] == "gone":
-        return None
-    phase = report["phase"] if report and report["run"] >= current["run"] else None
-    is_on_its_way = phase == "stopping" and current["state"] == state
-    if state == "gone":
-        is_done = phase == "gone"
-    elif phase is None:  # the supervisor has not read the last intent yet
-        is_done = current["state"] == state
-    elif state == "on":
-        is_done = phase in {"on", "starting", "gone"}
-    elif state == "off":
-        is_done = phase in {"off", "failed", "gone"} or is_on_its_way
-    else:
-        is_done = phase in {"asleep", "off", "failed", "gone"} or is_on_its_way
-    if is_done:
-        return None
-    return {**current, "run": current["run"] + 1, "state": state}

@@ -18,7 +18,6 @@ from prism.agent.protocol import (
     DISK_FULL_ERRORS,
     SPEC,
     LocalMachineSpec,
-    MachineIntent,
     replace_file,
 )
 from prism.catalog.plan import machine_type
@@ -28,13 +27,8 @@ from prism.providers.local.adoption import LaunchRecord
 from prism.providers.local.limits import limits_for
 from prism.providers.local.sandbox_paths import reachable
 from prism.providers.local.storage.trees import try_remove
+from prism.providers.supervised import CHANGING, FROM_TEMPLATE, first_intent, supervised_spec
 from prism.workspaces.ports import MachineSpec, ProviderRefused
-
-CHANGING = ("owner", "project", "budget", "idle_profile", "ends_at")
-FROM_TEMPLATE = (
-    *("template", "packages", "post_install", "services", "environment"),
-    "parameters",
-)
 
 
 class MachineOptions(Struct, frozen=True, kw_only=True):
@@ -55,14 +49,7 @@ def make(folder: Path, spec: MachineSpec, options: MachineOptions) -> bool:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.mkdir(mode=0o700)
         replace_file(draft / SPEC, msgspec.json.encode(_machine_spec(spec, options)))
-        due = None if spec.expires_at is None else spec.expires_at.timestamp()
-        intent: MachineIntent = {
-            "run": 1,
-            "state": "on" if spec.starts else "off",
-            "expires_at": due,
-            "expire_action": "hibernate" if spec.hibernation else "stop",
-        }
-        folders.write_intent(draft, intent)
+        folders.write_intent(draft, first_intent(spec))
         folders.write_rule(draft, spec.idle, options.minute)
         draft.rename(folder)
     except OSError as error:
@@ -137,28 +124,17 @@ def remove_old(folder: Path, after: timedelta) -> None:
 
 def _machine_spec(spec: MachineSpec, options: MachineOptions) -> LocalMachineSpec:
     """The spec in the format of the supervisor."""
-    template = spec.template
-    defaults = {name: parameter.default for name, parameter in template.parameters.items()}
+    installer = os.fspath(uv.find_uv_bin())
+    record = {field: getattr(spec, field) for field in LaunchRecord.__struct_fields__}
     return {
-        "key": spec.key,
-        "name": spec.name,
-        "template": template.name,
-        "packages": list(template.packages.get("pip", ())),
-        "post_install": list(template.post_install),
-        "services": to_builtins(template.services),
-        "environment": template.environment,
-        "parameters": {n: v for n, v in {**defaults, **spec.parameters}.items() if v is not None},
-        "limits": _limits(spec.instance_type),
-        "uv": (installer := os.fspath(uv.find_uv_bin())),
+        **supervised_spec(spec, _limits(spec.instance_type), record),
+        "uv": installer,
         "reachable": [*reachable(), installer],
         "python": sys.executable,
         "cache": str(options.cache / "wheels"),
         "slots": str(options.cache / "slots"),
         "grace": options.grace,
         "sandbox": options.sandbox,
-        "launched": to_builtins(
-            {field: getattr(spec, field) for field in LaunchRecord.__struct_fields__}
-        ),
     }
 
 

@@ -2,14 +2,13 @@
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from prism.agent.protocol import supervisor_pid
+from prism.agent.protocol import poke
 from prism.errors import Unavailable
 from prism.providers.local.supervisor_server import (
     SUPERVISOR_PROGRAM,
@@ -34,27 +33,6 @@ def ensure(
     """
     if not poke(folder):
         _wait_until_started(folder, _start(folder, environ, server))
-
-
-def poke(folder: Path) -> bool:
-    """Notify a machine's supervisor; False if there is none."""
-    while pid := supervisor_pid(str(folder)):
-        if sys.platform != "linux":
-            os.kill(pid, signal.SIGUSR1)
-            return True
-        try:
-            handle = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        try:
-            if supervisor_pid(str(folder)) == pid:  # the handle is that of the supervisor
-                signal.pidfd_send_signal(handle, signal.SIGUSR1)
-                return True
-        except ProcessLookupError:
-            continue
-        finally:
-            os.close(handle)
-    return False
 
 
 def revive(

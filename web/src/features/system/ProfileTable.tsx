@@ -12,7 +12,7 @@ import { ListTable, nameColumn } from '../../ui/ListTable';
 import { useNotify } from '../../ui/Notifications';
 
 type Profile = Schemas['ProfileShown'];
-const PROVIDERS = ['local', 'aws'] as const;
+const PROVIDERS = ['local', 'aws', 'ssh'] as const;
 
 /** Where workspaces are launched; one of them is active. */
 export function ProfileTable({ profiles }: { readonly profiles: readonly Profile[] }) {
@@ -47,13 +47,15 @@ export function ProfileTable({ profiles }: { readonly profiles: readonly Profile
               },
               { id: 'aws', label: t.system.awsProfile, optional: true },
               { id: 'region', label: t.fields.region, optional: true },
+              { id: 'host', label: t.system.host, optional: true },
             ]}
-            act={({ name = '', provider, aws = '', region = '' }) =>
+            act={({ name = '', provider, aws = '', region = '', host = '' }) =>
               actions.createProfile({
                 name,
                 provider: providerOf(provider),
                 ...(aws === '' ? {} : { aws_profile: aws }),
                 ...(region === '' ? {} : { region }),
+                ...(host === '' ? {} : { host }),
               })
             }
           />

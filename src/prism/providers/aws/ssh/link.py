@@ -1,18 +1,17 @@
-"""The connection to one machine: opened when needed, opened again when it broke."""
+"""The connection to one machine, with the host key from its console."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import TYPE_CHECKING
 
 from prism.errors import Problem, Unavailable
 from prism.providers.aws.ssh.model import HostKeyChanged, MachineUnreachable
-from prism.providers.aws.unavailable import anew
+from prism.providers.tunnels.link import ReopenedLink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from asyncssh import SSHClientConnection
 
@@ -22,15 +21,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 CONNECT_TIMEOUT, LOGIN_TIMEOUT = 10, 20  # seconds to connect, and to log in
 KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 15, 3  # seconds; how many may be lost
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before the next try, doubled each time
 NEW_ADDRESS = (
     "If you are in another network now, try again in some seconds: machines are being opened to "
     "your new address. "
 )
 
 
-class Link:
+class ConsoleRefused(MachineUnreachable):
+    """AWS did not show the console of a machine, which has its host key."""
+
+
+class Link(ReopenedLink):
     """One machine's connection; use it only in the background loop."""
+
+    fatal = (ConsoleRefused,)
 
     def __init__(
         self,
@@ -39,70 +43,20 @@ class Link:
         on_unreachable: Callable[[str], object] = lambda id: None,
     ) -> None:
         """`on_unreachable` is called with the id of a machine without an answer; must not wait."""
+        super().__init__()
         self.host, self._keys, self._on_unreachable = host, keys, on_unreachable
-        self._ssh: SSHClientConnection | None = None
-        self._opening: asyncio.Task[SSHClientConnection] | None = None
-        self._failures, self._again_at = 0, 0.0
-        self._why: Unavailable | None = None
-        self._users, self.used_at = 0, asyncio.get_running_loop().time()
-
-    @property
-    def idle_since(self) -> float | None:
-        """Since when the open connection is unused; None if it is used, or not open."""
-        return None if self._ssh is None or self._users else self.used_at
-
-    @contextlib.contextmanager
-    def used(self) -> Iterator[None]:
-        """Count a use of the connection."""
-        self._users += 1
-        try:
-            yield
-        finally:
-            self._users -= 1
-            self.used_at = asyncio.get_running_loop().time()
-
-    async def connection(self) -> SSHClientConnection:
-        """The connection, opened if needed; after a failure, raises until the next try is due."""
-        if self._ssh is not None and not self._ssh.is_closed():
-            return self._ssh
-        if self._opening is None or self._opening.done():
-            wait = self._again_at - asyncio.get_running_loop().time()
-            if self._why is not None and wait > 0:
-                raise anew(self._why)
-            self._opening = asyncio.create_task(self._open())
-        return await asyncio.shield(self._opening)
-
-    def reset_backoff(self) -> None:
-        """Forget failures: the next use connects at once."""
-        self._failures, self._again_at, self._why = 0, 0.0, None
-
-    def close(self) -> None:
-        """Disconnect, even if the connection is in use."""
-        if self._opening is not None and not self._opening.done():
-            self._opening.cancel()
-        if self._ssh is not None:
-            self._ssh.abort()
-            self._ssh = None
-
-    async def _open(self) -> SSHClientConnection:
-        loop = asyncio.get_running_loop()
-        try:
-            self._ssh = await self._dial()
-        except Unavailable as why:
-            pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE)
-            self._failures, self._why = self._failures + 1, why
-            self._again_at = loop.time() + pause
-            raise
-        except Problem as why:  # AWS did not show the console
-            self._again_at = loop.time() + LONGEST_PAUSE
-            self._why = MachineUnreachable(
-                f"{self.host.name} cannot be reached by SSH", details=why.message
-            )
-            raise self._why from why
-        self._failures, self._why = 0, None
-        return self._ssh
 
     async def _dial(self) -> SSHClientConnection:
+        try:
+            return await self._log_in()
+        except Unavailable:
+            raise
+        except Problem as why:
+            raise ConsoleRefused(
+                f"{self.host.name} cannot be reached by SSH", details=why.message
+            ) from why
+
+    async def _log_in(self) -> SSHClientConnection:
         import asyncssh  # noqa: PLC0415  cold start: 200 ms, only for SSH
 
         loop = asyncio.get_running_loop()

@@ -16,13 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from prism.connections.ports import Address
 from prism.kit.limits import peer_of
 from prism.kit.network.peer_credentials import SocketDiagnostics
 from prism.providers.local.ssh.keys import Keys, keys_of, pin
 
 if TYPE_CHECKING:
-    from asyncssh import SSHServerConnection
+    from asyncssh import SSHServerConnection, SSHServerSession
 
 SERVING = "prism.providers.local.ssh.serving"
 log = logging.getLogger(__name__)
@@ -35,25 +37,34 @@ Running = Callable[[], Mapping[str, str]]
 MayReach = Callable[[str, str, int], Address | None]
 
 
+class SshSource(Struct, frozen=True, kw_only=True):
+    """Machines of one place that are reached by SSH.
+
+    `running` returns the names of those that are on, by id; `may_reach` returns the address of a
+    client's forwarding, which is always one of that machine's own ports. `folder` has a file with
+    the last port of each machine; `session` is what a client's channel talks to.
+    """
+
+    running: Running
+    may_reach: MayReach
+    folder: Path
+    session: Callable[[str], "SSHServerSession[bytes]"]
+
+
 class SshPort:
     """One machine's port, and its clients."""
 
-    def __init__(self, id: str, name: str, listener: socket.socket) -> None:
-        self.id, self.name, self.listener = id, name, listener
+    def __init__(self, id: str, name: str, listener: socket.socket, source: SshSource) -> None:
+        self.id, self.name, self.listener, self.source = id, name, listener, source
         self.port: int = listener.getsockname()[1]
         self.clients: set[SSHServerConnection] = set()
 
 
 class SshGate:
-    """Opens and closes ports as machines start and stop.
+    """Opens and closes ports as machines start and stop; there is one for each home."""
 
-    `running` returns the names of machines that are on, by id; `may_reach` returns the address of
-    a client's forwarding, which is always one of that machine's own ports.
-    """
-
-    def __init__(self, home: Path, root: Path, running: Running, may_reach: MayReach) -> None:
-        self._home, self._root = home, root
-        self._running, self._may_reach = running, may_reach
+    def __init__(self, home: Path, *sources: SshSource) -> None:
+        self._home, self._sources = home, sources
         self._ports: dict[str, SshPort] = {}
         # Connections before their login, in order: the port, and the peer by the kernel.
         self._unauthenticated: dict[asyncio.Task[None], tuple[SshPort, str]] = {}
@@ -83,6 +94,11 @@ class SshGate:
             if (open_port := self._ports.get(id)) is not None:
                 await self._serve_client(open_port, client, cleanup.pop_all, trusted=True)
 
+    def add(self, source: SshSource) -> None:
+        """Serve the machines of another place too; any thread may call it."""
+        self._sources = (*self._sources, source)
+        self.look()
+
     def look(self) -> None:
         """Update the ports, after machines have started or stopped; any thread may call it."""
         if (loop := self._loop) is not None:
@@ -107,17 +123,24 @@ class SshGate:
     async def _keep_ports(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
             self._changed.clear()
-            running = self._running()
+            running = {
+                id: (name, source)
+                for source in self._sources
+                for id, name in source.running().items()
+            }
             for id in self._ports.keys() - running.keys():
                 self._close_port(loop, self._ports[id])
             for id in running.keys() - self._ports.keys():
-                await self._add_port(loop, id, running[id])
+                await self._add_port(loop, id, *running[id])
             await self._changed.wait()
 
-    async def _add_port(self, loop: asyncio.AbstractEventLoop, id: str, name: str) -> None:
+    async def _add_port(
+        self, loop: asyncio.AbstractEventLoop, id: str, name: str, source: SshSource
+    ) -> None:
         try:
-            listener = await asyncio.to_thread(_listen_on_last_port, self._root / id / "ssh_port")
-            open_port = SshPort(id, name, listener)
+            file = source.folder / id / "ssh_port"
+            listener = await asyncio.to_thread(_listen_on_last_port, file)
+            open_port = SshPort(id, name, listener, source)
             ports = [open_port.port, *(ssh_port.port for ssh_port in self._ports.values())]
             await asyncio.to_thread(pin, self.keys, ports)
         except OSError as error:
@@ -175,8 +198,9 @@ class SshGate:
         from prism.providers.local.ssh import serving as ssh  # noqa: PLC0415  cold start
 
         options = await asyncio.to_thread(ssh.options, self.keys)
+        source, id = open_port.source, open_port.id
         machine = ssh.ServedMachine(
-            open_port.name, self._root / open_port.id, partial(self._may_reach, open_port.id)
+            open_port.name, partial(source.session, id), partial(source.may_reach, id)
         )
         try:
             await ssh.run(

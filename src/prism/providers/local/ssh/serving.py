@@ -6,7 +6,6 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -16,7 +15,6 @@ from msgspec import Struct
 from prism.connections.ports import Address
 from prism.kit.network.workspace_network import connect
 from prism.providers.local.ssh.keys import Keys
-from prism.providers.local.ssh.session import Session
 from prism.providers.tunnels.closing import ClosingForwarder
 
 log = logging.getLogger(__name__)
@@ -29,10 +27,10 @@ FindAddress = Callable[[str, int], Address | None]
 
 
 class ServedMachine(Struct, frozen=True):
-    """The machine of a server: its name, its folder, and the addresses of forwarding."""
+    """The machine of a server: its name, its sessions, and the addresses of forwarding."""
 
     name: str
-    folder: Path
+    session: Callable[[], asyncssh.SSHServerSession[bytes]]
     reach: FindAddress
 
 
@@ -84,9 +82,9 @@ class WorkspaceSshServer(asyncssh.SSHServer):
             return False
         return True
 
-    def session_requested(self) -> Session:
+    def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
         """A shell, a command, a transfer."""
-        return Session(self._machine.folder)
+        return self._machine.session()
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int

@@ -27,12 +27,12 @@ from prism.agent.protocol import (
     MOUNTS_FILE,
     MachineMounts,
     Mount,
+    poke,
     supervisor_pid,
 )
 from prism.errors import Unavailable
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
-from prism.providers.local import supervision
 from prism.providers.local.programs import why_still_mounted
 from prism.providers.local.restic.access import RepositoryAccess, no_s3
 from prism.providers.local.restic.fetching import check_task, receive
@@ -464,7 +464,7 @@ class LocalVolumes:
             mirrored_file.write(path, msgspec.json.encode(document))
         else:
             mirrored_file.remove(path)
-        supervision.poke(self._machines / machine)
+        poke(self._machines / machine)
 
 
 def volume_id(key: str, kind: VolumeKind) -> str:

@@ -1,0 +1,340 @@
+"""The workspaces of one lab server: each request is one command there."""
+
+import logging
+import math
+import re
+import socket
+import time
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct, structs, to_builtins
+
+from prism.agent.protocol import (
+    ALIVE,
+    MachineIntent,
+    ObservedMachine,
+)
+from prism.catalog.plan import machine_type
+from prism.connections.ports import Address
+from prism.errors import Unavailable
+from prism.kit.clock import WallClock
+from prism.providers.idle_documents import encoded
+from prism.providers.local.adoption import LaunchRecord, SpecRecord, found_machine
+from prism.providers.local.ssh.gate import SshGate
+from prism.providers.ssh.server import LabServer
+from prism.providers.supervised import (
+    CHANGING,
+    FROM_TEMPLATE,
+    HOST,
+    first_intent,
+    is_pending,
+    machine_of_report,
+    supervised_spec,
+    without_supervisor,
+)
+from prism.providers.tunnels.forwards import Forwards, ForwardTarget
+from prism.recovery.model import FoundMachine
+from prism.workspaces.idleness import IdleRule
+from prism.workspaces.model import Observed
+from prism.workspaces.ports import Access, Machine, MachineSpec, ProviderRefused, ServiceEndpoint
+
+log = logging.getLogger(__name__)
+MACHINE_ID = re.compile(r"ssh-[0-9a-f]{17}")
+TOKEN = re.compile(r"[A-Za-z0-9_-]{20,200}")
+MOST_MACHINES = 2000
+PORTS_FRESH = 1.5  # seconds for which the ports of a machine are cached
+# A clock there that differs less than this counts as right: the network takes time too.
+CLOCK_TOLERANCE, CLOCK_STEP = 20.0, 10.0
+MINUTE = 60.0
+
+
+class SurveyedMachine(Struct, frozen=True):
+    """A machine as the server reports it; each document is checked by itself."""
+
+    id: str
+    alive: bool
+    report: Any = None
+    intent: Any = None
+    spec: Any = None
+
+
+class MachineReport(Struct, frozen=True):
+    """The services of a machine that is on, and their secret."""
+
+    report: ObservedMachine
+    token: str
+
+
+class KnownPorts(Struct, frozen=True):
+    """The ports of the services that answered, for a moment."""
+
+    until: float
+    ports: frozenset[int]
+
+
+class SurveyAnswer(Struct, frozen=True):
+    """All machines, and the clock of the server."""
+
+    time: float
+    machines: list[SurveyedMachine]
+
+
+class LabCompute:
+    """Implements `workspaces.ports.Compute`, `connections.ports.PortFinder` and `ServesSsh`."""
+
+    busy = timedelta(seconds=1)
+    calm = timedelta(seconds=30)
+    patience = timedelta(seconds=30)
+
+    def __init__(
+        self,
+        server: LabServer,
+        gate: SshGate,
+        ports: Path,
+        *,
+        remembered: timedelta,
+        forwards: Forwards,
+        minute: float = MINUTE,
+    ) -> None:
+        """`gate` serves SSH into its machines, and keeps their last ports in the folder `ports`.
+
+        A `minute` of idle rules has fewer seconds in tests.
+        """
+        self._gate, self._port_files = gate, ports
+        self._server, self._remembered, self._minute = server, remembered, minute
+        self.forwards = forwards
+        self._found: Mapping[str, FoundMachine] = {}
+        self._running: Mapping[str, str] = {}
+        self._ports: dict[str, KnownPorts] = {}
+        self._offset = 0.0  # how much the server's clock is ahead of ours
+
+    def survey(self) -> Sequence[Machine]:
+        """Every machine; the server starts supervisors that are missing. One command."""
+        seconds = self._remembered.total_seconds()
+        answer = self._server.call("survey", kind=SurveyAnswer, remembered=seconds)
+        self._offset = _clock_offset(answer.time - WallClock().now().timestamp())
+        machines: list[Machine] = []
+        records, running = {}, {}
+        for surveyed in answer.machines[:MOST_MACHINES]:
+            if MACHINE_ID.fullmatch(surveyed.id) is None:
+                continue
+            machine, spec = self._machine(surveyed)
+            if machine is None:
+                log.warning("%s: %s cannot be read", self._server.name, surveyed.id)
+                continue
+            machines.append(machine)
+            if spec is not None:
+                intent = _decoded(surveyed.intent, MachineIntent)
+                records[machine.id] = found_machine(machine, spec, intent)
+            if machine.observed is Observed.ON and spec is not None:
+                running[machine.id] = spec.name
+        self._found = records
+        self.forwards.settle(running)
+        self._keep_port_files({machine.id for machine in machines}, running)
+        changed, self._running = running != self._running, running
+        if changed:
+            self._gate.look()
+        return machines
+
+    def launch(self, spec: MachineSpec) -> Machine:
+        """Make the folder and its supervisor on the server, unless they exist."""
+        id = machine_id(spec.key)
+        record = {field: getattr(spec, field) for field in LaunchRecord.__struct_fields__}
+        intent = first_intent(spec)
+        is_new = self._server.call(
+            "launch",
+            kind=bool,
+            uv=self._server.uv(),
+            id=id,
+            spec=supervised_spec(spec, self._limits(spec.instance_type), record),
+            intent={**intent, "expires_at": self._there(intent.get("expires_at"))},
+            rule=self._rule(spec.idle),
+        )
+        return Machine(
+            id=id, key=spec.key, observed=Observed.STARTING, progress=0, has_rule=is_new
+        )
+
+    def start(self, id: str) -> None:
+        """Request that a machine is on, started from its disk."""
+        self._request(id, "on")
+
+    def stop(self, id: str) -> None:
+        """Request that a machine is off."""
+        self._request(id, "off")
+
+    def hibernate(self, id: str) -> None:
+        """Refuses."""
+        raise ProviderRefused(
+            "Workspaces on lab servers do not hibernate yet",
+            remediation="Stop it instead: the files stay",
+        )
+
+    def terminate(self, id: str) -> None:
+        """Request that a machine is gone; this request is final."""
+        self._request(id, "gone")
+
+    def change_template(self, id: str, spec: MachineSpec) -> None:
+        """Write the template into the machine's spec."""
+        written = supervised_spec(spec, self._limits(spec.instance_type), {})
+        fields = {name: value for name, value in written.items() if name in FROM_TEMPLATE}
+        self._describe(id, fields, {})
+
+    def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
+        """Tell the supervisor when to stop the machine, also without a daemon."""
+        due = self._there(None if at is None else at.timestamp())
+        self._server.call("expire", kind=type(None), id=id, at=due, action="stop")
+
+    def resize(self, id: str, instance_type: str) -> None:
+        """Refuses."""
+        raise ProviderRefused("Workspaces on lab servers cannot be resized yet")
+
+    def watch(self, id: str, rule: IdleRule | None) -> None:
+        """Send the rule to the supervisor, which follows it without a daemon."""
+        self._server.call("watch", kind=type(None), id=id, rule=self._rule(rule))
+
+    def describe(self, id: str, spec: MachineSpec) -> None:
+        """Write the metadata into the machine's spec."""
+        self._describe(id, {}, {field: to_builtins(getattr(spec, field)) for field in CHANGING})
+
+    def access(self, id: str) -> Access:
+        """The services that answer now, at ports of this computer, with their secrets."""
+        [machine] = self._server.call("access", kind=tuple[MachineReport | None], id=id)
+        if machine is None:
+            raise Unavailable(f"Machine {id} is not on")
+        secret = machine.token if TOKEN.fullmatch(machine.token) else None
+        endpoints, ports = {}, set[int]()
+        for name, service in machine.report.get("services", {}).items():
+            port = service.get("port")
+            if service.get("answered") and port is not None and 0 < port < 1 << 16:
+                ports.add(port)
+                endpoints[name] = ServiceEndpoint(
+                    url=f"http://{HOST}:{self._tunnel(id, port)}",
+                    port=port,
+                    token=secret if service.get("token") else None,
+                )
+        self._ports[id] = KnownPorts(time.monotonic() + PORTS_FRESH, frozenset(ports))
+        user, ssh_port = machine.report["name"], self._gate.port_of(id)
+        if ssh_port is None:
+            return Access(host=HOST, user=user, endpoints=endpoints)
+        keys = self._gate.keys
+        return Access(
+            host=HOST,
+            user=user,
+            ssh_port=ssh_port,
+            ssh_key=str(keys.client),
+            ssh_host_key=keys.host_public,
+            known_hosts=str(keys.known_hosts),
+            ssh_by_daemon=True,
+            endpoints=endpoints,
+        )
+
+    async def serve_ssh(self, id: str, connection: socket.socket) -> None:
+        """Implements `connections.ports.ServesSsh`."""
+        await self._gate.serve(id, connection)
+
+    def address_of(self, id: str, port: int) -> Address | None:
+        """The local end of a tunnel to a service; other ports are not reached yet."""
+        known = self._ports.get(id)
+        if known is None or time.monotonic() > known.until:
+            self.access(id)
+            known = self._ports[id]
+        if port not in known.ports:
+            return None
+        local = self._tunnel(id, port)
+        return Address(host=HOST, port=local, listener=f"{id} {port}")
+
+    def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
+        """Implements `RecoverableLocation`, from the specs on the server."""
+        known = self._found
+        return [known[id] for id in ids if id in known]
+
+    def running(self) -> Mapping[str, str]:
+        """The names of the machines that were on at the last survey, by id."""
+        return self._running
+
+    def _keep_port_files(self, ids: Collection[str], running: Collection[str]) -> None:
+        """A folder for the last SSH port of each machine."""
+        for id in running:
+            (self._port_files / id).mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._port_files.is_dir():
+            for path in self._port_files.iterdir():
+                if path.name not in ids:
+                    with suppress(OSError):
+                        (path / "ssh_port").unlink(missing_ok=True)
+                        path.rmdir()
+
+    def _machine(self, surveyed: SurveyedMachine) -> tuple[Machine | None, SpecRecord | None]:
+        """A machine from its documents; without a report or a spec it cannot be known."""
+        spec = _decoded(surveyed.spec, SpecRecord)
+        report = _decoded(surveyed.report, ObservedMachine)
+        intent = _decoded(surveyed.intent, MachineIntent)
+        if report is None:
+            if spec is None:
+                return None, None
+            if surveyed.alive:
+                starting = Machine(id=surveyed.id, key=spec.key, observed=Observed.STARTING)
+                return starting, spec
+            return without_supervisor(surveyed.id, spec.key, spec.name), spec
+        phase = report["phase"]
+        needs = phase in ALIVE or (is_pending(report, intent) and phase != "gone")
+        if needs and not surveyed.alive:
+            return without_supervisor(surveyed.id, report["key"], report["name"]), spec
+        machine = machine_of_report(surveyed.id, report)
+        return structs.replace(
+            machine, since=self._here(machine.since), started=self._here(machine.started)
+        ), spec
+
+    def _request(self, id: str, state: str) -> None:
+        if MACHINE_ID.fullmatch(id):
+            uv = self._server.uv()
+            self._server.call("request", kind=type(None), uv=uv, id=id, state=state)
+
+    def _describe(self, id: str, fields: Any, launched: Any) -> None:
+        self._server.call("describe", kind=type(None), id=id, fields=fields, launched=launched)
+
+    def _limits(self, instance_type: str) -> dict[str, int]:
+        kind = machine_type(instance_type)
+        return {"cpus": kind.vcpus, "memory_mb": int(kind.memory_gib * 1024)}
+
+    def _rule(self, rule: IdleRule | None) -> Any:
+        settings = msgspec.json.decode(encoded(rule, self._minute))
+        if settings:
+            settings["action"] = "stop"  # nothing hibernates there yet
+            settings["awake_until"] = self._there(settings.get("awake_until"))
+        return settings
+
+    def _tunnel(self, id: str, port: int) -> int:
+        return self.forwards.port(ForwardTarget(id, HOST, port))
+
+    def _there(self, at: float | None) -> float | None:
+        """A time by the server's clock."""
+        return None if at is None else at + self._offset
+
+    def _here(self, at: datetime | None) -> datetime | None:
+        return None if at is None else at - timedelta(seconds=self._offset)
+
+
+def machine_id(key: str) -> str:
+    """The id of the machine with this key; always the same."""
+    return f"ssh-{sha256(key.encode()).hexdigest()[:17]}"
+
+
+def _clock_offset(difference: float) -> float:
+    """How much another clock is ahead, in steps, so that it is the same at each look."""
+    if not math.isfinite(difference) or abs(difference) < CLOCK_TOLERANCE:
+        return 0.0
+    return round(difference / CLOCK_STEP) * CLOCK_STEP
+
+
+def _decoded(document: Any, kind: Any) -> Any:
+    """A document of the server; None if it is missing or no such document."""
+    try:
+        return msgspec.convert(document, kind, strict=False)
+    except msgspec.ValidationError:
+        return None

@@ -1,0 +1,40 @@
+"""A lab server for the tests of this folder, and the person who logs in to it."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prism.providers.ssh.server import LabServer
+from tests.attacks.ordinary import can_be_ordinary
+from tests.providers.aws.ssh_machine import by_root
+from tests.providers.ssh.lab import Lab
+
+LAB = [by_root, pytest.mark.skipif(not can_be_ordinary(), reason="needs another user's sandbox")]
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    """A server that runs, and the home of the person."""
+    folder = Path(tempfile.mkdtemp(prefix="prism-lab-"))  # not in pytest's, which is closed
+    folder.chmod(0o755)  # the account passes through
+    machine = Lab(folder / "lab")
+    monkeypatch.setenv("HOME", str(machine.person))
+    machine.start()
+    try:
+        yield machine
+    finally:
+        machine.close()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def server(lab: Lab) -> Iterator[LabServer]:
+    """A connection to it, as the person makes one."""
+    connection = LabServer("gpu1")
+    try:
+        yield connection
+    finally:
+        connection.close()

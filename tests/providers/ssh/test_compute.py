@@ -1,0 +1,142 @@
+"""The machines of a lab server, without a daemon: what a survey says, what the server does."""
+
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from prism.providers.local.ssh.gate import SshGate
+from prism.providers.ssh.compute import LabCompute, SurveyAnswer, machine_id
+from prism.providers.ssh.server import LabServer
+from prism.providers.tunnels.forwards import Forwards
+from prism.workspaces.idleness import IdleRule
+from prism.workspaces.model import Observed
+from prism.workspaces.ports import Machine, MachineSpec, ProviderRefused
+from tests.optional import not_none
+from tests.providers.local.world import page
+from tests.providers.ssh.conftest import LAB
+from tests.providers.ssh.lab import Lab
+from tests.waiting import eventually
+
+pytestmark = LAB
+SPEC = MachineSpec(
+    key="ws_1",
+    name="mine",
+    template=page(),
+    instance_type="t3.small",
+    root_gb=8,
+    hibernation=False,
+)
+ID = machine_id("ws_1")
+
+
+@pytest.fixture
+def compute(lab: Lab, server: LabServer, tmp_path: Path) -> Iterator[LabCompute]:
+    """The machines of the server; a minute of idle rules has a second."""
+    forwards = Forwards(server)
+    yield LabCompute(
+        server,
+        SshGate(tmp_path),
+        tmp_path / "ports",
+        remembered=timedelta(hours=1),
+        forwards=forwards,
+        minute=1,
+    )
+    forwards.close()
+
+
+def machine(compute: LabCompute) -> Machine:
+    """The only machine, as a survey shows it."""
+    [only] = compute.survey()
+    return only
+
+
+def becomes(compute: LabCompute, observed: Observed) -> Machine:
+    """The machine, once it is in a state."""
+    return eventually(lambda: (seen := machine(compute)).observed is observed and seen)
+
+
+def test_repeated_launch_makes_one_machine_and_a_removed_one_stays_gone(compute):
+    assert compute.launch(SPEC).has_rule
+    assert not compute.launch(SPEC).has_rule
+    becomes(compute, Observed.ON)
+    [record] = compute.found([ID])
+    assert (record.key, record.name, record.instance_type) == ("ws_1", "mine", "t3.small")
+    compute.terminate(ID)
+    becomes(compute, Observed.GONE)
+    compute.start(ID)
+    assert becomes(compute, Observed.GONE).id == ID
+
+
+def test_idle_machine_is_stopped_by_the_server(compute):
+    limits = {"cpu": 100.0, "network": 1e9, "disk": 1e9, "gpu": 100.0}
+    rule = IdleRule(profile="short", minutes=2, action="hibernate", limits=limits)
+    compute.launch(SPEC)
+    becomes(compute, Observed.ON)
+    compute.watch(ID, rule)
+    off = becomes(compute, Observed.OFF)
+    act = not_none(not_none(off.idle).acted)
+    assert (act.action, act.profile) == ("stop", "short")
+
+
+def test_hibernation_is_refused_and_the_machine_goes_on(compute):
+    compute.launch(SPEC)
+    becomes(compute, Observed.ON)
+    with pytest.raises(ProviderRefused):
+        compute.hibernate(ID)
+    assert machine(compute).observed is Observed.ON
+
+
+def test_clock_of_a_server_that_is_an_hour_ahead_is_converted(compute, server, lab, monkeypatch):
+    compute.launch(SPEC)
+    becomes(compute, Observed.ON)
+    real = server.call
+
+    def ahead(do, **fields):
+        answer = real(do, **fields)
+        if do == "survey":
+            return SurveyAnswer(answer.time + 3600, answer.machines)
+        return answer
+
+    monkeypatch.setattr(server, "call", ahead)
+    began = machine(compute).since
+    assert abs(not_none(began) - datetime.now(UTC) + timedelta(hours=1)) < timedelta(minutes=5)
+    due = datetime.now(UTC) + timedelta(minutes=30)
+    compute.expire(ID, due, "stop")
+    text = (lab.home / f".prism-server/workspaces/{ID}/wanted.json").read_text()
+    assert f'"expires_at": {due.timestamp() + 3600}' in text
+
+
+def test_documents_that_are_no_documents_hide_no_other_machine(compute, lab):
+    compute.launch(SPEC)
+    becomes(compute, Observed.ON)
+    root = lab.home / ".prism-server/workspaces"
+    broken = [b"", b"[]", b'{"phase": "flying"}', b"\xff", b'{"key": 1}', b"{" * 5000]
+    for number, (report, spec) in enumerate(itertools.product(broken, broken[:3])):
+        folder = root / f"ssh-{number:017x}"
+        folder.mkdir()
+        (folder / "seen.json").write_bytes(report)
+        (folder / "order.json").write_bytes(spec)
+    assert [each.id for each in compute.survey() if each.observed is Observed.ON] == [ID]
+
+
+def test_port_that_no_service_has_is_not_reached(compute):
+    compute.launch(SPEC)
+    becomes(compute, Observed.ON)
+    access = eventually(lambda: (now := compute.access(ID)).endpoints and now)
+    port = not_none(access.endpoints["page"].port)
+    assert not_none(compute.address_of(ID, port)).host == "127.0.0.1"
+    assert compute.address_of(ID, 22) is None
+    assert compute.address_of(ID, compute._server.facts().cpus) is None
+
+
+def test_tunnel_is_closed_once_its_machine_is_off(compute):
+    compute.launch(SPEC)
+    becomes(compute, Observed.ON)
+    eventually(lambda: compute.access(ID).endpoints)
+    assert compute.forwards.ports_of(ID)
+    compute.stop(ID)
+    becomes(compute, Observed.OFF)
+    eventually(lambda: not compute.forwards.ports_of(ID))
