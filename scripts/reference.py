@@ -126,13 +126,22 @@ def client_reference(folder: Path) -> str:
 
 def nouns(client: ast.ClassDef) -> Iterator[tuple[str, str]]:
     """The public attributes that the client's constructor sets, with their classes."""
-    for node in ast.walk(client):
-        match node:
-            case ast.Assign(
-                targets=[ast.Attribute(value=ast.Name(id="self"), attr=noun)],
-                value=ast.Call(func=ast.Name(id=name)),
+    for target, value in assignments(client):
+        match target, value:
+            case ast.Attribute(value=ast.Name(id="self"), attr=noun), ast.Call(
+                func=ast.Name(id=name)
             ) if not noun.startswith("_"):
                 yield noun, name
+
+
+def assignments(tree: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Each target and its value, also of `a, b = c, d`."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                yield from zip(targets, values, strict=True)
+            case ast.Assign(targets=[target], value=value):
+                yield target, value
 
 
 def section(title: str, defined: ast.ClassDef, prefix: str) -> str:
