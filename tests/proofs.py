@@ -20,6 +20,7 @@ ROW = re.compile(r"^\| (.+?) \| (.+) \|$", re.MULTILINE)
 TOP = ("case", "result")
 # The text of each section with several cases.
 SHARED = {
+    "Shares": "One app or the terminal of a workspace, for another person, until it is ended.",
     "A laptop that slept for a day": (
         "Half an hour after a launch, the laptop sleeps for 24 hours, so no survey runs. The "
         "machine goes to sleep by itself when its reservation ends."

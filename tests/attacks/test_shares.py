@@ -14,6 +14,7 @@ from prism.client import Client
 from prism.errors import Problem
 from prism.kit.cookies import APP_COOKIE
 from tests.connections.apps import BOB, CAROL, DAVE, names_resolve, site
+from tests.proofs import record
 from tests.waiting import eventually
 
 __all__ = ["names_resolve", "site"]  # fixtures
@@ -153,6 +154,11 @@ def test_widened_share_lets_nobody_in(site, people, shared):
     with suppress(InvalidStatus), terminal(dave, f"/api/v1/shares/{shared.id}/terminal"):
         accepted.append(("terminal of an app's share", 101))
     assert (accepted, tried) == ([], 68)
+    record(
+        "Shares: widened by its guest",
+        f"A guest who widens a share of one app: {tried} requests for other apps, "
+        "ports, workspaces, files, logs, verbs, shells and shares, 0 accepted.",
+    )
 
 
 def test_share_is_nothing_for_a_third_person(site, people, shared, watched):

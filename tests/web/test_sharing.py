@@ -125,8 +125,8 @@ def test_two_people_share_a_lab_and_a_terminal_until_it_is_ended(browsers):
     carol.goto(f"{site.base}/shared")
     expect(carol.get_by_text("Nothing is shared with you.")).to_be_visible()
     record(
-        "Shares",
-        "Two people in two browsers: a real JupyterLab opened by a guest of another project; a "
+        "Shares: two people in two browsers",
+        "A real JupyterLab opened by a guest of another project; a "
         "terminal watched, typed into without effect; both shares ended by two clicks, and the "
         f"guest's terminal closed {seconds:.1f} s after the first.",
     )
