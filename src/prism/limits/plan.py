@@ -4,10 +4,12 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prism.budgets.model import Cap, Holder, Pool
 from prism.catalog.plan import TYPES
 from prism.kit.money import Micros
+from prism.limits.events import VALUES
 from prism.limits.model import EVERYBODY, Limit, LimitReached
 from prism.workspaces.model import Observed, Workspace
 from prism.workspaces.plan import ACTIVE, state_of
@@ -68,6 +70,34 @@ def applicable_to_launcher(
     """
     held = applicable(limits, launcher, project, role=role, tokens=())
     return [row for row in held if row.limit.subject != EVERYBODY]
+
+
+def in_place_of(
+    limit: Limit, limits: Iterable[Limit], person: str, roles: Collection[str]
+) -> Limit:
+    """What counts for a person where a limit is: their own limit, else the lowest defaults.
+
+    A limit of the person replaces all defaults in its place, so one that raises a default has to
+    repeat the others. `roles` are those of the person there.
+    """
+    place = limit.project, limit.by_operator
+    rows = [
+        row for row in limits if row.scope != "token" if (row.project, row.by_operator) == place
+    ]
+    if own := next((row for row in rows if _is_of(row, person)), None):
+        return own
+    defaults = [
+        row
+        for row in rows
+        if row.subject == EVERYBODY or (row.scope == "role" and row.subject in roles)
+    ]
+    lowest = {
+        name: min(
+            (value for row in defaults if (value := getattr(row, name)) is not None), default=None
+        )
+        for name in VALUES
+    }
+    return replace(limit, **lowest)
 
 
 def _is_of(limit: Limit, owner: str) -> bool:

@@ -27,7 +27,7 @@ from prism.limits.model import (
     LimitUse,
     OwnLimits,
 )
-from prism.limits.plan import HeldLimit, limit_cap, running
+from prism.limits.plan import HeldLimit, in_place_of, limit_cap, running
 from prism.projects import store as projects
 
 
@@ -53,10 +53,18 @@ class LimitService:
             uses = self._uses(sql, caller.name, of)
         return OwnLimits(caller.name, uses)
 
-    def named(self, id: str) -> LimitShown:
-        """The limit with that id."""
+    def counting(self, id: str, person: str) -> LimitShown:
+        """The limit with that id, with what counts there for a person now."""
         with self._db.read() as sql:
-            return _shown(sql, store.by_id(sql, id))
+            limit = store.by_id(sql, id)
+            if limit.scope == "token":
+                return _shown(sql, limit)
+            roles = {
+                role
+                for project, role in projects.roles_of(sql, person).items()
+                if limit.project in {None, project}
+            }
+            return _shown(sql, in_place_of(limit, store.every(sql), person, roles))
 
     def in_dollars(self) -> dict[str, list[LimitUse]]:
         """The limits in dollars that apply to each member of a project who has any."""

@@ -1,6 +1,7 @@
 """What people are told, when, and by what: pure functions."""
 
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -74,6 +75,11 @@ def text_of(raw: object, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def command_of(*words: object) -> str:
+    """A command that can be pasted into a shell, whatever names are in it."""
+    return shlex.join(text_of(word) for word in words)
+
+
 # ----------------------------------------------------------------- from events
 
 
@@ -89,7 +95,7 @@ def _failed(event: RecordedEvent) -> Draft | None:
         project=data.get("project"),
         title=f"{name}: {text_of(failure['code']).replace('_', ' ').lower()}",
         text=text_of(failure["message"], MAX_TEXT),
-        command=f"prism logs {name}",
+        command=command_of("prism", "logs", name),
     )
 
 
@@ -105,7 +111,7 @@ def _snapshot_failed(event: RecordedEvent) -> Draft | None:
         project=data.get("project"),
         title=f"Snapshot {name}: {text_of(failure['code']).replace('_', ' ').lower()}",
         text=text_of(failure["message"], MAX_TEXT),
-        command=f"prism snapshot show {name}",
+        command=command_of("prism", "snapshot", "show", name),
     )
 
 
@@ -123,7 +129,7 @@ def _idle(event: RecordedEvent) -> Draft:
         project=data.get("project"),
         title=f"{name} {done}: nobody used it",
         text=f"It was idle for {text_of(data['idle_duration'])}.",
-        command=f"prism why {name}",
+        command=command_of("prism", "why", name),
     )
 
 
@@ -140,7 +146,7 @@ def _asked(event: RecordedEvent) -> Draft | None:
         project=data.get("project"),
         title=f"{name} {done} by Prism",
         text=f"{reason[:1].upper()}{reason[1:]}." if reason else "",
-        command=f"prism workspace show {name}",
+        command=command_of("prism", "workspace", "show", name),
     )
 
 
@@ -164,7 +170,7 @@ def _role_changed(event: RecordedEvent) -> Draft:
         project=data["project"],
         title=f"Your role in {name} is {data['role']} now",
         text=f"It was {data['previous_role']}; {text_of(event.actor)} changed it.",
-        command=f"prism member list {name}",
+        command=command_of("prism", "member", "list", name),
     )
 
 
@@ -234,7 +240,7 @@ def _requested(event: RecordedEvent) -> Draft:
         to=Audience() if of_operator else Audience(owners_of=project),
         project=project,
         title=f"{text_of(data['user'])} requests {text_of(event.subject)}",
-        command=f"prism request grant {text_of(data['request'])}",
+        command=command_of("prism", "request", "grant", data["request"]),
     )
 
 
@@ -293,7 +299,7 @@ def expired(event: RecordedEvent, expires_at: datetime | None, verb: str) -> Dra
         project=data.get("project"),
         title=f"{name} {DOWN_WORDS[data['state']]}: its time was over",
         text=f"It expired at {expires_at:%Y-%m-%d %H:%M} UTC. Its files are kept.",
-        command=f"prism workspace start {name}",
+        command=command_of("prism", "workspace", "start", name),
     )
 
 
@@ -312,7 +318,7 @@ def expires_soon(
         project=project,
         title=f"{text_of(name)} expires in {hours} h",
         text=f"At {expires_at:%Y-%m-%d %H:%M} UTC it is put to sleep. Its files are kept.",
-        command=f"prism workspace extend {text_of(name)} 24h",
+        command=command_of("prism", "workspace", "extend", name, "24h"),
     )
 
 

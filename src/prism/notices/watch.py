@@ -27,6 +27,7 @@ from prism.notices.plan import (
     Audience,
     Draft,
     WeekLine,
+    command_of,
     expires_soon,
     reached,
     text_of,
@@ -145,7 +146,7 @@ class NoticeWatch:
                 project=project.id,
                 title=f"The money of {text_of(project.name)} runs out on {end:%Y-%m-%d}",
                 text=f"At {end:%Y-%m-%d %H:%M} UTC: {text_of(forecast.because, 500)}.",
-                command=f"prism budget forecast {text_of(project.name)}",
+                command=command_of("prism", "budget", "forecast", project.name),
             )
             for person in owners[project.id]:
                 yield person, draft
@@ -211,7 +212,7 @@ def _project_of(sql: Connection, cap: Cap) -> str | None:
 def _budget_draft(key: str, cap: Cap, project: str | None, spent: int, part: int) -> Draft:
     name = text_of(cap.name)
     kind = {"project": "the budget", "allocation": "the allocation", "pool": "the pool"}
-    show = f"prism budget show {name}" if project is None else f"prism project budget {name}"
+    show = ("budget", "show") if project is None else ("project", "budget")
     return Draft(
         key=key,
         kind=NoticeKind.BUDGET,
@@ -219,7 +220,7 @@ def _budget_draft(key: str, cap: Cap, project: str | None, spent: int, part: int
         project=project,
         title=f"{part} % of {kind.get(cap.column, 'a limit')} of {name} is spent",
         text=f"{dollars(spent)} of {dollars(cap.amount)}.",
-        command=show,
+        command=command_of("prism", *show, cap.name),
     )
 
 

@@ -140,7 +140,7 @@ class MoreRequestShown(Struct, frozen=True, kw_only=True):
 
 
 class MoreRequestList(Struct, frozen=True):
-    """Your requests, and those that you may answer, the newest first."""
+    """Your requests, and those that you may answer; without an answer first, then the newest."""
 
     requests: tuple[MoreRequestShown, ...]
     count: int

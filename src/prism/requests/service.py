@@ -76,10 +76,11 @@ class MoreRequestService:
     def every(self, state: MoreState | None) -> MoreRequestList:
         """The caller's requests, and those that the caller may answer."""
         caller = current()
+        about = None if caller.operator else caller.roles
         with self._db.read() as sql:
             rows = [
                 row
-                for row in store.every(sql, state)
+                for row in store.listed(sql, state, _person(), about)
                 if caller.operator
                 or (row.person == _person() and caller.token_project in {None, row.project})
                 or may_decide(caller, row)
@@ -168,7 +169,7 @@ class MoreRequestService:
         if project.cap is None and not budgets.allocations_of(sql, project=project.id):
             raise NothingToRaise(
                 f"Nothing limits the money of {project.name!r}",
-                remediation=f"See its money: `prism project budget {project.name}`",
+                remediation=f"See its money: `prism project budget {project.id}`",
             )
         return replace(
             row,
@@ -181,6 +182,7 @@ class MoreRequestService:
 
     def _carry_out(self, sql: Connection, row: MoreRequest) -> None:
         if row.workspace is not None:
+            _require_same_project(sql, row)
             if row.kind is MoreKind.TIME:
                 assert row.hours is not None, "a request for time has hours"
                 self._workspaces.extend(row.workspace, ExtendRequest(hours=row.hours))
@@ -188,7 +190,7 @@ class MoreRequestService:
                 change = ResizeRequest(size=row.size)  # type: ignore[arg-type]  # it was checked
                 self._workspaces.resize(row.workspace, change)
         elif row.limit is not None:
-            self._raise_limit(row, self._limits.named(row.limit))
+            self._raise_limit(row, self._limits.counting(row.limit, row.person))
         else:
             assert row.project is not None, "it is about a project"
             self._give_money(sql, row, projects.named(sql, row.project))
@@ -301,6 +303,19 @@ def _about_limit(
         decider=decider_of_limit(limit),
         summary=summary_of(request, name_of_limit(limit, row.person)),
     )
+
+
+def _require_same_project(sql: Connection, row: MoreRequest) -> None:
+    """Raise if a workspace was moved: who was asked may have no right in its project."""
+    assert row.workspace is not None, "it is about a workspace"
+    if [workspace.project for workspace in workspaces.by_ids(sql, [row.workspace])] != [
+        row.project
+    ]:
+        raise NothingToRaise(
+            "The workspace is in another project now",
+            remediation=f"Refuse the request, so that it can be made again: "
+            f"`prism request refuse {row.id}`",
+        )
 
 
 def _require_open(row: MoreRequest) -> None:

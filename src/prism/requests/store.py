@@ -1,5 +1,6 @@
 """The table of requests for more, and all SQL about it."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
@@ -12,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     func,
+    or_,
     select,
     update,
 )
@@ -71,13 +73,20 @@ def not_found(id: str) -> RequestNotFound:
     )
 
 
-def every(sql: Connection, state: MoreState | None) -> list[MoreRequest]:
-    """All requests, the newest first."""
-    query = (
-        SELECT_REQUESTS if state is None else SELECT_REQUESTS.where(more_requests.c.state == state)
-    )
-    newest = query.order_by(more_requests.c.made_at.desc(), more_requests.c.id.desc())
-    return structs_of(sql, MoreRequest, newest.limit(MAX_LISTED))
+def listed(
+    sql: Connection, state: MoreState | None, person: str, projects: Collection[str] | None
+) -> list[MoreRequest]:
+    """Requests of a person and about these projects (None: all); those without an answer first.
+
+    Nobody has many of those, so nobody hides them by making and withdrawing others.
+    """
+    r = more_requests.c
+    query = SELECT_REQUESTS if state is None else SELECT_REQUESTS.where(r.state == state)
+    if projects is not None:
+        query = query.where(or_(r.person == person, r.project.in_([*projects])))
+    is_answered = r.state != MoreState.PENDING
+    ordered = query.order_by(is_answered, r.made_at.desc(), r.id.desc())
+    return structs_of(sql, MoreRequest, ordered.limit(MAX_LISTED))
 
 
 def pending_of(sql: Connection, person: str) -> int:
