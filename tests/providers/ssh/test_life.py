@@ -99,9 +99,12 @@ def test_whole_life_of_jupyterlab(lab, home):
     assert (lab.home / "thesis.tex").read_text() == "mine"
     [folder] = (lab.home / ".prism-server/workspaces").iterdir()
     assert tree(folder) <= {"seen.json", "wanted.json", "lock"}
-    documented = {"agent", "uv", "cache", "workspaces", "writing.lock", "etc", "sandboxed"}
+    documented = {
+        *("agent", "uv", "cache", "workspaces", "writing.lock"),
+        *("etc-copy", "sandboxed", "networked", "filtered"),
+    }
     names = {path.name for path in (lab.home / ".prism-server").iterdir()}
-    assert names <= documented | {"networked"}, names
+    assert names <= documented, names
     assert not [each for each in lab.programs() if "sshd" not in each.name()]
 
 
