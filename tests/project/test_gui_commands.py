@@ -41,15 +41,6 @@ MISSING = {
     "limit mine": "only in the command line yet",
     "limit remove": "only in the command line yet",
     "limit set": "only in the command line yet",
-    **dict.fromkeys(
-        (
-            *("notices list", "notices read", "notices settings", "notices set", "notices test"),
-            *("webhook list", "webhook add", "webhook remove", "webhook test"),
-            "request list",
-            *("request grant", "request refuse", "request withdraw"),
-        ),
-        "only in the command line yet",
-    ),
 }
 
 

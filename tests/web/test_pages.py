@@ -35,6 +35,7 @@ PAGES = {
     "storage": "/storage",
     "idle": "/idle",
     "events": "/events",
+    "notices": "/notices",
     "settings": "/settings",
     "workspace-terminal": "/workspaces/shell?tab=terminal",
     "workspace-files": "/workspaces/shell?tab=files",

@@ -8,6 +8,7 @@ export const SECTIONS = [
   'storage',
   'idle',
   'events',
+  'notices',
   'settings',
   'login',
   'logout',

@@ -200,6 +200,7 @@ export const t = {
     storage: 'Storage',
     idle: 'Idle',
     events: 'Events',
+    notices: 'Notices',
     settings: 'Settings',
   },
 
@@ -361,6 +362,96 @@ export const t = {
       granted: 'This browser shows them.',
       denied: 'This browser does not allow them. Its settings for this page can change that.',
     },
+  },
+
+  inbox: {
+    title: 'What you should know',
+    what: 'What happened to what is yours, and what will. Choose in the settings what you also get by mail and webhook.',
+    notice: 'Notice',
+    state: 'State',
+    when: 'When',
+    read: 'Read',
+    unread: 'New',
+    readAll: 'Mark all as read',
+    none: 'Nothing yet.',
+  },
+
+  requests: {
+    title: 'Requests for more',
+    what: 'Yours, and those that you may answer. A grant is carried out at once, with your rights.',
+    none: 'No requests yet.',
+    more: 'Request more',
+    send: 'Send the request',
+    sent: (summary: string) => `You requested ${summary}`,
+    requested: 'Requested',
+    person: 'By',
+    kind: 'More of what',
+    kinds: {
+      money: 'Money',
+      time: 'Time until a workspace expires',
+      size: 'Size of a workspace',
+      workspaces: 'Workspaces at once',
+      gpus: 'GPUs at once',
+    },
+    amount: 'How much',
+    amountOf: 'Dollars, hours, a size such as XL, or how many more.',
+    of: 'For which project or workspace',
+    ofWhat: 'The name of a project or workspace. Leave it empty for a limit of your own.',
+    waits: {
+      managers: 'Waits for an admin or owner',
+      owners: 'Waits for an owner',
+      operator: 'Waits for the operator',
+    },
+    states: {
+      granted: (by: string) => `Granted by ${by}`,
+      refused: (by: string) => `Refused by ${by}`,
+      withdrawn: (by: string) => `Withdrawn by ${by}`,
+    },
+    grant: 'Grant',
+    grantOf: (summary: string, person: string) => `Grant ${person} ${summary}`,
+    refuse: 'Refuse',
+    refuseOf: (summary: string, person: string) => `Refuse ${person} ${summary}`,
+    withdraw: 'Withdraw',
+    withdrawOf: (summary: string) => `Withdraw the request for ${summary}`,
+  },
+
+  noticeSettings: {
+    title: 'Notices by mail and webhook',
+    what: (mail: string) => `Mail: ${mail}. All notices are on the page Notices.`,
+    noMail: (why: string) => `none, because ${why}`,
+    about: 'About',
+    mail: 'Mail',
+    webhook: 'Webhook',
+    toggle: (title: string, channel: string) => `${title}: ${channel}`,
+    when: 'Thresholds',
+    save: 'Save',
+    thresholds: 'Thresholds of your own (percent)',
+    usual: (all: string) => `You are told at ${all}.`,
+    hours: 'Hours before a workspace expires',
+    test: 'Test',
+    tested: 'A test was sent',
+  },
+
+  webhooks: {
+    title: 'Webhooks',
+    what: 'Addresses that get each of your notices in a signed request.',
+    none: 'No webhooks yet.',
+    add: 'Add a webhook',
+    url: 'Address',
+    urlWhat: 'It begins with https://. Private addresses are refused.',
+    secretOf: (host: string) => `The secret of the webhook at ${host}, shown only this once`,
+    host: 'Host',
+    state: (paused: boolean, problem: string | null, waiting: number) =>
+      problem === null
+        ? waiting === 0
+          ? 'Works'
+          : `${waiting} waiting`
+        : `${paused ? 'Paused' : 'Fails'}: ${problem}`,
+    testOf: (host: string) => `Test the webhook at ${host}`,
+    tested: 'A test is being sent',
+    remove: 'Remove',
+    removeOf: (host: string) => `Remove the webhook at ${host}`,
+    removed: 'The webhook was removed',
   },
 
   daemon: {

@@ -242,6 +242,22 @@ export const queries = {
     staleTime: 0, // no event says that it is out of date
     queryFn: () => data(api.GET('/api/v1/login')),
   }),
+  notices: queryOptions({
+    queryKey: ['notices'],
+    queryFn: () => data(api.GET('/api/v1/notices')),
+  }),
+  noticeSettings: queryOptions({
+    queryKey: ['notices', 'settings'],
+    queryFn: () => data(api.GET('/api/v1/notices/settings')),
+  }),
+  webhooks: queryOptions({
+    queryKey: ['webhooks'],
+    queryFn: () => data(api.GET('/api/v1/webhooks')),
+  }),
+  requests: queryOptions({
+    queryKey: ['requests'],
+    queryFn: () => data(api.GET('/api/v1/requests')),
+  }),
   sessions: queryOptions({
     queryKey: ['sessions'],
     queryFn: () => data(api.GET('/api/v1/sessions')),

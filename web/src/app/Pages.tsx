@@ -16,6 +16,7 @@ const Costs = lazy(() => import('../features/money/Costs'));
 const Storage = lazy(() => import('../features/storage/Storage'));
 const Idle = lazy(() => import('../features/idle/Idle'));
 const Events = lazy(() => import('../features/events/Events'));
+const Notices = lazy(() => import('../features/notices/Notices'));
 const Settings = lazy(() => import('../features/system/Settings'));
 const Shared = lazy(() => import('../features/sharing/Shared'));
 const SharedTerminal = lazy(() => import('../features/sharing/SharedTerminal'));
@@ -42,6 +43,7 @@ export function Pages() {
           <Route path="/events" element={<Events />} />
           <Route path="/shared" element={<Shared />} />
           <Route path="/shared/:id" element={<SharedTerminal />} />
+          <Route path="/notices" element={<Notices />} />
           <Route path="/settings" element={<Settings />} />
           <Route path="*" element={<NotFound />} />
         </Routes>

@@ -17,6 +17,7 @@ export const NAVIGATION: readonly SideNavigationProps.Link[] = [
   { type: 'link', text: t.pages.storage, href: '/storage' },
   { type: 'link', text: t.pages.idle, href: '/idle' },
   { type: 'link', text: t.pages.events, href: '/events' },
+  { type: 'link', text: t.pages.notices, href: '/notices' },
   { type: 'link', text: t.pages.settings, href: '/settings' },
 ];
 
@@ -29,6 +30,7 @@ const TITLES: Record<Section, string> = {
   storage: t.pages.storage,
   idle: t.pages.idle,
   events: t.pages.events,
+  notices: t.pages.notices,
   settings: t.pages.settings,
   login: t.login.title,
   logout: t.login.out,

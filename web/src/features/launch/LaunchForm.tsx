@@ -21,6 +21,7 @@ import { mayLaunch, useMe } from '../../lib/me';
 import { t } from '../../strings';
 import { AsCommand } from '../../ui/AsCommand';
 import { ErrorAlert } from '../../ui/ErrorAlert';
+import { MoreAfter } from '../notices/MoreAfter';
 import { LaunchFields } from './LaunchFields';
 import { MoreOptions } from './MoreOptions';
 import { PlanPanel } from './PlanPanel';
@@ -148,6 +149,7 @@ export function LaunchForm({
           footer={
             <SpaceBetween size="s">
               {error !== null && <ErrorAlert error={error} />}
+              {error !== null && <MoreAfter error={error} project={order.project ?? ''} />}
               <SpaceBetween direction="horizontal" size="xs">
                 <Button
                   variant="primary"

@@ -10,6 +10,7 @@ import { DaemonStatus } from './DaemonStatus';
 import { DesktopNotices } from './DesktopNotices';
 import { DoctorFindings } from './DoctorFindings';
 import { Loaded } from '../../ui/Loaded';
+import { NoticeSettings, WebhookTable } from '../notices/NoticeSettings';
 import { ProfileTable } from './ProfileTable';
 import { SessionTable } from '../people/SessionTable';
 import { TokenTable } from '../people/TokenTable';
@@ -43,6 +44,8 @@ export default function Settings() {
           {(list) => <TokenTable tokens={list} />}
         </Loaded>
         {me?.shared === true && me.token_project === null && <SessionTable />}
+        {me?.token_project === null && <NoticeSettings />}
+        {me?.token_project === null && <WebhookTable />}
         <AppearanceChoice />
         <DesktopNotices />
       </SpaceBetween>
