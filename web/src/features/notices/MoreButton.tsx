@@ -1,4 +1,4 @@
-import { actions } from '../../api/actions';
+import { noticeActions } from '../../api/noticeActions';
 import type { Schemas } from '../../api/client';
 import { t } from '../../strings';
 import { DialogButton } from '../../ui/DialogButton';
@@ -39,7 +39,7 @@ export function MoreButton({
         { id: 'reason', label: t.money.reason, optional: true },
       ]}
       act={async (values) => {
-        const { summary } = await actions.requestMore(requestOf(values));
+        const { summary } = await noticeActions.requestMore(requestOf(values));
         notify({ type: 'success', header: t.requests.sent(summary) });
       }}
     />

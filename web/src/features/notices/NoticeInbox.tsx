@@ -2,7 +2,7 @@ import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import StatusIndicator from '@cloudscape-design/components/status-indicator';
 
-import { actions } from '../../api/actions';
+import { noticeActions } from '../../api/noticeActions';
 import type { Schemas } from '../../api/client';
 import { t } from '../../strings';
 import { ListTable } from '../../ui/ListTable';
@@ -22,7 +22,7 @@ export function NoticeInbox({
 }) {
   const { failed } = useNotify();
   const read = () => {
-    actions.readNotices().catch((error: unknown) => failed(t.inbox.readAll, error as Error));
+    noticeActions.readNotices().catch((error: unknown) => failed(t.inbox.readAll, error as Error));
   };
   return (
     <ListTable<Notice>

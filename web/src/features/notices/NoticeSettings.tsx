@@ -4,7 +4,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import Toggle from '@cloudscape-design/components/toggle';
 import { useQuery } from '@tanstack/react-query';
 
-import { actions } from '../../api/actions';
+import { noticeActions } from '../../api/noticeActions';
 import type { Schemas } from '../../api/client';
 import { queries } from '../../api/queries';
 import { t } from '../../strings';
@@ -43,7 +43,7 @@ function KindTable({ settings }: { readonly settings: Settings }) {
       ariaLabel={t.noticeSettings.toggle(it.title, t.noticeSettings[channel])}
       onChange={({ detail }) => {
         const chosen = { mail: it.mail, webhook: it.webhook, [channel]: detail.checked };
-        void act(actions.changeNotices({ kinds: { [it.kind]: chosen } }));
+        void act(noticeActions.changeNotices({ kinds: { [it.kind]: chosen } }));
       }}
     />
   );
@@ -77,13 +77,13 @@ function KindTable({ settings }: { readonly settings: Settings }) {
               },
             ]}
             act={({ thresholds = '', hours = '' }) =>
-              actions.changeNotices({
+              noticeActions.changeNotices({
                 thresholds: thresholds.split(/[\s,%]+/).flatMap((it) => (it ? [Number(it)] : [])),
                 expiry_hours: Number(hours),
               })
             }
           />
-          <Button onClick={() => void act(actions.testNotice(), t.noticeSettings.tested)}>
+          <Button onClick={() => void act(noticeActions.testNotice(), t.noticeSettings.tested)}>
             {t.noticeSettings.test}
           </Button>
         </SpaceBetween>
@@ -115,7 +115,7 @@ export function WebhookTable() {
       button={t.webhooks.add}
       fields={[{ id: 'url', label: t.webhooks.url, what: t.webhooks.urlWhat }]}
       act={async ({ url = '' }) => {
-        const made = await actions.addWebhook(url);
+        const made = await noticeActions.addWebhook(url);
         notify({
           type: 'warning',
           header: t.webhooks.secretOf(made.host),
@@ -151,13 +151,13 @@ export function WebhookTable() {
                 <SpaceBetween direction="horizontal" size="xs">
                   <Button
                     ariaLabel={t.webhooks.testOf(it.host)}
-                    onClick={() => void act(t.webhooks.tested, actions.testWebhook(it.id))}
+                    onClick={() => void act(t.webhooks.tested, noticeActions.testWebhook(it.id))}
                   >
                     {t.noticeSettings.test}
                   </Button>
                   <Button
                     ariaLabel={t.webhooks.removeOf(it.host)}
-                    onClick={() => void act(t.webhooks.removed, actions.removeWebhook(it.id))}
+                    onClick={() => void act(t.webhooks.removed, noticeActions.removeWebhook(it.id))}
                   >
                     {t.webhooks.remove}
                   </Button>

@@ -1,7 +1,7 @@
 import Button from '@cloudscape-design/components/button';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 
-import { actions } from '../../api/actions';
+import { noticeActions } from '../../api/noticeActions';
 import type { Schemas } from '../../api/client';
 import { t } from '../../strings';
 import { DialogButton } from '../../ui/DialogButton';
@@ -61,7 +61,7 @@ function Answers({ it }: { readonly it: Request }) {
     return (
       <Button
         ariaLabel={t.requests.withdrawOf(it.summary)}
-        onClick={() => void act(t.requests.withdraw, actions.withdrawRequest(it.id))}
+        onClick={() => void act(t.requests.withdraw, noticeActions.withdrawRequest(it.id))}
       >
         {t.requests.withdraw}
       </Button>
@@ -71,7 +71,7 @@ function Answers({ it }: { readonly it: Request }) {
     <SpaceBetween direction="horizontal" size="xs">
       <Button
         ariaLabel={t.requests.grantOf(it.summary, it.person)}
-        onClick={() => void act(t.requests.grant, actions.grantRequest(it.id))}
+        onClick={() => void act(t.requests.grant, noticeActions.grantRequest(it.id))}
       >
         {t.requests.grant}
       </Button>
@@ -80,7 +80,7 @@ function Answers({ it }: { readonly it: Request }) {
         label={t.requests.refuseOf(it.summary, it.person)}
         button={t.requests.refuse}
         fields={[{ id: 'reason', label: t.money.reason, optional: true }]}
-        act={({ reason = '' }) => actions.refuseRequest(it.id, reason)}
+        act={({ reason = '' }) => noticeActions.refuseRequest(it.id, reason)}
       />
     </SpaceBetween>
   );
