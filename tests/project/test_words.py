@@ -58,7 +58,9 @@ def row(name, doc):
     return f"| `{variable(name)}` | {f'`{default}`' if default != '' else ''} | {doc} |"
 
 
-EQUIVALENTS = (ROOT / "web/src/lib/equivalents.ts").read_text()
+EQUIVALENTS = "".join(
+    file.read_text() for file in sorted((ROOT / "web/src/lib").glob("equivalents*.ts"))
+)
 
 
 def shell_words_of_the_gui():

@@ -16,7 +16,8 @@ export function quoted(word: string): string {
   return PLAIN.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-function curl(method: string, path: string, body?: object): string {
+/** A request of the API, for a shell. */
+export function curl(method: string, path: string, body?: object): string {
   const url = quoted(`${location.origin}/api/v1${path}`);
   if (method === 'GET') return `curl ${url}`;
   if (body === undefined) return `curl -X ${method} ${url}`;
@@ -24,7 +25,8 @@ function curl(method: string, path: string, body?: object): string {
   return `curl -X ${method} ${url} -H 'Content-Type: application/json' -d ${json}`;
 }
 
-const python = (call: string) => `from prism.client import Client; Client().${call}`;
+/** A call of the Python client. */
+export const python = (call: string) => `from prism.client import Client; Client().${call}`;
 const at = (name: string) => `/instances/${encodeURIComponent(name)}`;
 
 /** The lifecycle verbs of one workspace. */
@@ -210,42 +212,6 @@ export function settingsOf(): Equivalent[] {
       cli: 'prism token create NAME',
       python: python('tokens.create("NAME").token'),
       curl: curl('POST', '/tokens', { name: 'NAME' }),
-    },
-  ];
-}
-
-/** What the page of notices does. */
-export function noticesOf(): Equivalent[] {
-  return [
-    {
-      title: t.inbox.title,
-      cli: 'prism notices list',
-      python: python('notices.list()'),
-      curl: curl('GET', '/notices'),
-    },
-    {
-      title: t.inbox.readAll,
-      cli: 'prism notices read',
-      python: python('notices.read()'),
-      curl: curl('POST', '/notices/read', {}),
-    },
-    {
-      title: t.requests.title,
-      cli: 'prism request list',
-      python: python('requests.list()'),
-      curl: curl('GET', '/requests'),
-    },
-    {
-      title: t.requests.more,
-      cli: 'prism request money 50 --project NAME',
-      python: python('requests.money(50, project="NAME")'),
-      curl: curl('POST', '/requests', { kind: 'money', usd: 50, project: 'NAME' }),
-    },
-    {
-      title: t.requests.grant,
-      cli: 'prism request grant ID',
-      python: python('requests.grant("ID")'),
-      curl: curl('POST', '/requests/ID/grant'),
     },
   ];
 }

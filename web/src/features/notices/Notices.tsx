@@ -4,7 +4,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useQuery } from '@tanstack/react-query';
 
 import { queries } from '../../api/queries';
-import { noticesOf } from '../../lib/equivalents';
+import { noticesOf } from '../../lib/equivalentsOfNotices';
 import { t } from '../../strings';
 import { AsCommand } from '../../ui/AsCommand';
 import { Loaded } from '../../ui/Loaded';
