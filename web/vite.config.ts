@@ -12,6 +12,12 @@ export default defineConfig({
     noFeatureNotifications(),
     site({ sections: SECTIONS, source: process.env['SOURCE'] ?? 'unknown' }),
   ],
+  // Cloudscape's messages are parsed already, so nothing needs the parser.
+  resolve: {
+    alias: {
+      '@formatjs/icu-messageformat-parser': '@formatjs/icu-messageformat-parser/lib/no-parser.js',
+    },
+  },
   build: {
     outDir: process.env['OUT'] ?? 'dist',
     emptyOutDir: true,
