@@ -13,12 +13,12 @@ import { ErrorAlert } from '../ui/ErrorAlert';
 import { Loaded } from '../ui/Loaded';
 import { t } from '../strings';
 import { AloneOnPage, LoginPage } from './LoginPage';
-import { takeSecret } from './loginSecret';
+import { useLoginSecret } from './loginSecret';
 
 /** Where the mail of an invitation leads: the login, the answer, and on to a first workspace. */
 export function InvitationPage({ id }: { readonly id: string }) {
   const ways = useQuery(queries.loginWays);
-  const [secret] = useState(takeSecret);
+  const secret = useLoginSecret();
   const user = ways.data?.user ?? null;
   const isOut = ways.data?.shared === true && user === null;
   const invitation = useQuery({ ...queries.invitation(id), enabled: ways.isSuccess && !isOut });

@@ -16,7 +16,7 @@ import { ErrorAlert } from '../ui/ErrorAlert';
 import { Loaded } from '../ui/Loaded';
 import { Remediation } from '../ui/Remediation';
 import { t } from '../strings';
-import { takeSecret } from './loginSecret';
+import { useLoginSecret } from './loginSecret';
 
 /** The path to go on with; another page can only name the way to an app, which asks the daemon. */
 function goal(): string {
@@ -34,11 +34,11 @@ function goOn(): void {
 /** How a person comes in; `secret` is that of a one-time link, if a page has taken it already. */
 export function LoginPage({ secret: given }: { readonly secret?: string }) {
   const ways = useQuery(queries.loginWays);
-  const [secret] = useState(() => given ?? takeSecret());
+  const secret = useLoginSecret();
   return (
     <AloneOnPage title={t.login.title}>
       <Loaded query={ways} what={t.login.title}>
-        {(found) => <Ways ways={found} secret={secret} />}
+        {(found) => <Ways ways={found} secret={given ?? secret} />}
       </Loaded>
     </AloneOnPage>
   );
