@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from prism.notices.plan import mail_address
 from tests.access.people import Team
 from tests.conftest import Http
 from tests.notices.conftest import ok
@@ -25,3 +26,12 @@ def test_command_of_a_notice_is_one_command_in_a_shell(make_daemon, tmp_path, na
     done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == (f"member\nlist\n{name}\n", "")
     assert [*tmp_path.glob("stolen")] == []
+
+
+@pytest.mark.parametrize(
+    "person",
+    ["eve@x.org,c", "eve@x.org>", "<eve@x.org>", "a,eve@x.org", "eve@x.org;b", "eve@[127.0.0.1]"],
+)
+def test_name_that_mail_servers_take_for_another_address_gets_no_mail(person):
+    assert mail_address(person) is None
+    assert mail_address("eve+prism@mail.example.org") == "eve+prism@mail.example.org"

@@ -1,9 +1,13 @@
 """Logins by an identity provider that somebody attacks, or that is an attacker."""
 
+import asyncio
 import base64
 import hashlib
 import hmac  # joserfc refuses to sign so
 import json
+import os
+import queue
+import threading
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -14,7 +18,7 @@ from joserfc.jwk import OctKey, RSAKey
 from prism.kit.cookies import HINT_COOKIE, LOGIN_COOKIE, SESSION_COOKIE
 from prism.sessions import oidc
 from tests.access.people import Team
-from tests.conftest import Http
+from tests.conftest import Http, run
 from tests.sessions.conftest import HOST, TabOfBrowser
 from tests.sessions.test_terminal_login import ask, logged_in
 from tests.shapes import failed
@@ -452,3 +456,39 @@ def test_provider_logs_out_command_lines_too(team, tab, provider, clock, names, 
     assert team("by hand", "GET", "me").status_code == 200
     answer = ask(team, later, "POST", "logout").json()
     assert answer["provider_url"] is None, "a command line opens no page"
+
+
+def test_provider_that_does_not_answer_blocks_nobody_else(team, provider, monkeypatch):
+    """Anybody can cause requests to it, also with a token that nobody has signed."""
+    answering, waiting, answer = threading.Event(), queue.SimpleQueue(), provider.__call__
+
+    def hang(_, request):
+        loop, event = waiting.get()
+        waiting.put((loop, event))
+        loop.call_soon_threadsafe(event.set)
+        answering.wait(60)
+        return answer(request)
+
+    monkeypatch.setattr(HostileProvider, "__call__", hang)
+    most = min(32, (os.cpu_count() or 1) + 4)  # threads that a loop has for handlers
+    app, path = httpx.ASGITransport(team.http.app), "/auth/backchannel-logout"
+    headers = {"Host": HOST, "Content-Type": "application/x-www-form-urlencoded"}
+    own = {"Authorization": f"Bearer {team.tokens['member']}"}
+
+    async def attack():
+        hanging = asyncio.Event()
+        waiting.put((asyncio.get_running_loop(), hanging))
+        async with httpx.AsyncClient(transport=app, base_url="http://localhost:8947") as to:
+            posts = [
+                asyncio.create_task(to.post(path, headers=headers, content="logout_token=x"))
+                for _ in range(most + 2)
+            ]
+            await hanging.wait()
+            try:
+                async with asyncio.timeout(10):
+                    return await to.get("/api/v1/projects", headers=own)
+            finally:
+                answering.set()
+                await asyncio.gather(*posts)
+
+    assert run(attack()).status_code == 200

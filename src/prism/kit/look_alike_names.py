@@ -15,6 +15,7 @@ from prism.errors import ValidationFailed
 INVISIBLE_CATEGORIES = {"Cf", "Cc", "Zl", "Zp"}
 # These are shown as a space, or not at all, but belong to other categories.
 BLANKS = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f]")
+IDEOGRAPHIC_STOP = "\u3002"  # a dot in the names of hosts, also for mail servers
 CYRILLIC = ("АВЕЅІЈКМНОРСТУХԚԜаеѕіјорсухһԁԛԝӏ", "ABESIJKMHOPCTYXQWaesijopcyxhdqwl")
 GREEK = ("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧανορυ", "ABEZHIKMNOPTYXavopu")
 LATIN_LOOK = str.maketrans("".join((CYRILLIC[0], GREEK[0])), "".join((CYRILLIC[1], GREEK[1])))
@@ -64,7 +65,8 @@ def _forms(name: str) -> set[str]:
 
     Both, since only one case of a letter may look Latin: `В` does, and `в` does not.
     """
-    visible_text = " ".join(BLANKS.sub("", unicodedata.normalize("NFKC", name)).split())
+    plain = unicodedata.normalize("NFKC", name).replace(IDEOGRAPHIC_STOP, ".")
+    visible_text = " ".join(BLANKS.sub("", plain).split())
     return {_without_case(visible_text), _without_case(visible_text.translate(LATIN_LOOK))}
 
 

@@ -17,7 +17,8 @@ MAX_COLLECTING = timedelta(minutes=10)  # from the first notice of a mail
 BETWEEN_MAILS = timedelta(minutes=10)
 RETRY_SECONDS = (5, 30, 120, 600, 1800, 3600, 7200, 14400)  # after each failure of a webhook
 GIVEN_UP_AFTER = timedelta(days=3)  # of failures in a row
-MAIL_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+# Of one mailbox: what else headers and mail servers would read as another address, or as none.
+MAIL_ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\\\"]+@[^@\s,;:<>()\[\]\\\"]+")
 DOWN_WORDS = {"hibernated": "hibernates", "stopped": "is stopped"}
 SETTLED_STATES = {"failed", "stopped", "hibernated"}  # states in which a failure is not on its way
 MAX_TEXT = 1000  # characters of a notice's text

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from litestar import Request, Response
@@ -58,6 +60,8 @@ NO_LOGIN = "This daemon serves one person, who needs no login"
 router = Routes(API, tags=["sessions"])
 pages = Routes("/auth", tags=["sessions"])
 MAX_LOGOUT_BYTES = 64 * 1024
+PROVIDER_THREADS = 4
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,15 @@ class LoginSettings:
     """None if nobody logs in with an account of this computer."""
     mails: LinkMails | None
     """None if nobody can ask for a link by mail."""
+    provider_threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(PROVIDER_THREADS, "provider")
+    )
+    """Where providers are asked: anybody may cause that, and a silent one must block no other."""
+
+    async def asking(self, ask: Callable[..., Result], *arguments: Any) -> Result:
+        """Call what may ask an identity provider, which may take seconds."""
+        loop, context = asyncio.get_running_loop(), copy_context()
+        return await loop.run_in_executor(self.provider_threads, context.run, ask, *arguments)
 
 
 Login = NamedDependency[LoginSettings]
@@ -157,32 +170,33 @@ async def mail_login_link(
     return LinkMailAnswer("If this address may log in here, a link is on its way to it")
 
 
-@router.post("/login/provider", status_code=200, sync_to_thread=True, opt={WITHOUT_KEY: True})
-def begin_provider_login(
+@router.post("/login/provider", status_code=200, opt={WITHOUT_KEY: True})
+async def begin_provider_login(
     request: Request[Any, Any, Any], data: JSONBody[ProviderLoginRequest], login: Login
 ) -> Response[ProviderLoginAnswer]:
     """Begin a login at the identity provider; the answer binds it to this browser."""
     check_login(request.scope, login)
-    url, attempt = provider_of(login, data.provider).client.begin(data.to)
+    begin = provider_of(login, data.provider).client.begin
+    url, attempt = await login.asking(begin, data.to)
     cookie = set_cookie(LOGIN_COOKIE, attempt.cookie(), LOGIN_SECONDS)
     return Response(ProviderLoginAnswer(url), headers={"Set-Cookie": cookie})
 
 
-@pages.get("/callback", sync_to_thread=True, opt={PASSED_ON_KEY: True})
-def finish_provider_login(request: Request[Any, Any, Any], login: Login) -> ASGIApp:
+@pages.get("/callback", opt={PASSED_ON_KEY: True})
+async def finish_provider_login(request: Request[Any, Any, Any], login: Login) -> ASGIApp:
     """Where the identity provider of the settings sends the browser back to."""
-    return _finish(request, login, "")
+    return await _finish(request, login, "")
 
 
-@pages.get("/callback/{provider:str}", sync_to_thread=True, opt={PASSED_ON_KEY: True})
-def finish_login_of_provider(
+@pages.get("/callback/{provider:str}", opt={PASSED_ON_KEY: True})
+async def finish_login_of_provider(
     request: Request[Any, Any, Any], login: Login, provider: FromPath[str]
 ) -> ASGIApp:
     """Where another identity provider sends the browser back to; each has its own address."""
-    return _finish(request, login, provider)
+    return await _finish(request, login, provider)
 
 
-def _finish(request: Request[Any, Any, Any], login: LoginSettings, name: str) -> ASGIApp:
+async def _finish(request: Request[Any, Any, Any], login: LoginSettings, name: str) -> ASGIApp:
     """Begin the session, if the answer belongs to the login that this browser has begun."""
     check_login(request.scope, login)
     scope, query = request.scope, request.query_params
@@ -190,7 +204,8 @@ def _finish(request: Request[Any, Any, Any], login: LoginSettings, name: str) ->
         raise refused("a parameter of the answer is there twice")
     attempt = LoginAttempt.read(cookie_of(scope, LOGIN_COOKIE))
     browser, earlier = client_of(scope), cookie_of(scope, SESSION_COOKIE)
-    new = provider_of(login, name).finish(attempt, dict(query), browser, earlier)
+    finish = provider_of(login, name).finish
+    new = await login.asking(finish, attempt, dict(query), browser, earlier)
     return redirecting(
         local_path(attempt.to if attempt else "/"),
         set_cookie(SESSION_COOKIE, new.cookie, new.seconds),
@@ -202,7 +217,7 @@ def _finish(request: Request[Any, Any, Any], login: LoginSettings, name: str) ->
 @pages.post("/backchannel-logout", status_code=200, opt={RAW: True})
 async def end_provider_sessions(request: Request[Any, Any, Any], login: Login) -> Response[None]:
     """The identity provider of the settings says that somebody has logged out there."""
-    return await _end_sessions(request, provider_of(login))
+    return await _end_sessions(request, login, "")
 
 
 @pages.post("/backchannel-logout/{provider:str}", status_code=200, opt={RAW: True})
@@ -210,13 +225,13 @@ async def end_sessions_of_provider(
     request: Request[Any, Any, Any], login: Login, provider: FromPath[str]
 ) -> Response[None]:
     """Another identity provider says that somebody has logged out there."""
-    return await _end_sessions(request, provider_of(login, provider))
+    return await _end_sessions(request, login, provider)
 
 
 async def _end_sessions(
-    request: Request[Any, Any, Any], provider: ProviderLogin
+    request: Request[Any, Any, Any], login: LoginSettings, name: str
 ) -> Response[None]:
-    body = b""
+    provider, body = provider_of(login, name), b""
     async for piece in request.stream():
         body += piece
         if len(body) > MAX_LOGOUT_BYTES:
@@ -224,7 +239,7 @@ async def _end_sessions(
     tokens = parse_qs(body.decode("latin-1")).get("logout_token", [])
     if len(tokens) != 1:
         raise refused("there is no logout token")
-    await asyncio.to_thread(provider.log_out, tokens[0])
+    await login.asking(provider.log_out, tokens[0])
     return Response(None, headers={"Cache-Control": "no-store"})
 
 
