@@ -88,3 +88,14 @@ def test_requests_that_were_withdrawn_do_not_hide_others(team, clock):
         assert first["id"] == request["id"]
     [only] = ok(team("member", "GET", "requests"))["requests"]
     assert only["id"] == request["id"]
+
+
+def test_grant_that_adds_up_to_too_much_is_refused(team):
+    ok(
+        team(
+            "operator", "PUT", f"projects/{team.project}", json={"budget": {"total_allocated": 9}}
+        )
+    )
+    ok(grant(team, "operator", ask(team, "member", "money", usd=9e11, project="Reef")))
+    second = ask(team, "member", "money", usd=9e11, project="Reef")
+    failed(grant(team, "operator", second), 422, "VALIDATION_FAILED")

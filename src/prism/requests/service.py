@@ -50,6 +50,8 @@ from prism.workspaces import store as workspaces
 from prism.workspaces.model import ExtendRequest, ResizeRequest
 from prism.workspaces.service import WorkspaceService
 
+MOST_USD = 10**12  # as `projects.model.Usd`
+
 
 class MoreRequestService:
     """Requests for more.
@@ -199,7 +201,7 @@ class MoreRequestService:
         """Raise the project's own budget; without one, its allocation."""
         assert row.usd is not None, "a request for money has an amount"
         if project.cap is not None:
-            total = BudgetChange(total_allocated=(project.cap + row.usd) / 1e6)
+            total = BudgetChange(total_allocated=_usd(project.cap + row.usd))
             self._projects.change(project.id, ProjectChange(budget=total))
             return
         if not current().operator:
@@ -213,7 +215,7 @@ class MoreRequestService:
                 f"{project.name!r} has {len(parts)} allocations, and no budget of its own",
                 remediation="Raise one, and refuse the request: `prism allocation update ID`",
             )
-        more = AllocationChange(allocated_amount=(parts[0].amount + row.usd) / 1e6)
+        more = AllocationChange(allocated_amount=_usd(parts[0].amount + row.usd))
         self._budgets.reallot(parts[0].id, more)
 
     def _raise_limit(self, row: MoreRequest, limit: LimitShown) -> None:
@@ -303,6 +305,13 @@ def _about_limit(
         decider=decider_of_limit(limit),
         summary=summary_of(request, name_of_limit(limit, row.person)),
     )
+
+
+def _usd(micros: int) -> float:
+    """An amount that the command itself would take; raises if it is too large for that."""
+    if micros >= MOST_USD * 1_000_000:
+        raise ValidationFailed.of(("usd", "with what there is, it is more than an amount may be"))
+    return micros / 1e6
 
 
 def _require_same_project(sql: Connection, row: MoreRequest) -> None:
