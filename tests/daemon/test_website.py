@@ -55,7 +55,7 @@ def build_into(folder):
 @pytest.fixture
 def http_with_gui(daemon, built_gui):
     """The real application behind the built GUI."""
-    gate = daemon.app
+    gate = daemon.app._app  # behind what counts requests
     gate._app = Website(gate._app.app, daemon.clock, built_gui)
     return Http(gate)
 
@@ -63,7 +63,7 @@ def http_with_gui(daemon, built_gui):
 @pytest.fixture
 def http_without_gui(daemon, folder):
     """The real application without a built GUI."""
-    gate = daemon.app
+    gate = daemon.app._app  # behind what counts requests
     gate._app = Website(gate._app.app, daemon.clock, folder)
     return Http(gate)
 

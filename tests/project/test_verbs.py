@@ -31,7 +31,12 @@ POST_ROUTES = {
     for path, operations in OPENAPI["paths"].items()
     if "post" in operations
 }
-VERBS = {match[1]: POST_ROUTES[path] for path in POST_ROUTES if (match := ROUTE.match(path))}
+COLLECTIONS = {"shares"}  # where a POST adds one to them
+VERBS = {
+    match[1]: POST_ROUTES[path]
+    for path in POST_ROUTES
+    if (match := ROUTE.match(path)) and match[1] not in COLLECTIONS
+}
 CHANGING = {
     verb
     for verb, each_verb in VERBS.items()

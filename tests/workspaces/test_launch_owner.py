@@ -54,12 +54,29 @@ def test_invited_person_owns_it_and_enters_once_they_have_accepted(team):
     sent = team.invite(email=GUEST).json()
     id, token = sent["id"], sent["token"]
     team.token("new", user=GUEST, scope="admin")
-    assert team.launch("admin", "desk", owner=GUEST).status_code == 201
+    assert team.launch("operator", "desk", owner=GUEST).status_code == 201
     assert team("new", "GET", "instances/work").status_code == 404
     assert team("new", "POST", "instances/desk/stop").status_code == 404
     accepted = team("new", "POST", f"invitations/{id}/accept", json={"token": token})
     assert accepted.is_success, accepted.text
     assert team("new", "POST", "instances/desk/stop").status_code == 200
+
+
+def test_person_who_has_not_accepted_owns_nothing_of_a_project_that_anybody_made(team):
+    """It would count for the person's limits, and the person could neither see nor stop it."""
+    made = team("outside", "POST", "projects", json={"name": "Trap"}).json()["id"]
+    body = {"project_id": made, "email": "member@x.org"}
+    sent = team("outside", "POST", "invitations/send", json=body).json()
+    order = {"owner": "member@x.org", "project": made}
+    answer = team.launch("outside", "desk", **order)
+    failed(answer, 422, "VALIDATION_FAILED")
+    assert "once they have accepted" in answer.text
+    assert team.launch("operator", "desk", **order).status_code == 201
+    accepted = team(
+        "member", "POST", f"invitations/{sent['id']}/accept", json={"token": sent["token"]}
+    )
+    assert accepted.is_success, accepted.text
+    assert team.launch("outside", "other", **order).status_code == 201
 
 
 @pytest.mark.parametrize("end", ["revoked", "expired"])

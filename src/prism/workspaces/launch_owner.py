@@ -14,11 +14,13 @@ from prism.workspaces.model import Workspace
 
 
 def with_owner(
-    sql: Connection, workspace: Workspace, owner: str | None, now: datetime
+    sql: Connection, workspace: Workspace, owner: str | None, now: datetime, *, creation: str
 ) -> Workspace:
     """The new workspace with the owner that the request names; raises the refusal.
 
-    An invited person enters it once they have accepted.
+    An invited person enters it once they have accepted. Where everybody makes projects
+    (`Settings.project_creation`), only the operator launches for people who have not: the
+    workspace counts for their limits, and whoever launches it may be anybody.
     """
     person = (owner or workspace.owner).lower()
     if person == workspace.owner.lower():
@@ -34,18 +36,25 @@ def with_owner(
             details=f"only admins of {workspace.project_name!r} may",
             remediation="Leave the owner out, or ask an admin of the project",
         )
-    if not allows(_role(sql, workspace.project, person, now), AccessVerb.MANAGE_OWN):
+    is_invitation_enough = caller.operator or creation != "everybody"
+    role = _role(sql, workspace.project, person, now if is_invitation_enough else None)
+    if not allows(role, AccessVerb.MANAGE_OWN):
         raise ValidationFailed.of(
             ("owner", f"{person} may not have workspaces in {workspace.project_name!r}"),
-            remediation=f"Invite them first: `prism invite send {workspace.project} {person}`",
+            remediation=(
+                f"Invite them first: `prism invite send {workspace.project} {person}`"
+                + ("" if is_invitation_enough else ", and launch once they have accepted")
+            ),
         )
     return replace(workspace, owner=person)
 
 
-def _role(sql: Connection, project: str, person: str, now: datetime) -> Role | None:
-    """The role that a person has, or has been offered."""
+def _role(sql: Connection, project: str, person: str, now: datetime | None) -> Role | None:
+    """The role that a person has, or is offered now; None as the time leaves offers out."""
     if member := projects.member(sql, project, person):
         return member.role
+    if now is None:
+        return None
     for invitation in invitations.of_person(sql, person):
         is_open = invitation.answer is None and invitation.expires_at > now
         if is_open and invitation.project == project:

@@ -111,10 +111,12 @@ class WorkspaceService:
         funding: FundingPolicy,
         idle_monitor: IdleMonitor,
         has_seen: Callable[[Workspace], bool] = lambda _: True,
+        creation: str,
     ) -> None:
         """`no_hibernation` says why a workspace without hibernation cannot hibernate.
 
         `offer_of_profile` is for a launch with a profile, `offer_of_workspace` for a resize.
+        `creation` says who may make projects in team mode (`Settings.project_creation`).
         `has_seen` is whether a machine was looked at since the daemon's start.
         """
         self._db, self._clock, self._templates = db, clock, templates
@@ -122,6 +124,7 @@ class WorkspaceService:
         self._profiles, self._offer_of_profile, self._storage = profiles, offer_of_profile, storage
         self._actor, self._changes, self._offer_of_workspace = actor, changes, offer_of_workspace
         self._funding, self._idle_monitor, self._has_seen = funding, idle_monitor, has_seen
+        self._creation = creation
 
     def plan_launch(self, request: LaunchRequest) -> LaunchPlan:
         """Plan a launch without requesting it; raises the refusal that it would get."""
@@ -480,7 +483,8 @@ class WorkspaceService:
         workspace = fund.apply_to(self._workspace(request, profile, offer, template, kind))
         if request.owner is not None:
             with self._db.read() as sql:
-                workspace = with_owner(sql, workspace, request.owner, self._clock.now())
+                now, creation = self._clock.now(), self._creation
+                workspace = with_owner(sql, workspace, request.owner, now, creation=creation)
         return LaunchPlan(
             replace(workspace, parameters=parameters), offer.image(template, kind), notes
         )

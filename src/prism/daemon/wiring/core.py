@@ -163,6 +163,7 @@ class Wiring(NoticeWiring, WatchingWiring):
             funding=self.reservations,
             idle_monitor=self.idle_observer,
             has_seen=self.first_surveys.has_seen,
+            creation=self.settings.project_creation,
         )
 
     @cached_property
