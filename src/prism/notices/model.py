@@ -17,7 +17,7 @@ MAIL = "mail"
 
 Percent = Annotated[int, Meta(ge=1, le=100, description="percent of a limit or a budget")]
 Hours = Annotated[int, Meta(ge=1, le=168, description="hours before a workspace expires")]
-Url = Annotated[str, Meta(min_length=1, max_length=2000, description="an `https://` address")]
+Url = Annotated[str, Meta(min_length=1, max_length=2000, description="an address with HTTPS")]
 Id = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
