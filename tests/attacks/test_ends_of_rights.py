@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -18,7 +19,7 @@ import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidMessage
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
@@ -151,15 +152,17 @@ def web_socket(bob: Bob, url: str) -> Iterator[Ends]:
     """A WebSocket; it has ended when nothing can be read any more."""
     own = bob.credentials(url)
     origin = Origin(own.pop("Origin")) if "Origin" in own else None
-    address = url.replace("https://", "wss://")
-    with connect(
-        address,
+    request = partial(
+        connect,
+        url.replace("https://", "wss://"),
         ssl=bob.tab.context,
         origin=origin,
         additional_headers=own,
         proxy=None,
         open_timeout=LONGEST_END,
-    ) as socket:
+    )
+    # The daemon may still be ending what the test before has ended: Bob's connections.
+    with eventually(request, LONGEST_END, passing=(InvalidMessage,)) as socket:
 
         def wait() -> None:
             with contextlib.suppress(ConnectionClosed):

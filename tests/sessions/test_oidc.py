@@ -8,6 +8,7 @@ import json
 import os
 import queue
 import threading
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -460,7 +461,8 @@ def test_provider_logs_out_command_lines_too(team, tab, provider, clock, names, 
 
 def test_provider_that_does_not_answer_blocks_nobody_else(team, provider, monkeypatch):
     """Anybody can cause requests to it, also with a token that nobody has signed."""
-    answering, waiting, answer = threading.Event(), queue.SimpleQueue(), provider.__call__
+    answering, answer = threading.Event(), provider.__call__
+    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def hang(_, request):
         loop, event = waiting.get()
