@@ -64,10 +64,10 @@ def test_invited_person_owns_it_and_enters_once_they_have_accepted(team):
 
 def test_person_who_has_not_accepted_owns_nothing_of_a_project_that_anybody_made(team):
     """It would count for the person's limits, and the person could neither see nor stop it."""
-    made = team("outside", "POST", "projects", json={"name": "Trap"}).json()["id"]
-    body = {"project_id": made, "email": "member@x.org"}
+    trap = team("outside", "POST", "projects", json={"name": "Trap"}).json()["id"]
+    body = {"project_id": trap, "email": "member@x.org"}
     sent = team("outside", "POST", "invitations/send", json=body).json()
-    order = {"owner": "member@x.org", "project": made}
+    order = {"owner": "member@x.org", "project": trap}
     answer = team.launch("outside", "desk", **order)
     failed(answer, 422, "VALIDATION_FAILED")
     assert "once they have accepted" in answer.text
