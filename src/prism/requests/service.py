@@ -291,8 +291,8 @@ def _about_limit(
     if not limiting:
         raise NothingToRaise(
             "No limit of yours limits that",
-            details="money of a project is requested with `project`",
-            remediation="See your limits: `prism limit mine`",
+            remediation="See your limits: `prism limit mine`"
+            + ("; for a project: `--project NAME`" if request.kind is MoreKind.MONEY else ""),
         )
     if len(limiting) > 1:
         ids = ", ".join(limit.id for limit in limiting)

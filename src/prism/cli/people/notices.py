@@ -18,7 +18,7 @@ def _list(args: Namespace, answer: Any) -> None:
         return say("No new notices" if args.unread else "No notices")
     for notice in notices:
         mark = " " if notice["read_at"] else "•"
-        print(f"{mark} {local_time(notice['at'])}  {notice['title']}")
+        print(f"{mark} {local_time(notice['at'])}  {notice['title']}  ({notice['id']})")
         for line in notice["text"].splitlines():
             print(f"      {line}")
         if notice["command"]:
@@ -34,7 +34,9 @@ def _list_arguments(parser: ArgumentParser) -> None:
 
 
 def _read_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("ids", metavar="ID", nargs="*", help="one notice (else all), as --json")
+    parser.add_argument(
+        "ids", metavar="ID", nargs="*", help="one notice (else all), as `list` shows it"
+    )
 
 
 def _read(args: Namespace) -> Any:
@@ -42,7 +44,8 @@ def _read(args: Namespace) -> Any:
 
 
 def _show_read(args: Namespace, answer: Any) -> None:
-    say(f"{answer['read']} notices are marked as read")
+    count = answer["read"]
+    say("1 notice is marked as read" if count == 1 else f"{count} notices are marked as read")
 
 
 def _settings(args: Namespace, answer: Any) -> None:
@@ -77,6 +80,8 @@ def _set(args: Namespace) -> Any:
     if args.threshold is not None:
         values["thresholds"] = [part for part in args.threshold if part]
     if args.expiry is not None:
+        if args.expiry < 1 or args.expiry != round(args.expiry):
+            raise UsageError("--expiry takes whole hours, from 1h on", "try --expiry 4h")
         values["expiry_hours"] = round(args.expiry)
     if not values:
         raise UsageError("nothing to change", "give --on, --off, --threshold or --expiry")

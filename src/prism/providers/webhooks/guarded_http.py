@@ -80,7 +80,10 @@ class GuardedTransport:
         except ValueError:
             is_valid = False
         if not is_valid or not url.isascii() or not url.isprintable() or " " in url:
-            raise WebhookRefused("That is not an address such as https://example.org/hook")
+            raise WebhookRefused(
+                "The address of a webhook must be like https://example.org/hook",
+                remediation="Write it with https://, in ASCII and without blanks",
+            )
         if parts.scheme != "https" and not (parts.scheme == "http" and self._allowed):
             raise WebhookRefused("The address of a webhook must begin with https://")
         if parts.username is not None or parts.password is not None or parts.fragment:
