@@ -266,6 +266,8 @@ def test_open_page_follows_the_daemon_to_its_new_origin_with_its_settings(tmp_pa
             page = context.new_page()
             with home.run_daemon():
                 page.goto(f"http://localhost:{port}/settings")
+                # A page that has loaded takes the focus, which closes a menu.
+                page.get_by_role("heading", level=1).first.wait_for()
                 page.get_by_role("button", name="Appearance").click()
                 page.get_by_role("menuitemcheckbox", name="Dark").click()
                 stored = home.client.daemon.gui_settings
