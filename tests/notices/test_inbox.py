@@ -129,6 +129,9 @@ def test_one_person_without_mail_server_gets_notices_in_the_inbox(daemon, http, 
     order = {"name": "mine", "template": "Plain Shell", "ttl_hours": 4}
     ok(http("POST", "/api/v1/instances/launch", json=order))
     daemon.settle()
+    assert ok(http("GET", "/api/v1/notices"))["notices"] == [], "it was launched for that time"
+    clock.advance(hours=2, minutes=1)
+    daemon.settle()
     [notice] = ok(http("GET", "/api/v1/notices"))["notices"]
     assert notice["kind"] == "expiry"
     settings = ok(http("GET", "/api/v1/notices/settings"))

@@ -307,6 +307,11 @@ def expired(event: RecordedEvent, expires_at: datetime | None, verb: str) -> Dra
 # ----------------------------------------------------------- from what is seen
 
 
+def is_expiry_told(launched_at: datetime, expires_at: datetime, hours: int, now: datetime) -> bool:
+    """Whether it is late enough to tell of an expiry: in the second half of a short life."""
+    return expires_at - now <= min(timedelta(hours=hours), (expires_at - launched_at) / 2)
+
+
 def expires_soon(
     id: str, name: str, project: str | None, expires_at: datetime, now: datetime
 ) -> Draft:

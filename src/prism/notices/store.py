@@ -343,7 +343,7 @@ def set_progress(tx: Tx, name: str, value: str) -> None:
 def expiring(sql: Connection, start: datetime, end: datetime) -> Sequence[Any]:
     """The living workspaces that expire between two times."""
     w = workspaces.c
-    columns = (w.id, w.name, w.owner, w.project, w.expires_at)
+    columns = (w.id, w.name, w.owner, w.project, w.expires_at, w.launched_at)
     query = select(*columns).where(LIVE, w.expires_at > start, w.expires_at <= end)
     return sql.execute(query).all()
 

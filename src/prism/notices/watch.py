@@ -29,6 +29,7 @@ from prism.notices.plan import (
     WeekLine,
     command_of,
     expires_soon,
+    is_expiry_told,
     reached,
     text_of,
     thresholds_of,
@@ -97,7 +98,7 @@ class NoticeWatch:
                 draft = expires_soon(row.id, row.name, row.project, row.expires_at, now)
                 for person in self._writer.people(sql, Audience(person=row.owner)):
                     hours = chosen.get(person, Preferences()).expiry_hours
-                    if row.expires_at - now <= timedelta(hours=hours):
+                    if is_expiry_told(row.launched_at, row.expires_at, hours, now):
                         yield person, draft
 
     # ---------------------------------------------------------------- money
