@@ -85,34 +85,29 @@ def command_of(*words: object) -> str:
 
 
 def _failed(event: RecordedEvent) -> Draft | None:
-    data = event.data
-    if not (failure := data.get("failure")):
-        return None
     name = text_of(event.subject)
-    return Draft(
-        key=f"event:{event.id}",
-        kind=NoticeKind.FAILURE,
-        to=Audience(workspace=data["workspace"]),
-        project=data.get("project"),
-        title=f"{name}: {text_of(failure['code']).replace('_', ' ').lower()}",
-        text=text_of(failure["message"], MAX_TEXT),
-        command=command_of("prism", "logs", name),
-    )
+    to = Audience(workspace=event.data["workspace"])
+    return _failure(event, to, name, command_of("prism", "logs", name))
 
 
 def _snapshot_failed(event: RecordedEvent) -> Draft | None:
-    data = event.data
-    if not (failure := data.get("failure")):
-        return None
     name = text_of(event.subject)
+    to = Audience(snapshot=event.data["snapshot"])
+    return _failure(event, to, f"Snapshot {name}", command_of("prism", "snapshot", "show", name))
+
+
+def _failure(event: RecordedEvent, to: Audience, subject: str, command: str) -> Draft | None:
+    """What is told if the event is a failure."""
+    if not (failure := event.data.get("failure")):
+        return None
     return Draft(
         key=f"event:{event.id}",
         kind=NoticeKind.FAILURE,
-        to=Audience(snapshot=data["snapshot"]),
-        project=data.get("project"),
-        title=f"Snapshot {name}: {text_of(failure['code']).replace('_', ' ').lower()}",
+        to=to,
+        project=event.data.get("project"),
+        title=f"{subject}: {text_of(failure['code']).replace('_', ' ').lower()}",
         text=text_of(failure["message"], MAX_TEXT),
-        command=command_of("prism", "snapshot", "show", name),
+        command=command,
     )
 
 
