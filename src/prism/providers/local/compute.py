@@ -323,19 +323,7 @@ class LocalCompute:
             and (port := service.get("port"))
             and ports.address_of(folder, port)
         }
-        if (ssh_port := self.ssh.port_of(id)) is None:
-            return Access(host=HOST, user=report["name"], endpoints=endpoints)
-        keys = self.ssh.keys
-        return Access(
-            host=HOST,
-            user=report["name"],
-            ssh_port=ssh_port,
-            ssh_key=str(keys.client),
-            ssh_host_key=keys.host_public,
-            known_hosts=str(keys.known_hosts),
-            ssh_by_daemon=True,
-            endpoints=endpoints,
-        )
+        return self.ssh.access(id, report["name"], endpoints)
 
     async def serve_ssh(self, id: str, connection: socket.socket) -> None:
         """Implements `connections.ports.ServesSsh`."""

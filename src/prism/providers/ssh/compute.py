@@ -219,20 +219,7 @@ class LabCompute:
                     token=secret if service.get("token") else None,
                 )
         self._ports[id] = KnownPorts(time.monotonic() + PORTS_FRESH, frozenset(ports))
-        user, ssh_port = machine.report["name"], self._gate.port_of(id)
-        if ssh_port is None:
-            return Access(host=HOST, user=user, endpoints=endpoints)
-        keys = self._gate.keys
-        return Access(
-            host=HOST,
-            user=user,
-            ssh_port=ssh_port,
-            ssh_key=str(keys.client),
-            ssh_host_key=keys.host_public,
-            known_hosts=str(keys.known_hosts),
-            ssh_by_daemon=True,
-            endpoints=endpoints,
-        )
+        return self._gate.access(id, machine.report["name"], endpoints)
 
     async def serve_ssh(self, id: str, connection: socket.socket) -> None:
         """Implements `connections.ports.ServesSsh`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from prism.errors import Problem
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before the next try, doubled each time
 
 
-class ReopenedLink:
+class ReopenedLink(ABC):
     """A connection that `_dial` opens; use it only in the background loop.
 
-    `_dial` raises a `Problem`; one of the type `FATAL` is not tried again soon.
+    `_dial` raises a `Problem`; one of a type in `fatal` is not tried again soon.
     """
 
     fatal: tuple[type[Problem], ...] = ()
@@ -31,8 +32,9 @@ class ReopenedLink:
         self._why: Problem | None = None
         self._users, self.used_at = 0, asyncio.get_running_loop().time()
 
+    @abstractmethod
     async def _dial(self) -> SSHClientConnection:
-        raise NotImplementedError
+        """Connect, and log in."""
 
     @property
     def idle_since(self) -> float | None:

@@ -22,6 +22,7 @@ from prism.connections.ports import Address
 from prism.kit.limits import peer_of
 from prism.kit.network.peer_credentials import SocketDiagnostics
 from prism.providers.local.ssh.keys import Keys, keys_of, pin
+from prism.workspaces.ports import Access, ServiceEndpoint
 
 if TYPE_CHECKING:
     from asyncssh import SSHServerConnection, SSHServerSession
@@ -75,6 +76,22 @@ class SshGate:
         """The port of a machine, if it is open."""
         open_port = self._ports.get(id)
         return open_port.port if open_port else None
+
+    def access(self, id: str, user: str, endpoints: dict[str, ServiceEndpoint]) -> Access:
+        """How to connect to a machine: its services, and its SSH port if that is open."""
+        if (ssh_port := self.port_of(id)) is None:
+            return Access(host=HOST, user=user, endpoints=endpoints)
+        keys = self.keys
+        return Access(
+            host=HOST,
+            user=user,
+            ssh_port=ssh_port,
+            ssh_key=str(keys.client),
+            ssh_host_key=keys.host_public,
+            known_hosts=str(keys.known_hosts),
+            ssh_by_daemon=True,
+            endpoints=endpoints,
+        )
 
     @property
     def waiting(self) -> list[str]:
