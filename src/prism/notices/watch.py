@@ -40,6 +40,7 @@ from prism.notices.writer import NoticeWriter
 from prism.projects import store as projects
 
 EXPIRIES_EVERY, MONEY_EVERY = timedelta(minutes=1), timedelta(minutes=5)
+RUN_OUTS_EVERY = timedelta(hours=1)  # a forecast of each project
 LONGEST_NOTICE = timedelta(hours=168)  # before an expiry, that a person can choose
 RUNS_OUT_WITHIN, RUNS_OUT_AGAIN = timedelta(days=7), timedelta(days=7)
 WEEKS_TOLD = "weekly"  # the name of the progress
@@ -47,7 +48,7 @@ Told = tuple[str, Draft]
 
 
 class NoticeWatch:
-    """Writes notices about what it sees; a daemon looks at money less often than at expiries."""
+    """Writes notices about what it sees, and looks at what takes longer less often."""
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class NoticeWatch:
         self._books, self._limits, self._forecast = books, limits, forecast
         self._next_expiries: datetime | None = None
         self._next_money: datetime | None = None
+        self._next_run_outs: datetime | None = None
 
     def look(self) -> None:
         """Write what is new, if it is time to look."""
@@ -72,8 +74,11 @@ class NoticeWatch:
             self._weeks(now)
             self._next_expiries = now + EXPIRIES_EVERY
         if self._next_money is None or now >= self._next_money:
-            self._write([*self._budgets(), *self._own_limits(now), *self._run_outs(now)])
+            self._write([*self._budgets(), *self._own_limits(now)])
             self._next_money = now + MONEY_EVERY
+        if self._next_run_outs is None or now >= self._next_run_outs:
+            self._write([*self._run_outs(now)])
+            self._next_run_outs = now + RUN_OUTS_EVERY
 
     def _write(self, drafts: Sequence[Told]) -> None:
         """Write notices that nobody has yet; each is for one person."""
