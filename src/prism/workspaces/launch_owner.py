@@ -37,7 +37,10 @@ def with_owner(
             remediation="Leave the owner out, or ask an admin of the project",
         )
     is_invitation_enough = caller.operator or creation != "everybody"
-    role = _role(sql, workspace.project, person, now if is_invitation_enough else None)
+    member = projects.member(sql, workspace.project, person)
+    role = None if member is None else member.role
+    if role is None and is_invitation_enough:
+        role = _offered_role(sql, workspace.project, person, now)
     if not allows(role, AccessVerb.MANAGE_OWN):
         raise ValidationFailed.of(
             ("owner", f"{person} may not have workspaces in {workspace.project_name!r}"),
@@ -49,12 +52,8 @@ def with_owner(
     return replace(workspace, owner=person)
 
 
-def _role(sql: Connection, project: str, person: str, now: datetime | None) -> Role | None:
-    """The role that a person has, or is offered now; None as the time leaves offers out."""
-    if member := projects.member(sql, project, person):
-        return member.role
-    if now is None:
-        return None
+def _offered_role(sql: Connection, project: str, person: str, now: datetime) -> Role | None:
+    """The role in an open invitation."""
     for invitation in invitations.of_person(sql, person):
         is_open = invitation.answer is None and invitation.expires_at > now
         if is_open and invitation.project == project:
