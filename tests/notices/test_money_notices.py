@@ -28,10 +28,10 @@ def test_owner_is_told_once_that_the_money_runs_out_within_a_week(team, inbox, c
     ok(team.launch("member", "mine", **XL))
     team.daemon.settle()
     clock.advance(hours=1, minutes=1)
-    [told] = titles(inbox("owner"), "runs_out")
-    assert told.startswith("The money of Reef runs out on 20")
+    [title] = titles(inbox("owner"), "runs_out")
+    assert title.startswith("The money of Reef runs out on 20")
     pass_time(team, clock, 3)
-    assert titles(inbox("owner"), "runs_out") == [told]
+    assert titles(inbox("owner"), "runs_out") == [title]
     assert "runs_out" not in kinds(inbox("member"))
 
 
@@ -51,8 +51,8 @@ def test_thresholds_of_a_budget_are_told_to_its_owner_each_once(team, inbox, clo
     for _ in range(22):
         pass_time(team, clock, 1)
         inbox("owner")  # collects
-    told = titles(inbox("owner"), "budget")
-    assert told[::-1] == [f"{part} % of the budget of Reef is spent" for part in (30, 50, 80)]
+    budget_titles = titles(inbox("owner"), "budget")
+    assert budget_titles[::-1] == [f"{part} % of the budget of Reef is spent" for part in (30, 50, 80)]
     assert "budget" not in kinds(inbox("member"))
 
 
@@ -63,6 +63,6 @@ def test_person_is_told_of_her_own_limit(team, inbox, clock):
     for _ in range(8):
         pass_time(team, clock, 1)
         inbox("member")  # collects
-    told = titles(inbox("member"), "limit")
-    assert told == ["50 % of your limit of this month is spent"]
+    limit_titles = titles(inbox("member"), "limit")
+    assert limit_titles == ["50 % of your limit of this month is spent"]
     assert "limit" not in kinds(inbox("owner"))
