@@ -52,7 +52,9 @@ def test_thresholds_of_a_budget_are_told_to_its_owner_each_once(team, inbox, clo
         pass_time(team, clock, 1)
         inbox("owner")  # collects
     budget_titles = titles(inbox("owner"), "budget")
-    assert budget_titles[::-1] == [f"{part} % of the budget of Reef is spent" for part in (30, 50, 80)]
+    assert budget_titles[::-1] == [
+        f"{part} % of the budget of Reef is spent" for part in (30, 50, 80)
+    ]
     assert "budget" not in kinds(inbox("member"))
 
 
