@@ -63,6 +63,7 @@ class Store:
             spending=spending,
             counts=dict,
             dependents=[],
+            listeners=[],
             creation="operator",
         )
         self.budgets = BudgetService(

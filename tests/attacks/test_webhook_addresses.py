@@ -65,6 +65,27 @@ def test_connection_is_made_to_the_address_that_was_checked(receiver):
     assert receiver.requests[0].headers["host"] == f"rebinding.example.org:{receiver.port}"
 
 
+def test_name_that_means_an_inner_address_cannot_be_told_from_one_that_nobody_knows():
+    """Else a person could list the names of the network of the daemon."""
+
+    def unknown(*_):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    def inner(*_):
+        return ["10.1.2.3"]
+
+    def both(*_):
+        return ["10.1.2.3", "169.254.169.254"]
+
+    answers = set()
+    for resolve in (unknown, inner, both):
+        with pytest.raises(WebhookRefused) as refused:
+            GuardedTransport(resolve=resolve).post("https://git.inside.example.org/", {}, b"")
+        problem = refused.value
+        answers.add((problem.code, problem.message, problem.details, problem.remediation))
+    assert len(answers) == 1
+
+
 def test_of_several_addresses_only_allowed_ones_are_tried(receiver):
     allowed = [ip_network("127.0.0.1/32")]
     transport = GuardedTransport(allowed, resolve=lambda *_: ["169.254.169.254", "127.0.0.1"])
@@ -106,7 +127,7 @@ def test_other_spellings_of_loopback_are_refused_when_connecting(host):
 
 def test_without_tls_only_allowed_networks_are_reached():
     transport = GuardedTransport([ip_network("10.0.0.0/8")], resolve=lambda *_: ["8.8.8.8"])
-    with pytest.raises(WebhookRefused, match="Without TLS"):
+    with pytest.raises(WebhookRefused, match="without TLS"):
         transport.post("http://example.org/", {}, b"")
 
 

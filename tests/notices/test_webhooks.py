@@ -211,3 +211,52 @@ def test_kill_between_answer_and_commit_sends_the_same_notice_again(
     clock.advance(hours=1)
     send(team)
     assert len(receiver.requests) == 2
+
+
+def add(team, caller="member"):
+    return ok(team(caller, "POST", "webhooks", json={"url": "https://example.org/hook"}))["id"]
+
+
+def listed(team, caller="operator"):
+    return {row["id"] for row in ok(team(caller, "GET", "webhooks"))["webhooks"]}
+
+
+@pytest.mark.parametrize("way", ["removed", "project deleted"])
+def test_webhook_ends_with_the_account_of_its_maker(team, way):
+    hook, of_owner = add(team), add(team, "owner")
+    other = ok(team("operator", "POST", "projects", json={"name": "Other"}))["id"]
+    members = f"projects/{other}/members"
+    again = {"email": "member@x.org", "role": "member"}
+    ok(team("operator", "POST", members, json=again))
+    ok(team("owner", "DELETE", f"projects/{team.project}/members/member@x.org"))
+    assert listed(team) == {hook, of_owner}, "the account lasts with the other project"
+    if way == "removed":
+        ok(team("operator", "DELETE", f"{members}/member@x.org"))
+    else:
+        ok(team("operator", "DELETE", f"projects/{other}"))
+    assert listed(team) == {of_owner}
+    ok(team("owner", "POST", f"projects/{team.project}/members", json=again))
+    assert listed(team, "member") == set()
+
+
+def test_webhook_ends_with_the_token_of_its_maker_and_what_made_that(team):
+    """A thief adds a webhook with a token that was made with the stolen one."""
+    stolen = team.token("stolen", user="member@x.org", scope="admin").id
+    new = {"name": "more", "scope": "admin"}
+    team.tokens["more"] = ok(team("stolen", "POST", "tokens", json=new))["token"]
+    own, of_thief, of_child = add(team), add(team, "stolen"), add(team, "more")
+    assert listed(team, "member") == {own, of_thief, of_child}
+    ok(team("member", "DELETE", f"tokens/{stolen}"))
+    assert listed(team, "member") == {own}
+    removed = [
+        entry["data"]["webhook"]
+        for entry in ok(team("operator", "GET", "audit"))
+        if entry["event"] == "webhook_removed"
+    ]
+    assert {*removed} == {of_thief, of_child}
+
+
+def test_webhook_of_the_operator_needs_no_project(team):
+    hook = add(team, "operator")
+    ok(team("operator", "DELETE", f"projects/{team.project}/members/ada@x.org"))
+    assert listed(team) == {hook}

@@ -9,7 +9,12 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from prism.kit.attempts import TooManyAttempts
-from prism.sessions.link_mail import MOST_MAILS_A_DAY, MOST_MAILS_ASKED, MOST_MAILS_TO_ONE
+from prism.sessions.link_mail import (
+    MOST_MAILS_A_DAY,
+    MOST_MAILS_ASKED,
+    MOST_MAILS_OF_STRANGERS,
+    MOST_MAILS_TO_ONE,
+)
 from tests.access.people import Team
 from tests.conftest import Http, free_port
 from tests.optional import not_none
@@ -144,6 +149,33 @@ def test_person_gets_few_mails_in_a_day_and_the_page_does_not_tell(team, tab, ma
     clock.advance(days=1)
     ask(tab, "member@x.org")
     assert len(mailbox.mails) == MOST_MAILS_A_DAY + 2
+
+
+def test_others_use_up_none_of_the_mails_that_a_person_may_ask_for(team, tab, mailbox, clock):
+    ask(tab, "member@x.org")
+    link = link_in(mailbox.mails[0])[1]
+    assert tab("POST", "login", json={"link": link}).status_code == 200
+    mails, before = team.daemon.login.mails, len(mailbox.mails)
+    for number in range(300):
+        mails.ask("member@x.org", f"10.{number}.0.1")
+        mails.settle()
+    assert len(mailbox.mails) - before == MOST_MAILS_OF_STRANGERS - 1
+    assert ask(tab, "member@x.org").status_code == 200
+    assert len(mailbox.mails) - before == MOST_MAILS_OF_STRANGERS, "logged in, at this computer"
+
+
+def test_computer_that_asks_for_a_person_all_day_uses_up_the_mails_of_no_other(
+    team, mailbox, clock
+):
+    mails = team.daemon.login.mails
+    for _ in range(MOST_MAILS_A_DAY + 20):
+        mails.ask("member@x.org", "10.9.9.9")
+        mails.settle()
+        clock.advance(minutes=16)
+    assert len(mailbox.mails) == MOST_MAILS_A_DAY
+    mails.ask("member@x.org", "10.8.8.8")
+    mails.settle()
+    assert len(mailbox.mails) == MOST_MAILS_A_DAY + 1
 
 
 def test_computer_with_many_addresses_of_ipv6_is_one_computer(team):

@@ -191,3 +191,45 @@ def test_guests_of_each_audience():
         Caller(name="bob@x", roles=bob.roles, known=False, team=True),
     ):
         assert not any(is_guest(share, narrower) for share in (person, everybody, project))
+
+
+def test_share_with_a_person_ends_with_the_membership_and_does_not_come_back(team):
+    id = share(team).json()["id"]
+    members = f"projects/{team.project}/members"
+    assert team("owner", "DELETE", f"{members}/viewer@x.org").status_code == 200
+    again = {"email": "viewer@x.org", "role": "viewer"}
+    assert team("owner", "POST", members, json=again).status_code == 201
+    assert received(team, "viewer") == []
+    failed(team("viewer", "GET", f"shares/{id}/open"), 404, "SHARE_NOT_FOUND")
+    assert team("member", "GET", "shares").json()["given"] == []
+    entries = team("member", "GET", "audit").json()
+    assert [each["data"]["reason"] for each in entries if each["event"] == "share_ended"] == [
+        "viewer@x.org left Reef"
+    ]
+
+
+def test_share_with_who_stays_in_another_project_ends_with_the_last_one(team):
+    """The guest came from elsewhere; and a deleted project ends memberships, too."""
+    projects = [
+        team("operator", "POST", "projects", json={"name": name}).json()["id"]
+        for name in ("Other", "Third")
+    ]
+    again = {"email": "outside@x.org", "role": "viewer"}
+    for project in projects:
+        assert team("operator", "POST", f"projects/{project}/members", json=again).is_success
+    id = share(team, guest="outside@x.org").json()["id"]
+    assert team("operator", "DELETE", f"projects/{projects[0]}").status_code == 200
+    assert received(team, "outside") == [id]
+    assert team("operator", "DELETE", f"projects/{projects[1]}").status_code == 200
+    new = team("operator", "POST", "projects", json={"name": "Fourth"}).json()["id"]
+    assert team("operator", "POST", f"projects/{new}/members", json=again).is_success
+    assert received(team, "outside") == []
+
+
+def test_shares_of_an_owner_end_when_the_owner_leaves_and_do_not_come_back(team):
+    assert share(team).status_code == 201
+    members = f"projects/{team.project}/members"
+    assert team("owner", "DELETE", f"{members}/member@x.org").status_code == 200
+    again = {"email": "member@x.org", "role": "member"}
+    assert team("owner", "POST", members, json=again).status_code == 201
+    assert received(team, "viewer") == []

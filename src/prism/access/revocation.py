@@ -28,6 +28,13 @@ class MadeSessions(Protocol):
         """End a session, if it is one; codes and links that were made with this id end too."""
 
 
+class MadeWebhooks(Protocol):
+    """Webhooks by what they were made with."""
+
+    def end_made_with(self, tx: Tx, id: str, actor: str) -> None:
+        """Remove the webhooks that were made with this token, or in this session."""
+
+
 class EndedFamily(NamedTuple):
     """How many tokens and sessions ended."""
 
@@ -38,8 +45,8 @@ class EndedFamily(NamedTuple):
 class Revocation:
     """Revokes within the transaction of a request."""
 
-    def __init__(self, sessions: MadeSessions) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: MadeSessions, webhooks: MadeWebhooks) -> None:
+        self._sessions, self._webhooks = sessions, webhooks
 
     def require_living(self, tx: Tx, caller: Caller) -> None:
         """Raise if the caller's token or session was ended since the request was let in.
@@ -60,6 +67,7 @@ class Revocation:
             family += [each for each in children if each not in family]
         count = EndedFamily(0, 0)
         for id in reversed(family):
+            self._webhooks.end_made_with(tx, id, current().name)
             revoked, ended = _revoke(tx, id), self._sessions.end(tx, id, current().name)
             count = EndedFamily(count.tokens + revoked, count.sessions + ended)
         return count

@@ -118,7 +118,8 @@ class Queue(Struct, frozen=True, kw_only=True):
 class Webhook(Struct, frozen=True, kw_only=True):
     """An address that gets a person's notices; `secret` signs them.
 
-    One that failed for days is paused: nothing is sent until a test succeeds.
+    One that failed for days is paused: nothing is sent until a test succeeds. `parent` is the
+    token or session with which it was made; null if it is older than that column.
     """
 
     id: str
@@ -127,6 +128,7 @@ class Webhook(Struct, frozen=True, kw_only=True):
     secret: str
     created_at: datetime
     paused_at: datetime | None = None
+    parent: str | None = None
 
 
 class NoticeShown(Struct, frozen=True, kw_only=True):

@@ -9,12 +9,13 @@ from msgspec import UNSET, structs
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from prism.access.model import current
+from prism.access.model import Caller, current
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
 from prism.notices import store
-from prism.notices.events import NoticesChanged, WebhookAdded, WebhookRemoved
+from prism.notices.events import NoticesChanged, WebhookAdded
+from prism.notices.makers import remove_webhooks
 from prism.notices.message import SECRET_PREFIX
 from prism.notices.model import (
     MAX_WEBHOOKS,
@@ -53,10 +54,15 @@ class NoticeService:
         writer: NoticeWriter,
         *,
         check_url: Callable[[str], None],
+        require_living: Callable[[Tx, Caller], None],
         webhooks: WhoAddsWebhooks,
         mails: bool,
     ) -> None:
-        """`check_url` raises for an address that no webhook may have."""
+        """`check_url` raises for an address that no webhook may have.
+
+        `require_living` raises if a caller's token or session has ended meanwhile.
+        """
+        self._require_living = require_living
         self._db, self._clock, self._writer = db, clock, writer
         self._check_url, self._webhooks, self._mails = check_url, webhooks, mails
 
@@ -164,8 +170,10 @@ class NoticeService:
             url=request.url,
             secret=secret,
             created_at=whole(now),
+            parent=caller.token or caller.session,
         )
         with self._db.write() as tx:
+            self._require_living(tx, caller)
             if len(store.webhooks_of(tx.sql, webhook.person)) >= MAX_WEBHOOKS:
                 raise TooManyWebhooks(
                     f"You have {MAX_WEBHOOKS} webhooks, which is the limit",
@@ -185,12 +193,8 @@ class NoticeService:
         """Remove a webhook, with what waits for it; its host."""
         with self._db.write() as tx:
             webhook = self._own(tx, id)
-            store.remove_webhook(tx, id)
-            host = store.host_of(webhook.url)
-            tx.happened(
-                WebhookRemoved(actor=current().name, subject=host, webhook=id, user=webhook.person)
-            )
-        return host
+            remove_webhooks(tx, [webhook], current().name)
+        return store.host_of(webhook.url)
 
     def test_webhook(self, id: str) -> WebhookShown:
         """Send a test to a webhook; one that is paused gets what waits for it again."""

@@ -88,6 +88,7 @@ webhooks = Table(
     Column("secret", String, nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("paused_at", Utc),
+    Column("parent", String, index=True),  # the token or session that made it
 )
 preferences = Table(
     "notice_preferences",
@@ -263,6 +264,11 @@ def webhooks_of(sql: Connection, person: str | None) -> list[Webhook]:
     if person is not None:
         query = query.where(webhooks.c.person == person)
     return structs_of(sql, Webhook, query)
+
+
+def made_with(sql: Connection, id: str) -> list[Webhook]:
+    """The webhooks that were made with a token, or in a session."""
+    return structs_of(sql, Webhook, SELECT_WEBHOOKS.where(webhooks.c.parent == id))
 
 
 def find_webhook(sql: Connection, id: str) -> Webhook | None:

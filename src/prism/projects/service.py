@@ -22,6 +22,7 @@ from prism.projects.events import (
 )
 from prism.projects.model import (
     Member,
+    MembershipListener,
     NewProject,
     Project,
     ProjectChange,
@@ -62,10 +63,11 @@ class ProjectService:
         spending: SpendingReader,
         counts: Callable[[], Mapping[str, WorkspaceCounts]],
         dependents: Sequence[ProjectDependent],
+        listeners: Sequence[MembershipListener],
         creation: str,
     ) -> None:
         """`creation` says who may make projects in team mode (`Settings.project_creation`)."""
-        self._creation = creation
+        self._creation, self._listeners = creation, listeners
         self._db, self._clock, self._actor = db, clock, actor
         self._spending_reader, self._counts, self._dependents = spending, counts, dependents
         self._cached = VersionedValue[tuple[list[Project], dict[str, list[Member]]]](
@@ -156,7 +158,11 @@ class ProjectService:
                         details=use.reason,
                         remediation=use.remediation,
                     )
+            members = store.members_of(tx.sql, project.id)
             store.remove(tx, project, self._clock.now())
+            for member in members:
+                for listener in self._listeners:
+                    listener.demoted(tx, project, member.email, None)
             tx.happened(ProjectDeleted(**about(project, self._actor())))
             return project
 

@@ -30,9 +30,11 @@ from prism.sessions.events import LoginLinkCreated, LoginLinkWithheld
 from prism.sessions.model import LINK_MINUTES, MAILED_LINK, CodeKind, LoginCode
 
 log = logging.getLogger(__name__)
-MOST_MAILS_TO_ONE, MOST_MAILS_ASKED = 3, 20  # to an address, and from a computer
+MOST_MAILS_TO_ONE, MOST_MAILS_ASKED = 3, 20  # from a network: to an address, and to all
 MAILS_PERIOD = timedelta(minutes=15)
-MOST_MAILS_A_DAY = 10  # to an address; further requests get the same answer and no mail
+# To an address in a day, from one network, and from all in which the person has no session. Of
+# further requests the answer is the same, and there is no mail.
+MOST_MAILS_A_DAY, MOST_MAILS_OF_STRANGERS = 10, 40
 MOST_QUEUED_MAILS = 200
 ANYBODY = "anonymous"  # in the audit log: nobody knows who asks
 
@@ -60,6 +62,7 @@ class LinkMails:
         self._to_one = AttemptLimit(clock, MOST_MAILS_TO_ONE, MAILS_PERIOD)
         self._asked = AttemptLimit(clock, MOST_MAILS_ASKED, MAILS_PERIOD)
         self._of_day = AttemptLimit(clock, MOST_MAILS_A_DAY, timedelta(days=1))
+        self._of_strangers = AttemptLimit(clock, MOST_MAILS_OF_STRANGERS, timedelta(days=1))
         self._thread = ThreadPoolExecutor(1, "link-mail")
         self._queued = 0
 
@@ -68,32 +71,32 @@ class LinkMails:
 
         `address` is that of the computer from which somebody asks.
         """
-        user, computer = email.lower(), network_of(address)
-        self._to_one.check(user)
-        self._asked.check(computer)
-        self._to_one.failed(user)
-        self._asked.failed(computer)
+        user, network = email.lower(), network_of(address)
+        self._to_one.check(_key(user, network))
+        self._asked.check(network)
+        self._to_one.failed(_key(user, network))
+        self._asked.failed(network)
         if self._queued >= MOST_QUEUED_MAILS:
             raise TooManyAttempts(
                 "Too many mails wait to be sent", remediation="Try again in some minutes"
             )
         self._queued += 1
-        self._thread.submit(self._mail, user)
+        self._thread.submit(self._mail, user, network)
 
     def settle(self) -> None:
         """Wait until what was asked for is sent."""
         self._thread.submit(lambda: None).result()
 
-    def _mail(self, user: str) -> None:
+    def _mail(self, user: str, network: str) -> None:
         try:
-            if link := self._create(user):
+            if link := self._create(user, network):
                 self._send(self._message(user, link))
         except Problem as problem:
             log.warning("a login link could not be mailed: %s", problem.details or problem.message)
         finally:
             self._queued -= 1
 
-    def _create(self, user: str) -> str | None:
+    def _create(self, user: str, network: str) -> str | None:
         """The secret of a new link; None if this person may not log in, or has had enough mails.
 
         Only known people count here, so that requests for others push nobody out.
@@ -111,10 +114,9 @@ class LinkMails:
         with self._db.write() as tx:
             if not self._may_log_in(tx.sql, user):
                 return None
-            if self._of_day.is_over(user):
+            if not self._has_mails_left(tx.sql, user, network):
                 tx.happened(LoginLinkWithheld(actor=ANYBODY, subject=user, user=user))
                 return None
-            self._of_day.failed(user)
             store.prune(tx, now)
             store.add_code(tx, link)
             tx.happened(
@@ -123,6 +125,23 @@ class LinkMails:
                 )
             )
         return f"{link.id}.{secret}"
+
+    def _has_mails_left(self, sql: Connection, user: str, network: str) -> bool:
+        """Whether a person may get one more mail, which then counts.
+
+        Requests from one network use up the mails of no other, and those of strangers never those
+        from a network where the person is logged in.
+        """
+        sessions = store.living(sql, user, self._clock.now())
+        is_own = network in {network_of(session.address) for session in sessions}
+        if self._of_day.is_over(_key(user, network)):
+            return False
+        if not is_own:
+            if self._of_strangers.is_over(user):
+                return False
+            self._of_strangers.failed(user)
+        self._of_day.failed(_key(user, network))
+        return True
 
     def _message(self, user: str, link: str) -> EmailMessage:
         """The mail; browsers do not send the secret, which is in the fragment of the address."""
@@ -142,3 +161,7 @@ class LinkMails:
             "to nobody.\n"
         )
         return message
+
+
+def _key(user: str, network: str) -> str:
+    return f"{user} {network}"

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from prism.access.model import AccessVerb, Caller, PermissionDenied, Subject, current
+from prism.access.model import AccessVerb, Caller, PermissionDenied, Role, Subject, current
 from prism.access.names import let_mean
 from prism.access.plan import allows
 from prism.errors import ValidationFailed
@@ -15,6 +15,7 @@ from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
 from prism.kit.look_alike_names import require_honest_address
 from prism.projects import store as projects
+from prism.projects.model import Project
 from prism.sharing import store
 from prism.sharing.events import ShareCreated, ShareEnded, ShareOpened
 from prism.sharing.model import (
@@ -133,6 +134,26 @@ class ShareService:
     def over(self, sql: Connection) -> list[str]:
         """The ids of shares that do not count any more, and are still listed."""
         return [share.id for share in store.every(sql) if self._end_reason(sql, share)]
+
+    def joined(self, tx: Tx, project: Project, email: str) -> None:
+        """Does nothing: who joins gets no share by that."""
+
+    def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
+        """End the shares that a person has lost, so that none counts again if they come back.
+
+        Implements `projects.model.MembershipListener`.
+        """
+        person, actor = email.lower(), current().name
+        for share in store.of_owner(tx.sql, person):
+            if reason := self._end_reason(tx.sql, share):
+                self._end(tx, share, actor, reason)
+        if role is not None:
+            return
+        belongs = bool(projects.roles_of(tx.sql, person)) or person == self._operator
+        for share in store.with_person(tx.sql, person):
+            workspace = store.workspace_of(tx.sql, share)
+            if not belongs or (workspace is not None and workspace.project == project.id):
+                self._end(tx, share, actor, f"{person} left {project.name}")
 
     def wake(self, id: str) -> tuple[Workspace, WorkspaceState]:
         """Start or resume a shared workspace as a guest, if its owner has allowed that."""

@@ -71,6 +71,12 @@ def of_owner(sql: Connection, owner: str) -> list[Share]:
     return structs_of(sql, Share, SELECT_SHARES.where(mine))
 
 
+def with_person(sql: Connection, person: str) -> list[Share]:
+    """The shares that name a person."""
+    named = and_(shares.c.audience == ShareAudience.PERSON, shares.c.guest == person.lower())
+    return structs_of(sql, Share, SELECT_SHARES.where(named))
+
+
 def for_person(sql: Connection, person: str, projects: Collection[str]) -> list[Share]:
     """The shares that name a person or a project of theirs, and those for everybody."""
     s = shares.c

@@ -69,6 +69,7 @@ from prism.profiles.model import ProfileShown
 from prism.profiles.providers import AWS, provider_of
 from prism.profiles.service import ProfileService
 from prism.projects.members import MemberService
+from prism.projects.model import MembershipListener
 from prism.projects.service import ProjectService
 from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
@@ -293,6 +294,7 @@ class Wiring(NoticeWiring, WatchingWiring):
             spending=self.spending,
             counts=self.read_model.counts,
             dependents=[self.workspaces, self.storage, self.spending],
+            listeners=self.membership_listeners,
             creation=self.settings.project_creation,
         )
 
@@ -316,9 +318,13 @@ class Wiring(NoticeWiring, WatchingWiring):
     @cached_property
     def members(self) -> MemberService:
         """Requests about members."""
-        listeners = (self.invitations, self.storage)
-        parts = (self.db, self.clock, listeners, self.leaving, self.revocation)
+        parts = (self.db, self.clock, self.membership_listeners, self.leaving, self.revocation)
         return MemberService(*parts, creation=self.settings.project_creation)
+
+    @cached_property
+    def membership_listeners(self) -> Sequence[MembershipListener]:
+        """What follows from who joins and leaves projects."""
+        return (self.invitations, self.storage, self.shares, self.webhook_makers)
 
     @cached_property
     def gui_settings(self) -> GuiSettingsFile:
@@ -334,7 +340,7 @@ class Wiring(NoticeWiring, WatchingWiring):
     @cached_property
     def revocation(self) -> Revocation:
         """Ends tokens and sessions with all that was made with them."""
-        return Revocation(SessionLineage())
+        return Revocation(SessionLineage(), self.webhook_makers)
 
     @cached_property
     def long_requests(self) -> LongRequests:

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from prism.access.model import Caller
+from prism.access.revocation import Revocation
 from prism.budgets.books import BookReader
 from prism.budgets.model import ProjectForecast
 from prism.daemon.wiring.providers import ProviderWiring
 from prism.invitations.ports import MailTransport
 from prism.kit.clock import Clock
-from prism.kit.db import Database
+from prism.kit.db import Database, Tx
 from prism.kit.reconcile import Loop
 from prism.limits.service import LimitService
 from prism.notices.collector import NoticeCollector
+from prism.notices.makers import WebhookMakers
 from prism.notices.reconciler import DigestReconciler, MailSettings, WebhookReconciler
 from prism.notices.service import NoticeService
 from prism.notices.watch import NoticeWatch
@@ -48,6 +51,7 @@ def notice_parts(
     books: BookReader,
     limits: LimitService,
     forecast: Callable[[str], ProjectForecast],
+    require_living: Callable[[Tx, Caller], None],
 ) -> NoticeParts:
     """Build the parts of notices."""
     team, mails = settings.auth == "tokens", bool(settings.smtp_url)
@@ -64,6 +68,7 @@ def notice_parts(
             clock,
             writer,
             check_url=post.check,
+            require_living=require_living,
             webhooks=settings.webhooks,
             mails=mails,
         ),
@@ -81,6 +86,8 @@ class NoticeWiring(ProviderWiring):
         @cached_property
         def projects(self) -> ProjectService: ...  # noqa: D102
         @cached_property
+        def revocation(self) -> Revocation: ...  # noqa: D102
+        @cached_property
         def mail_transport(self) -> MailTransport: ...  # noqa: D102
 
     @cached_property
@@ -94,6 +101,7 @@ class NoticeWiring(ProviderWiring):
             books=self.books,
             limits=self.limits,
             forecast=self.spending.forecast,
+            require_living=self.revocation.require_living,
         )
 
     @cached_property
@@ -107,6 +115,11 @@ class NoticeWiring(ProviderWiring):
             limits=self.limits,
             workspaces=self.workspaces,
         )
+
+    @cached_property
+    def webhook_makers(self) -> WebhookMakers:
+        """Ends webhooks with those who made them."""
+        return WebhookMakers(self.settings.actor)
 
     @property
     def notices(self) -> NoticeService:

@@ -103,18 +103,37 @@ class GuardedTransport:
             raise WebhookRefused("Without TLS, only networks that the operator allows are reached")
 
     def _connect(self, parts: SplitResult, host: str, port: int, end: float) -> socket.socket:
-        """A connection to an address that was checked; of refused ones none is tried."""
-        problem: Exception = OSError("its name has no address")
-        for text in self._resolved(host, port, end):
-            address = ip_address(text)
+        """A connection to an address that was checked; of refused ones none is tried.
+
+        A name that has none to try and one that nobody knows are told apart by nothing: else a
+        person could find out the names of a network that only the daemon sees.
+        """
+        problem: OSError | None = None
+        for address in self._allowed_addresses(parts, host, port, end):
             try:
-                self._require_allowed(address, parts)
-                connected = socket.create_connection((text, port), _left(end))
-            except (OSError, WebhookRefused) as error:
+                connected = socket.create_connection((str(address), port), _left(end))
+            except OSError as error:
                 problem = error
                 continue
             return connected if parts.scheme == "http" else self._wrapped(connected, host, end)
-        raise problem
+        without_tls = "" if parts.scheme == "https" else " without TLS"
+        raise problem or WebhookRefused(
+            f"{host} has no address that webhooks may reach{without_tls}",
+            details="its name is not known, or means an address that is not public",
+            remediation="Use a public address, or ask the operator (PRISM_WEBHOOK_NETWORKS)",
+        )
+
+    def _allowed_addresses(
+        self, parts: SplitResult, host: str, port: int, end: float
+    ) -> Iterator[Address]:
+        try:
+            addresses = [ip_address(text) for text in self._resolved(host, port, end)]
+        except (socket.gaierror, UnicodeError):
+            return
+        for address in addresses:
+            with suppress(WebhookRefused):
+                self._require_allowed(address, parts)
+                yield address
 
     def _resolved(self, host: str, port: int, end: float) -> Sequence[str]:
         """The addresses of a name; in a thread, since a look-up cannot be given a time limit."""
@@ -202,8 +221,6 @@ def _reason(host: str, error: Exception, is_late: bool) -> str:
         return f"{host} did not answer in time"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"{host}: its certificate is not trusted"
-    if isinstance(error, socket.gaierror):
-        return f"{host}: its name is not known"
     if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
         return f"{host}: {error.strerror}"
     return f"{host}: {type(error).__name__}"
