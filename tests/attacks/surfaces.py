@@ -67,6 +67,7 @@ SURFACES = {
         "tests/attacks/test_deceptive_addresses.py",
         "tests/attacks/test_event_streams.py",
         "tests/attacks/test_moved_snapshots.py",
+        "tests/attacks/test_floods.py",
         "tests/attacks/test_notices.py",
         "tests/attacks/test_removed_members.py",
         "tests/attacks/test_requests.py",

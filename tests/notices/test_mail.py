@@ -1,7 +1,11 @@
 """Notices by a real mail server: one mail for a burst, nothing lost, nothing twice."""
 
-import pytest
+from datetime import timedelta
 
+import pytest
+from msgspec.structs import replace
+
+from prism.notices.plan import Audience, expires_soon
 from tests.notices.conftest import ok, send_mails
 
 
@@ -12,22 +16,30 @@ def change_roles(team, *roles):
         ok(team("owner", "PUT", path, json={"role": role}))
 
 
+def tell(team, count):
+    """Tell member@x.org that so many workspaces expire, as Prism finds out by itself."""
+    at = team.daemon.clock.now() + timedelta(hours=3)
+    with team.daemon.db.write() as tx:
+        for number in range(count):
+            draft = expires_soon(f"id{number}", f"mine{number}", None, at, team.daemon.clock.now())
+            to_member = replace(draft, to=Audience(person="member@x.org"))
+            team.daemon.notice_parts.collector._writer.tell(tx, [to_member])
+
+
 def collect(team):
     team.daemon.notice_parts.collector.collect()
 
 
 def test_burst_is_one_mail_with_every_notice(team, mail_server, clock):
-    roles = ["viewer", "member"] * 25
-    change_roles(team, *roles)
-    collect(team)
+    tell(team, 50)
     assert send_mails(team.daemon) == 0, "it waits for more"
     clock.advance(minutes=2)
     assert send_mails(team.daemon) == 1
     [mail] = mail_server.mails
     assert (mail["To"], mail["From"]) == ("member@x.org", "Prism <prism@lab.org>")
-    assert mail["Subject"] == "Prism: 50 notices, among them: Your role in Reef is viewer now"
+    assert mail["Subject"] == "Prism: 50 notices, among them: mine0 expires in 3 h"
     [text] = mail_server.texts()
-    assert text.count("Your role in Reef is") == 50
+    assert text.count(" expires in 3 h") == 50
     assert "https://prism.example.org/notices" in text
     for _ in range(5):
         clock.advance(hours=1)
@@ -36,12 +48,11 @@ def test_burst_is_one_mail_with_every_notice(team, mail_server, clock):
 
 
 def test_mail_shows_fifty_notices_and_says_how_many_more(team, mail_server, clock):
-    change_roles(team, *["viewer", "member"] * 30)
-    collect(team)
+    tell(team, 60)
     clock.advance(minutes=2)
     send_mails(team.daemon)
     [text] = mail_server.texts()
-    assert text.count("Your role in Reef is") == 50
+    assert text.count(" expires in 3 h") == 50
     assert "And 10 more: `prism notices list`" in text
 
 

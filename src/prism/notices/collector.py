@@ -52,8 +52,10 @@ class NoticeCollector:
         last = page[-1].id
         if any(draft_of(event) or _may_have_expired(event) for event in page):
             with self._db.write() as tx:
-                self._write(tx, page)
-                store.set_progress(tx, EVENTS_READ, str(last))
+                # Another daemon may have read them meanwhile.
+                done = int(store.progress_of(tx.sql, EVENTS_READ) or 0)
+                self._write(tx, [event for event in page if event.id > done])
+                store.set_progress(tx, EVENTS_READ, str(max(last, done)))
         elif last - stored > MAX_UNSTORED:
             with self._db.write() as tx:
                 store.set_progress(tx, EVENTS_READ, str(last))

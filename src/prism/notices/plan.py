@@ -24,6 +24,9 @@ SETTLED_STATES = {"failed", "stopped", "hibernated"}  # states in which a failur
 MAX_TEXT = 1000  # characters of a notice's text
 
 
+MAX_BY_ONE = 10  # notices of a kind that one person causes in a day; then one counts the others
+
+
 class KindRule(Struct, frozen=True):
     """A kind of notice: its title in the settings, and the channels that are usual."""
 
@@ -43,6 +46,13 @@ NOTICE_KINDS: Mapping[NoticeKind, KindRule] = {
     NoticeKind.REQUEST: KindRule("Requests for more: to you, and the answers to yours"),
     NoticeKind.WEEKLY: KindRule("Once a week: what ran, slept and was saved"),
     NoticeKind.TEST: KindRule("Tests that you request"),
+}
+
+
+MORE_COMMANDS: Mapping[NoticeKind, str] = {
+    NoticeKind.SHARE: "prism shares",
+    NoticeKind.MEMBERSHIP: "prism project list",
+    NoticeKind.REQUEST: "prism request list",
 }
 
 
@@ -68,6 +78,21 @@ class Draft(Struct, frozen=True, kw_only=True):
     title: str
     text: str = ""
     command: str = ""
+
+
+def more_by_one(draft: Draft, actor: str, day: str, count: int) -> Draft:
+    """What is told of the further notices of a kind that one person causes in a day."""
+    more = count - MAX_BY_ONE
+    noun = "notice" if more == 1 else "notices"
+    kind = NOTICE_KINDS[draft.kind].title
+    return Draft(
+        key=f"more:{draft.kind}:{day}:{actor}",
+        kind=draft.kind,
+        to=draft.to,
+        title=f"And {more} more {noun} because of {text_of(actor, 100)} on {day}",
+        text=f"{kind}. Of one person's doings you are told the first {MAX_BY_ONE} of a day.",
+        command=MORE_COMMANDS.get(draft.kind, ""),
+    )
 
 
 def text_of(raw: object, most: int = 200) -> str:

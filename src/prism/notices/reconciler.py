@@ -21,7 +21,7 @@ from prism.notices import store
 from prism.notices.collector import NoticeCollector
 from prism.notices.events import WebhookPaused
 from prism.notices.message import DigestParts, compose, payload, signed_headers
-from prism.notices.model import MAIL, Queue, Webhook
+from prism.notices.model import MAIL, Delivery, Queue, Webhook
 from prism.notices.plan import SYSTEM_ACTOR, digest_at, is_given_up, retry_in
 from prism.notices.ports import WebhookRefused, WebhookTransport
 
@@ -71,9 +71,10 @@ class DigestReconciler:
         now = self._clock.now()
         with self._db.read() as sql:
             queue = store.queue_of(sql, claim.id)
-            waiting = store.waiting(sql, claim.id)
+            every = store.waiting(sql, claim.id)
+        waiting = [delivery for delivery in every if delivery.queued_at <= now]
         if queue is None or not waiting:
-            return ReconcileResult(NOTHING_WAITS, lambda _: None)
+            return ReconcileResult(_until_next(every, now), lambda _: None)
         if queue.digest is None:
             at = digest_at([delivery.queued_at for delivery in waiting], queue.sent_at)
             if at > now:
@@ -159,11 +160,14 @@ class WebhookReconciler:
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """Send the next notices of one webhook."""
         for _ in range(REQUESTS_AT_ONCE):
+            now = self._clock.now()
             with self._db.read() as sql:
                 queue, webhook = store.queue_of(sql, claim.id), store.find_webhook(sql, claim.id)
                 waiting = store.waiting(sql, claim.id, 1)
             if queue is None or webhook is None or webhook.paused_at or not waiting:
                 return ReconcileResult(NOTHING_WAITS, lambda _: None)
+            if waiting[0].queued_at > now:
+                return ReconcileResult(_until_next(waiting, now), lambda _: None)
             if (problem := self._post(webhook, waiting[0].notice)) is not None:
                 return self._failure(queue, webhook, problem)
             with self._db.write() as tx:
@@ -208,6 +212,12 @@ class WebhookReconciler:
                 problem=problem,
             )
         )
+
+
+def _until_next(waiting: Sequence[Delivery], now: datetime) -> timedelta:
+    """How long nothing is sent, if what waits still changes."""
+    starts = [delivery.queued_at - now for delivery in waiting]
+    return min([NOTHING_WAITS, *starts])
 
 
 def _words(problem: Problem) -> str:

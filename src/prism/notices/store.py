@@ -96,6 +96,15 @@ preferences = Table(
     Column("person", String, primary_key=True),
     Column("chosen", JSON, nullable=False),
 )
+acts = Table(  # how many notices to a person one other person has caused in a day
+    "notice_acts",
+    metadata,
+    Column("person", String, primary_key=True),
+    Column("actor", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("day", String, primary_key=True),
+    Column("count", Integer, nullable=False),
+)
 progress = Table(  # how far events were read, and the last week that people were told about
     "notice_progress",
     metadata,
@@ -114,13 +123,32 @@ WAITING = deliveries.c.done_at.is_(None)
 
 def add(tx: Tx, notice: Notice) -> bool:
     """Add a notice; False if the person has one about the same."""
-    same = select(notices.c.id).where(
-        notices.c.person == notice.person, notices.c.key == notice.key
-    )
-    if tx.sql.execute(same).first() is not None:
+    if is_known(tx.sql, notice.person, notice.key):
         return False
     tx.sql.execute(notices.insert().values(**msgspec.structs.asdict(notice)))
     return True
+
+
+def count_act(tx: Tx, person: str, actor: str, kind: str, day: str) -> int:
+    """Count one more notice that `actor` causes; how many of that day there are with it."""
+    a = acts.c
+    row = and_(a.person == person, a.actor == actor, a.kind == kind, a.day == day)
+    if not tx.sql.execute(update(acts).where(row).values(count=a.count + 1)).rowcount:
+        fields = {"person": person, "actor": actor, "kind": kind, "day": day}
+        tx.sql.execute(acts.insert().values(**fields, count=1))
+    return int(tx.sql.execute(select(a.count).where(row)).scalar_one())
+
+
+def is_known(sql: Connection, person: str, key: str) -> bool:
+    """Whether a person has a notice about the same."""
+    same = select(notices.c.id).where(notices.c.person == person, notices.c.key == key)
+    return sql.execute(same).first() is not None
+
+
+def change_title(tx: Tx, person: str, key: str, title: str) -> None:
+    """Say something newer in a notice, which is unread again."""
+    of = and_(notices.c.person == person, notices.c.key == key)
+    tx.sql.execute(update(notices).where(of).values(title=title, read_at=None))
 
 
 def known_keys(sql: Connection, prefix: str) -> set[tuple[str, str]]:
@@ -165,6 +193,7 @@ def prune(tx: Tx, before: datetime) -> None:
     old = select(notices.c.id).where(notices.c.at < before)
     tx.sql.execute(delete(deliveries).where(deliveries.c.notice.in_(old)))
     tx.sql.execute(delete(notices).where(notices.c.at < before))
+    tx.sql.execute(delete(acts).where(acts.c.day < f"{before:%Y-%m-%d}"))
 
 
 def _of(person: str, project: str | None) -> ColumnElement[bool]:
@@ -185,8 +214,19 @@ def mail_queue(person: str) -> str:
     return f"{MAIL}:{person}"
 
 
-def enqueue(tx: Tx, notice: Notice, queue: str, channel: str, due_at: datetime) -> None:
-    """Let a notice be sent by a queue; one that fails now is not tried sooner because of it."""
+def enqueue(
+    tx: Tx,
+    notice: Notice,
+    queue: str,
+    channel: str,
+    due_at: datetime,
+    *,
+    queued_at: datetime | None = None,
+) -> None:
+    """Let a notice be sent by a queue; one that fails now is not tried sooner because of it.
+
+    One that still changes waits until `queued_at`.
+    """
     before = tx.sql.execute(
         select(queues.c.due_at, queues.c.failures).where(queues.c.id == queue)
     ).first()
@@ -195,7 +235,7 @@ def enqueue(tx: Tx, notice: Notice, queue: str, channel: str, due_at: datetime) 
         tx.sql.execute(queues.insert().values(**row, due_at=due_at, attempts=0))
     elif not before.failures and due_at < before.due_at:
         tx.sql.execute(update(queues).where(queues.c.id == queue).values(due_at=due_at))
-    row = {"notice": notice.id, "queue": queue, "queued_at": notice.at}
+    row = {"notice": notice.id, "queue": queue, "queued_at": queued_at or notice.at}
     tx.sql.execute(deliveries.insert().values(**row))
 
 

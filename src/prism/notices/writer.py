@@ -8,7 +8,7 @@ sent by mail and webhooks is written in the same transaction.
 import itertools
 import secrets
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -19,12 +19,14 @@ from prism.notices import store
 from prism.notices.events import NoticesChanged
 from prism.notices.model import MAIL, Notice, Preferences
 from prism.notices.plan import (
+    MAX_BY_ONE,
     QUIET_BEFORE_MAIL,
     SYSTEM_ACTOR,
     Audience,
     Draft,
     channels_of,
     mail_address,
+    more_by_one,
     row_of,
 )
 from prism.projects import store as projects
@@ -56,25 +58,48 @@ class NoticeWriter:
         notified: list[str] = []
         for draft in drafts:
             for person in self.people(tx.sql, draft.to):
-                if person != actor.lower() and self.tell_person(tx, draft, person):
+                if person != actor.lower() and self._tell_of(tx, draft, person, actor.lower()):
                     notified.append(person)
         for person in dict.fromkeys(notified):
             tx.happened(NoticesChanged(actor=SYSTEM_ACTOR, subject=person, user=person))
         return len(notified)
 
-    def tell_person(self, tx: Tx, draft: Draft, person: str) -> bool:
-        """Write a notice for one person, and queue it; False if it is known."""
+    def _tell_of(self, tx: Tx, draft: Draft, person: str, actor: str) -> bool:
+        """Tell what another person has done; of many such notices, one counts the last ones."""
+        if actor == SYSTEM_ACTOR:
+            return self.tell_person(tx, draft, person)
+        if store.is_known(tx.sql, person, draft.key):
+            return False
+        now = self._clock.now()
+        day, midnight = f"{now:%Y-%m-%d}", whole(now).replace(hour=0, minute=0, second=0)
+        count = store.count_act(tx, person, actor, draft.kind, day)
+        if count <= MAX_BY_ONE:
+            return self.tell_person(tx, draft, person)
+        more = more_by_one(draft, actor, day, count)
+        if not self.tell_person(tx, more, person, queued_at=midnight + timedelta(days=1)):
+            store.change_title(tx, person, more.key, more.title)
+        return True
+
+    def tell_person(
+        self, tx: Tx, draft: Draft, person: str, *, queued_at: datetime | None = None
+    ) -> bool:
+        """Write a notice for one person, and queue it; False if it is known.
+
+        One that still changes is sent at `queued_at`: what is sent must not change.
+        """
         now = self._clock.now()
         row = row_of(draft)
         notice = Notice(id=notice_id(now), person=person, at=whole(now), **row)
         if not store.add(tx, notice):
             return False
+        start, at = queued_at or now, {"queued_at": queued_at}
         channels = channels_of(self._preferences(tx.sql, person), notice.kind)
         if channels.mail and self._mails and mail_address(person) is not None:
-            store.enqueue(tx, notice, store.mail_queue(person), MAIL, now + QUIET_BEFORE_MAIL)
+            mails = store.mail_queue(person)
+            store.enqueue(tx, notice, mails, MAIL, start + QUIET_BEFORE_MAIL, **at)
         if channels.webhook:
             for webhook in store.webhooks_of(tx.sql, person):
-                store.enqueue(tx, notice, webhook.id, "webhook", now)
+                store.enqueue(tx, notice, webhook.id, "webhook", start, **at)
         return True
 
     def people(self, sql: Connection, to: Audience) -> list[str]:
