@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from prism.access.model import Role
+from prism.projects.model import MemberChange
 from tests.access.people import ROLES
 from tests.conftest import ML
 from tests.shapes import failed
@@ -191,7 +192,7 @@ def test_request_that_waits_while_its_owner_loses_the_role_brings_nobody_in(
             if loss == "removed":
                 members.remove("Reef", "second@x.org")
             else:
-                members.change("Reef", "second@x.org", Role(loss))
+                members.change("Reef", "second@x.org", MemberChange(role=Role(loss)))
         if (loss, path, body["role"]) == ("admin", "invitations/send", "viewer"):
             assert answer.result().status_code == 201, "which an admin may do"
         else:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import socket
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -151,6 +152,9 @@ ENDS = {
     "parent token revoked": lambda p: p.lab.operator.tokens.revoke(p.parent),
     "token revoked by itself": lambda p: p.lab.ask(p.token, "DELETE", f"/api/v1/tokens/{p.id}"),
     "member removed": lambda p: p.lab.operator.members.remove(p.lab.reef, p.mail),
+    "membership ended": lambda p: p.lab.operator.members.change(
+        p.lab.reef, p.mail, until=datetime.now(UTC) + timedelta(seconds=2)
+    ),
     "member left": lambda p: p.lab.ask(
         p.token, "DELETE", f"/api/v1/projects/{p.lab.reef}/members/{p.mail}"
     ),

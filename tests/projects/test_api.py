@@ -26,6 +26,9 @@ def test_project_list_has_the_shape_of_the_reference(http, created_project):
             "email": "climate.lead@university.edu",
             "role": "owner",
             "join_date": created_project["created_at"],
+            "until": None,
+            "at_end": None,
+            "to": None,
         }
     ]
 

@@ -39,6 +39,9 @@ def test_member_is_added_changed_and_removed(members, http):
         "email": "bob@x.org",
         "role": "viewer",
         "join_date": "2026-01-01T00:00:00Z",
+        "until": None,
+        "at_end": None,
+        "to": None,
     }
     failed(members.add("BOB@x.org"), 409, "ALREADY_EXISTS")
     assert members.change("bob@X.org", "admin").json()["role"] == "admin"

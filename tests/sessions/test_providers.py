@@ -1,5 +1,6 @@
 """Several identity providers, and roles that follow from groups there."""
 
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -223,6 +224,24 @@ def test_member_who_was_removed_by_hand_stays_away(team, tab, campus, role):
     team("operator", "POST", f"projects/{team.project}/members", json=body)
     roles = tab.sign_on_at_campus(campus, "reef-team", code="c5")
     assert roles == {team.project: "viewer"}, "by hand"
+
+
+@pytest.mark.parametrize("loop_runs", [True, False], ids=["after the loop", "before the loop"])
+def test_member_whose_membership_has_ended_stays_away(team, tab, campus, clock, loop_runs):
+    """The group alone brings nobody back, neither at once nor later."""
+    tab.sign_on_at_campus(campus, "reef-team")
+    member = f"projects/{team.project}/members/ann@campus.org"
+    end = (clock.now() + timedelta(minutes=5)).isoformat()
+    assert team("operator", "PUT", member, json={"until": end}).status_code == 200
+    assert tab.sign_on_at_campus(campus, "reef-team", code="c2") == {team.project: "member"}
+    clock.advance(minutes=5)
+    if loop_runs:
+        team.daemon.settle()
+    assert tab.sign_on_at_campus(campus, "reef-team", code="c3") == {}
+    team.daemon.settle()
+    for code in ("c4", "c5"):
+        assert tab.sign_on_at_campus(campus, "reef-team", "reef-admins", code=code) == {}
+    assert team("operator", "GET", member).status_code == 404
 
 
 def test_person_who_was_removed_and_leaves_the_group_comes_back_with_it(team, tab, campus):

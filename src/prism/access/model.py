@@ -145,6 +145,8 @@ class Caller(Actor, frozen=True, kw_only=True):
     session: str | None = None
     """The id of the session of a browser or a command line; null with a token."""
     session_ends_at: datetime | None = None
+    roles_end_at: datetime | None = None
+    """When the next of the roles ends; null if none does."""
     is_terminal: bool = False
     """Whether the session is that of a command line, which allows no other login."""
 
@@ -217,11 +219,18 @@ class RevokedToken(Struct, frozen=True):
     message: str
 
 
+class PersonRoles(Struct, frozen=True):
+    """The present roles of a person by the id of the project; the next one ends at `end_at`."""
+
+    roles: Mapping[str, Role] = {}
+    end_at: datetime | None = None
+
+
 class Memberships(Protocol):
     """Finds the projects and roles of people."""
 
-    def roles_of(self, sql: Rows, email: str) -> Mapping[str, Role]:
-        """A person's role in each of their projects, by project id."""
+    def roles_of(self, sql: Rows, email: str) -> PersonRoles:
+        """A person's role in each of their projects."""
 
     def id_of(self, sql: Rows, project: str) -> str:
         """The id of a project, by id or name; raises if there is none."""

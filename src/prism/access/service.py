@@ -18,6 +18,7 @@ from prism.access.model import (
     Memberships,
     NewToken,
     PermissionDenied,
+    PersonRoles,
     Role,
     Scope,
     Token,
@@ -83,11 +84,12 @@ class TokenService:
 
     def person(self, sql: Connection, user: str) -> Caller:
         """A person with all of their rights."""
-        operator = user == self._operator
+        operator, present = user == self._operator, self._memberships.roles_of(sql, user)
         return Caller(
             name=user,
             operator=operator,
-            roles=self._memberships.roles_of(sql, user),
+            roles=present.roles,
+            roles_end_at=present.end_at,
             team=True,
         )
 
@@ -164,18 +166,19 @@ class TokenService:
             raise PermissionDenied("You do not belong to that project")
 
     def _caller(self, sql: Connection, token: Token) -> Caller:
-        operator = token.user == self._operator
+        operator, present = token.user == self._operator, PersonRoles()
         roles: Mapping[str, Role]
         if operator and token.project is not None:
             roles = {token.project: Role.OWNER}
         else:
-            memberships = self._memberships.roles_of(sql, token.user)
-            roles = {id: role for id, role in memberships.items() if token.project in {None, id}}
+            present = self._memberships.roles_of(sql, token.user)
+            roles = {id: role for id, role in present.roles.items() if token.project in {None, id}}
         return Caller(
             name=token.user,
             scope=token.scope,
             operator=operator and token.project is None,
             roles=roles,
+            roles_end_at=present.end_at,
             team=True,
             token=token.id,
             token_project=token.project,
@@ -189,8 +192,8 @@ def hashed(secret: str) -> str:
 
 
 def expired(caller: Caller, now: datetime) -> bool:
-    """Whether the caller's token or session has ended."""
-    ends = (caller.token_expires_at, caller.session_ends_at)
+    """Whether the caller's token or session has ended, or a role since it was read."""
+    ends = (caller.token_expires_at, caller.session_ends_at, caller.roles_end_at)
     return any(end is not None and end <= now for end in ends)
 
 

@@ -102,6 +102,7 @@ COMMANDS = {
     ("member", "list"): "Show who belongs to a project",
     ("member", "add"): "Add a member to a project",
     ("member", "role"): "Give a member another role",
+    ("member", "until"): "Set, change or remove the end of a membership",
     ("member", "remove"): "Remove a member from a project",
     ("invite", "send"): "Invite somebody by mail",
     ("invite", "bulk"): "Invite everybody in a CSV file",

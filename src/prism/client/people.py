@@ -6,7 +6,7 @@ import builtins
 
 from prism.annotations import Iterable, Iterator, datetime
 from prism.client.models import access, audit, invitations, projects, sessions
-from prism.client.transport.request import Noun, trim
+from prism.client.transport.request import UNSET, Noun, UnsetType, trim
 from prism.client.transport.wire import HttpAnswer, Wire, query, quoted
 
 TERMINAL_PAGE, DEVICE_PAGE = "/login/terminal", "/login/device"  # of the web GUI
@@ -20,14 +20,43 @@ class Members(Noun):
         """The members of a project."""
         return self._ask("GET", _member_path(project), builtins.list[projects.Member])
 
-    def add(self, project: str, email: str, role: access.Role | str = "member") -> projects.Member:
-        """Make somebody a member."""
-        body = projects.NewMember(email=email, role=access.Role(role))
-        return self._ask("POST", _member_path(project), projects.Member, body)
+    def add(
+        self,
+        project: str,
+        email: str,
+        role: access.Role | str = "member",
+        *,
+        until: datetime | None = None,
+        at_end: projects.Leftover | str | None = None,
+        to: str | None = None,
+    ) -> projects.Member:
+        """Make somebody a member; `at_end` says what happens to their workspaces at `until`."""
+        body = projects.NewMembership(
+            email=email,
+            role=access.Role(role),
+            until=until,
+            at_end=_leftover(at_end),
+            to=to,
+        )
+        return self._ask("POST", _member_path(project), projects.Member, trim(body))
 
-    def change(self, project: str, email: str, role: access.Role | str) -> projects.Member:
-        """Give a member another role."""
-        body = projects.RoleChange(role=access.Role(role))
+    def change(
+        self,
+        project: str,
+        email: str,
+        role: access.Role | str | UnsetType = UNSET,
+        *,
+        until: datetime | UnsetType | None = UNSET,
+        at_end: projects.Leftover | str | None = None,
+        to: str | UnsetType | None = UNSET,
+    ) -> projects.Member:
+        """Give a member another role, or the membership another end; None removes the end."""
+        body = projects.MemberChange(
+            role=role if isinstance(role, UnsetType) else access.Role(role),
+            until=until,
+            at_end=UNSET if at_end is None else projects.Leftover(at_end),
+            to=to,
+        )
         return self._ask("PUT", _member_path(project, email), projects.Member, body)
 
     def remove(
@@ -53,13 +82,26 @@ class Invitations(Noun):
         role: access.Role | str = "member",
         message: str = "",
         *,
+        until: datetime | None = None,
+        at_end: projects.Leftover | str | None = None,
+        to: str | None = None,
         key: str | None = None,
     ) -> invitations.InvitationShown:
-        """Invite a person; repeated with the same `key`, it sends one invitation."""
+        """Invite a person; repeated with the same `key`, it sends one invitation.
+
+        `until`, `at_end` and `to` are about the membership, as in `Members.add`.
+        """
         body = invitations.NewInvitation(
-            project_id=project, email=email, role=access.Role(role), message=message
+            project_id=project,
+            email=email,
+            role=access.Role(role),
+            message=message,
+            until=until,
+            at_end=_leftover(at_end),
+            to=to,
         )
-        return self._ask("POST", "/invitations/send", invitations.InvitationShown, body, key=key)
+        path = "/invitations/send"
+        return self._ask("POST", path, invitations.InvitationShown, trim(body), key=key)
 
     def send_many(
         self,
@@ -68,6 +110,9 @@ class Invitations(Noun):
         role: access.Role | str = "member",
         message: str = "",
         *,
+        until: datetime | None = None,
+        at_end: projects.Leftover | str | None = None,
+        to: str | None = None,
         dry_run: bool = False,
     ) -> invitations.BulkInvitationAnswer:
         """Invite several people; `dry_run` only checks."""
@@ -76,9 +121,13 @@ class Invitations(Noun):
             invitations=tuple(guests),
             default_role=access.Role(role),
             default_message=message,
+            until=until,
+            at_end=_leftover(at_end),
+            to=to,
             dry_run=dry_run,
         )
-        return self._ask("POST", "/invitations/bulk", invitations.BulkInvitationAnswer, body)
+        path = "/invitations/bulk"
+        return self._ask("POST", path, invitations.BulkInvitationAnswer, trim(body))
 
     def list(
         self, project: str, status: invitations.InvitationStatus | str | None = None
@@ -232,6 +281,10 @@ def audit_page(wire: Wire, **filters: object) -> tuple[HttpAnswer, str | None]:
     words = next_one.partition("?")[2].split("&")
     cursors = [word.removeprefix("cursor=") for word in words if word.startswith("cursor=")]
     return answer, cursors[0] if cursors else None
+
+
+def _leftover(at_end: projects.Leftover | str | None) -> projects.Leftover | None:
+    return None if at_end is None else projects.Leftover(at_end)
 
 
 def _member_path(project: str, email: str | None = None) -> str:

@@ -26,6 +26,7 @@ class InvitationSent(_InvitationEvent, frozen=True, kw_only=True):
     event: ClassVar[str] = "invitation_sent"
     role: Role
     expires_at: datetime
+    until: datetime | None
 
 
 class InvitationResent(_InvitationEvent, frozen=True, kw_only=True):

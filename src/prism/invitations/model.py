@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from prism.access.model import Role
 from prism.errors import AlreadyExists, Conflict, Denied, NotFound
 from prism.kit.transaction import Tx
+from prism.projects.model import AtEnd, EndTime, Heir, Leftover, Member, NewMembership, Project
 
 MAX_TEXT_LENGTH = 2000  # characters of a message
 Text = Annotated[str, Meta(max_length=MAX_TEXT_LENGTH)]
@@ -81,6 +82,10 @@ class Invitation(Struct, frozen=True, kw_only=True):
     mailed_at: datetime | None = None
     mail_file: str | None = None
     mail_problem: str | None = None
+    until: datetime | None = None
+    """When the membership that it offers ends; `at_end` and `to` are as in `projects.Member`."""
+    at_end: Leftover | None = None
+    to: str | None = None
 
 
 class Mail(Struct, frozen=True, kw_only=True):
@@ -104,6 +109,13 @@ class LoginLinks(Protocol):
         """Make the links of an invitation worthless."""
 
 
+class MembershipPlan(Protocol):
+    """Checks a membership before it is offered."""
+
+    def __call__(self, tx: Tx, project: Project, request: NewMembership) -> Member:
+        """The membership; raises if the caller may not give it for so long."""
+
+
 class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to invite somebody."""
 
@@ -112,6 +124,9 @@ class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     role: Role = Role.MEMBER
     message: Text = ""
     invited_by: Address | None = None
+    until: EndTime | None = None
+    at_end: AtEnd | None = None
+    to: Heir | None = None
 
 
 class BulkInvitee(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,13 +141,19 @@ class BulkInvitee(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class BulkInvitationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to invite several people; `dry_run` only checks."""
+    """A request to invite several people; `dry_run` only checks.
+
+    `until`, `at_end` and `to` are about the membership of each of them.
+    """
 
     project_id: Word
     invitations: Annotated[tuple[BulkInvitee, ...], Meta(min_length=1, max_length=MAX_INVITATIONS)]
     default_role: Role = Role.MEMBER
     default_message: Text = ""
     invited_by: Address | None = None
+    until: EndTime | None = None
+    at_end: AtEnd | None = None
+    to: Heir | None = None
     dry_run: bool = False
 
 
@@ -150,7 +171,10 @@ class DeclineRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InvitationFields(Struct, frozen=True, kw_only=True):
-    """What every answer shows of an invitation."""
+    """What every answer shows of an invitation.
+
+    It can be accepted before `expires_at`; the membership that it offers ends at `until`.
+    """
 
     id: str
     project_id: str
@@ -161,6 +185,9 @@ class InvitationFields(Struct, frozen=True, kw_only=True):
     invited_by: str
     invited_at: datetime
     expires_at: datetime
+    until: datetime | None
+    at_end: Leftover | None
+    to: str | None
     message: str
     resend_count: int
     mailed_at: datetime | None

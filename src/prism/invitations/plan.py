@@ -88,6 +88,9 @@ def request_for(guest: BulkInvitee, bulk: BulkInvitationRequest) -> NewInvitatio
         role=bulk.default_role if guest.role is None else Role(guest.role),
         message=bulk.default_message if guest.message is None else guest.message,
         invited_by=bulk.invited_by,
+        until=bulk.until,
+        at_end=bulk.at_end,
+        to=bulk.to,
     )
 
 

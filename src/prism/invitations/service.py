@@ -43,6 +43,7 @@ from prism.invitations.model import (
     InvitationStatus,
     InvitationTokenInvalid,
     LoginLinks,
+    MembershipPlan,
     NewInvitation,
     ResendAnswer,
 )
@@ -60,8 +61,8 @@ from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
 from prism.kit.look_alike_names import require_honest_address
 from prism.projects import store as projects
-from prism.projects.members import join, permit, promote
-from prism.projects.model import NewMember, Project
+from prism.projects.members import join, permit, put_change
+from prism.projects.model import Member, NewMembership, Project
 
 DAY = timedelta(days=1)
 INVITED, MEMBER = "already invited", "already a member"
@@ -80,8 +81,11 @@ class InvitationService:
         *,
         clear: bool,
         operator: str,
+        plan_membership: MembershipPlan,
         login_links: LoginLinks | None = None,
     ) -> None:
+        """`plan_membership` checks until when the caller may let somebody be a member."""
+        self._plan_membership = plan_membership
         self._db, self._clock, self._login_links = db, clock, login_links
         self._clear, self._operator = clear, operator.lower()
 
@@ -90,7 +94,7 @@ class InvitationService:
         email = address(request.email)
         with self._db.write() as tx:
             project = projects.named(tx.sql, request.project_id)
-            permit(tx, project, request.role, AccessVerb.INVITE)
+            permit(tx, project, request.role, AccessVerb.INVITE, self._clock.now())
             known = self._known_addresses(tx, project)
             if why := known.get(email):
                 raise AlreadyInvited(
@@ -99,7 +103,8 @@ class InvitationService:
                 )
             require_honest_address(email, known)
             self._check_daily_limit(tx, project, 1)
-            invitation, token = self._create(tx, project, email, request)
+            planned = self._planned(tx, project, email, request)
+            invitation, token = self._create(tx, project, planned, request)
             return shown(invitation, project.name, self._clock.now(), token)
 
     def send_many(self, request: BulkInvitationRequest) -> BulkInvitationAnswer:
@@ -112,13 +117,15 @@ class InvitationService:
             for role in {
                 invitation.role for invitation in new if isinstance(invitation, NewInvitation)
             }:
-                permit(tx, project, role, AccessVerb.INVITE)
+                permit(tx, project, role, AccessVerb.INVITE, self._clock.now())
             self._check_daily_limit(tx, project, len(new))
+            # One check for all: they get the same end.
+            planned = self._planned(tx, project, current().name, request)
             known, dry = self._known_addresses(tx, project), request.dry_run
             results = [
                 BulkInvitationResult(email=guest.email, status="failed", error=new_or_error)
                 if isinstance(new_or_error, str)
-                else self._invite_one(tx, project, new_or_error, known, dry=dry)
+                else self._invite_one(tx, project, new_or_error, known, planned, dry=dry)
                 for guest, new_or_error in zip(request.invitations, new, strict=True)
             ]
             return results_of(results, request.dry_run)
@@ -153,7 +160,7 @@ class InvitationService:
         with self._db.write() as tx:
             before = store.named(tx.sql, id)
             project = projects.named(tx.sql, before.project)
-            permit(tx, project, before.role, AccessVerb.INVITE)
+            permit(tx, project, before.role, AccessVerb.INVITE, self._clock.now())
             if before.answer is not None:
                 raise _already_answered(before)
             if before.resend_count >= MOST_RESENT:
@@ -187,7 +194,7 @@ class InvitationService:
         with self._db.write() as tx:
             invitation = store.named(tx.sql, id)
             project = projects.named(tx.sql, invitation.project)
-            permit(tx, project, invitation.role, AccessVerb.INVITE)
+            permit(tx, project, invitation.role, AccessVerb.INVITE, self._clock.now())
             if invitation.answer is not None:
                 raise _already_answered(invitation)
             self._revoke(tx, invitation, project)
@@ -199,9 +206,9 @@ class InvitationService:
             project = projects.named(tx.sql, invitation.project)
             member = projects.member(tx.sql, invitation.project, invitation.email)
             if member is None:
-                join(tx, self._clock, project, NewMember(invitation.email, invitation.role))
+                join(tx, self._clock, project, self._offered(invitation))
             elif member.role.rank < invitation.role.rank:
-                promote(tx, project, member, invitation.role)
+                put_change(tx, project, member, structs.replace(member, role=invitation.role))
             self._close(tx, invitation, InvitationStatus.ACCEPTED)
             self.joined(tx, project, invitation.email)  # another one that expired and was resent
             fields = about(invitation, project.name, current().name)
@@ -213,6 +220,25 @@ class InvitationService:
             accepted_at=whole(self._clock.now()),
             message=f"Successfully joined project as {invitation.role}",
         )
+
+    def _offered(self, invitation: Invitation) -> Member:
+        """The membership that an invitation offers; raises if its time is over."""
+        now = self._clock.now()
+        offered = Member(
+            invitation.email,
+            invitation.role,
+            now,
+            until=invitation.until,
+            at_end=invitation.at_end,
+            to=invitation.to,
+        )
+        if offered.is_over(now):
+            raise InvitationExpired(
+                "The membership that the invitation offers has ended",
+                details=f"it was until {invitation.until:%Y-%m-%d %H:%M} UTC",
+                remediation=f"Ask {invitation.invited_by} for a new invitation",
+            )
+        return offered
 
     def decline(self, id: str, request: DeclineRequest) -> DeclineAnswer:
         """Do not join; this takes the token too."""
@@ -321,8 +347,26 @@ class InvitationService:
             mail_problem=None,
         )
 
+    def _planned(
+        self,
+        tx: Tx,
+        project: Project,
+        email: str,
+        request: NewInvitation | BulkInvitationRequest,
+    ) -> Member:
+        """The membership to offer; raises if the caller may not give it."""
+        offer = NewMembership(email, until=request.until, at_end=request.at_end, to=request.to)
+        return self._plan_membership(tx, project, offer)
+
     def _invite_one(
-        self, tx: Tx, project: Project, request: NewInvitation, known: dict[str, str], *, dry: bool
+        self,
+        tx: Tx,
+        project: Project,
+        request: NewInvitation,
+        known: dict[str, str],
+        planned: Member,
+        *,
+        dry: bool,
     ) -> BulkInvitationResult:
         """Invite one of many, or say why not."""
         try:
@@ -337,17 +381,18 @@ class InvitationService:
         known[email] = INVITED
         if dry:
             return BulkInvitationResult(email=email, status="would be sent")
-        invitation, _ = self._create(tx, project, email, request)
+        membership = structs.replace(planned, email=email)
+        invitation, _ = self._create(tx, project, membership, request)
         return BulkInvitationResult(email=email, status="sent", invitation_id=invitation.id)
 
     def _create(
-        self, tx: Tx, project: Project, email: str, request: NewInvitation
+        self, tx: Tx, project: Project, planned: Member, request: NewInvitation
     ) -> tuple[Invitation, str]:
         now, token = self._clock.now(), secrets.token_urlsafe(SECRET)
         invitation = Invitation(
             id=sortable_id("inv", now),
             project=project.id,
-            email=email,
+            email=planned.email,
             role=request.role,
             message=request.message,
             hash=hashed(token),
@@ -355,6 +400,9 @@ class InvitationService:
             invited_by=request.invited_by or current().name,
             invited_at=whole(now),
             expires_at=whole(now + LIFE),
+            until=planned.until,
+            at_end=planned.at_end,
+            to=planned.to,
         )
         store.add(tx, invitation)
         self._queue_mail(tx, invitation, token)
@@ -362,6 +410,7 @@ class InvitationService:
             **about(invitation, project.name, current().name),
             role=invitation.role,
             expires_at=invitation.expires_at,
+            until=invitation.until,
         )
         tx.happened(sent)
         return invitation, token

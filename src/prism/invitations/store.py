@@ -46,6 +46,9 @@ invitations = Table(
     Column("mailed_at", Utc),
     Column("mail_file", String),
     Column("mail_problem", String),
+    Column("until", Utc),
+    Column("at_end", String),
+    Column("to", String),
 )
 # A row is a queued mail; the token in it is deleted with the row.
 mails = Table(

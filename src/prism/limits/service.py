@@ -49,7 +49,12 @@ class LimitService:
         """The limits that apply to the caller, in all projects, and how much of each is used."""
         caller = current()
         with self._db.read() as sql:
-            of = [None, *sorted(caller.roles or projects.roles_of(sql, caller.name))]
+            of = [
+                None,
+                *sorted(
+                    caller.roles or projects.roles_of(sql, caller.name, self._clock.now()).roles
+                ),
+            ]
             uses = self._uses(sql, caller.name, of)
         return OwnLimits(caller.name, uses)
 
@@ -61,7 +66,9 @@ class LimitService:
                 return _shown(sql, limit)
             roles = {
                 role
-                for project, role in projects.roles_of(sql, person).items()
+                for project, role in projects.roles_of(
+                    sql, person, self._clock.now()
+                ).roles.items()
                 if limit.project in {None, project}
             }
             return _shown(sql, in_place_of(limit, store.every(sql), person, roles))

@@ -1,10 +1,11 @@
 """The events of projects; `subject` is the name, `project` the permanent id."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from prism.access.model import Role
 from prism.kit.events import Event
-from prism.projects.model import Project
+from prism.projects.model import Leftover, Project
 
 
 def about(project: Project, actor: str) -> dict[str, Any]:
@@ -41,28 +42,42 @@ class ProjectDeleted(Event, frozen=True, kw_only=True):
 
 
 class MemberJoined(Event, frozen=True, kw_only=True):
-    """A person became a member of the project."""
+    """A person became a member of the project, until a time if there is one."""
 
     event: ClassVar[str] = "member_joined"
     project: str
     email: str
     role: str
+    until: datetime | None = None
+    at_end: Leftover | None = None
+    to: str | None = None
 
 
 class MemberChanged(Event, frozen=True, kw_only=True):
-    """A member got another role in the project."""
+    """A member got another role in the project, or the membership another end."""
 
     event: ClassVar[str] = "member_changed"
     project: str
     email: str
     previous_role: Role
     role: Role
+    previous_until: datetime | None = None
+    until: datetime | None = None
+    at_end: Leftover | None = None
+    to: str | None = None
 
 
 class MemberLeft(Event, frozen=True, kw_only=True):
-    """A person is not a member of the project any more."""
+    """A person is not a member of the project any more.
+
+    If the membership has ended by itself, `until` says when that was decided to happen, `at_end`
+    what was done with the workspaces, and `to` who got those that were handed over.
+    """
 
     event: ClassVar[str] = "member_left"
     project: str
     email: str
     previous_role: Role
+    until: datetime | None = None
+    at_end: Leftover | None = None
+    to: str | None = None

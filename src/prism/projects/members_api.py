@@ -7,7 +7,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from prism.kit.routes import Routes
 from prism.projects.members import MemberService
-from prism.projects.model import Leftover, Member, NewMember, RemovedMember, RoleChange
+from prism.projects.model import Leftover, Member, MemberChange, NewMembership, RemovedMember
 
 Members = NamedDependency[MemberService]
 Id = FromPath[str]
@@ -32,8 +32,8 @@ def list_members(project_id: Id, members: Members) -> list[Member]:
 
 
 @router.post(sync_to_thread=True)
-def add_member(project_id: Id, data: JSONBody[NewMember], members: Members) -> Member:
-    """Make somebody a member."""
+def add_member(project_id: Id, data: JSONBody[NewMembership], members: Members) -> Member:
+    """Make somebody a member, forever or until a time."""
     return members.add(project_id, data)
 
 
@@ -45,10 +45,13 @@ def show_member(project_id: Id, email: Email, members: Members) -> Member:
 
 @router.put("/{email:str}", sync_to_thread=True)
 def change_member(
-    project_id: Id, email: Email, data: JSONBody[RoleChange], members: Members
+    project_id: Id, email: Email, data: JSONBody[MemberChange], members: Members
 ) -> Member:
-    """Give a member another role; one owner always remains."""
-    return members.change(project_id, email, data.role)
+    """Give a member another role, or the membership another end.
+
+    One owner without an end always remains.
+    """
+    return members.change(project_id, email, data)
 
 
 @router.delete("/{email:str}", status_code=200, sync_to_thread=True)
@@ -59,7 +62,7 @@ def remove_member(
     leftover: LeftoverParameter = Leftover.KEEP,
     to: Heir = None,
 ) -> RemovedMember:
-    """Remove a member from a project; one owner always remains.
+    """Remove a member from a project; one owner without an end always remains.
 
     `workspaces` says what happens to the workspaces that this member launched in the project.
     """

@@ -17,6 +17,15 @@ Usd = Annotated[float, Meta(gt=0, lt=1e12, description="an amount in USD")]
 Percent = Annotated[float, Meta(gt=0, le=100, description="percent of the budget")]
 
 
+EndTime = Annotated[
+    datetime, Meta(tz=True, description="when the membership ends; at most ten years from now")
+]
+Heir = Annotated[
+    str,
+    Meta(min_length=1, max_length=254, description="who gets the workspaces with `hand_over`"),
+]
+
+
 class ProjectNotFound(NotFound, code="PROJECT_NOT_FOUND"):
     """There is no project with that name."""
 
@@ -41,12 +50,37 @@ class LastOwner(Conflict, code="LAST_OWNER"):
     """A project needs at least one owner."""
 
 
+class Leftover(StrEnum):
+    """What happens to the workspaces of a member who leaves."""
+
+    KEEP = "keep"
+    STOP = "stop"
+    HAND_OVER = "hand_over"
+
+
+AtEnd = Annotated[
+    Leftover,
+    Meta(description="what happens to the member's workspaces then: by default, they stop"),
+]
+
+
 class Member(Struct, frozen=True):
-    """Somebody who belongs to a project."""
+    """Somebody who belongs to a project: forever, or before `until`.
+
+    `at_end` says what happens then to the member's workspaces, `to` who gets them if they are
+    handed over.
+    """
 
     email: str
     role: Role
     join_date: datetime
+    until: datetime | None = None
+    at_end: Leftover | None = None
+    to: str | None = None
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether the membership has ended, although its row may still be there."""
+        return self.until is not None and self.until <= now
 
 
 class Project(Struct, frozen=True, kw_only=True):
@@ -84,10 +118,24 @@ class NewMember(Struct, frozen=True, forbid_unknown_fields=True):
     role: Role = Role.MEMBER
 
 
-class RoleChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """A request to give a member another role."""
+class NewMembership(NewMember, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A member to add, forever or until a time."""
 
-    role: Role
+    until: EndTime | None = None
+    at_end: AtEnd | None = None
+    to: Heir | None = None
+
+
+class MemberChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request to change the role or the end of a membership; null removes the end.
+
+    `at_end` and `to` stay as they are if only the time is given.
+    """
+
+    role: Role | UnsetType = UNSET
+    until: EndTime | UnsetType | None = UNSET
+    at_end: AtEnd | UnsetType = UNSET
+    to: Heir | UnsetType | None = UNSET
 
 
 class NewBudget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -219,14 +267,6 @@ class ProjectDependent(Protocol):
         """The project was renamed."""
 
 
-class Leftover(StrEnum):
-    """What happens to the workspaces of a member who leaves."""
-
-    KEEP = "keep"
-    STOP = "stop"
-    HAND_OVER = "hand_over"
-
-
 class LeftWorkspace(Struct, frozen=True):
     """A workspace of a member who left, and its owner now."""
 
@@ -272,5 +312,10 @@ class MemberWorkspaces(Protocol):
     def stop(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
         """Stop the workspaces; they keep their owner."""
 
-    def hand_over(self, tx: Tx, project: Project, email: str, to: str) -> list[LeftWorkspace]:
-        """Make another member the owner of the workspaces."""
+    def hand_over(
+        self, tx: Tx, project: Project, email: str, to: str, *, else_stop: bool = False
+    ) -> list[LeftWorkspace]:
+        """Make another member the owner of the workspaces.
+
+        Of a name that the other one has already, it raises `NameTaken`, or stops the workspace.
+        """

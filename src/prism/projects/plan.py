@@ -1,7 +1,7 @@
 """Makes and changes projects, and builds answers: pure functions."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import UNSET, structs, to_builtins
 
@@ -12,8 +12,11 @@ from prism.kit.look_alike_names import look_alike, require_honest_address, why_d
 from prism.kit.money import amount, of_usd
 from prism.projects.model import (
     Budget,
+    Leftover,
     Member,
+    MemberChange,
     NewBudget,
+    NewMembership,
     NewProject,
     Project,
     ProjectChange,
@@ -23,6 +26,7 @@ from prism.projects.model import (
     WorkspaceCounts,
 )
 
+MAX_MEMBERSHIP = timedelta(days=3660)
 NO_MONEY = 1  # micro-dollar: the smallest cap, since shares of a cap of 0 have no value
 
 
@@ -38,6 +42,44 @@ def first_members(request: NewProject, creator: str, at: datetime) -> list[Membe
         return members
     rest = [member for member in members if member.email != creator.lower()]
     return [Member(creator.lower(), Role.OWNER, at), *rest]
+
+
+def membership_until(
+    before: Member, change: MemberChange | NewMembership, now: datetime
+) -> Member:
+    """The membership with the end that a request gives it; raises what is no good end.
+
+    Without a choice, workspaces stop then: nothing is lost, and nothing runs that nobody uses.
+    """
+    until = before.until if change.until is UNSET else change.until
+    at_end = before.at_end if change.at_end in {UNSET, None} else change.at_end
+    to = before.to if change.to is UNSET else change.to
+    if until is None:
+        if change.at_end not in {UNSET, None} or change.to not in {UNSET, None}:
+            raise ValidationFailed.of(
+                ("at_end", "needs `until`: a membership without an end has none to plan for")
+            )
+        return structs.replace(before, until=None, at_end=None, to=None)
+    if until != before.until and not now < until <= now + MAX_MEMBERSHIP:
+        raise ValidationFailed.of(
+            ("until", f"must be later than now ({now:%Y-%m-%d %H:%M} UTC), and within ten years"),
+            remediation="To end it now, remove the member",
+        )
+    at_end = at_end or Leftover.STOP
+    if at_end is not Leftover.HAND_OVER:
+        if change.to not in {UNSET, None}:
+            raise ValidationFailed.of(("to", "needs at_end=hand_over"))
+        to = None
+    return structs.replace(before, until=until, at_end=at_end, to=to)
+
+
+def handled_at_end(member: Member, *, heir_may: bool) -> Leftover:
+    """What happens to the workspaces when the time comes.
+
+    If whoever was to get them may not have workspaces there any more, they stop.
+    """
+    at_end = member.at_end or Leftover.STOP
+    return Leftover.STOP if at_end is Leftover.HAND_OVER and not heir_may else at_end
 
 
 def new_project(request: NewProject, id: str, creator: str, at: datetime) -> Project:

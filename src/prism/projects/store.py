@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     String,
     Table,
+    UniqueConstraint,
     and_,
     bindparam,
     delete,
@@ -23,10 +24,11 @@ from sqlalchemy import (
     update,
 )
 
-from prism.access.model import Role
+from prism.access.model import PersonRoles, Role
 from prism.kit.database.versions import once, topic
 from prism.kit.db import Tx
-from prism.kit.tables import Utc, metadata, select_struct, structs_of
+from prism.kit.ids import sortable_id
+from prism.kit.tables import Utc, leased, metadata, select_struct, structs_of
 from prism.projects.model import Member, Project, ProjectName, ProjectNotFound
 
 PROJECTS = "projects"  # a topic
@@ -54,6 +56,20 @@ members = Table(
     Column("join_date", Utc, nullable=False),
     info=topic(PROJECTS),
 )
+# A row is the end of a membership; a loop removes the member at that time.
+member_ends = Table(
+    "member_ends",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("project", String, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("email", String, nullable=False),  # in lower case
+    Column("until", Utc, nullable=False),
+    Column("at_end", String, nullable=False),
+    Column("to", String),
+    *leased("member_ends"),
+    UniqueConstraint("project", "email"),
+    info=topic(PROJECTS),
+)
 ended = Table(  # what deleted ones were called: the ledger still names them
     "ended_projects",
     metadata,
@@ -62,7 +78,15 @@ ended = Table(  # what deleted ones were called: the ledger still names them
     Column("ended_at", Utc, nullable=False),
 )
 SELECT_PROJECTS = select_struct(projects, Project)
-MEMBERS = select_struct(members, Member).order_by(members.c.join_date, members.c.email)
+WITH_END = and_(member_ends.c.project == members.c.project, member_ends.c.email == members.c.email)
+MEMBERS = (
+    select(
+        *(members.c[name] for name in ("email", "role", "join_date")),
+        *(member_ends.c[name] for name in ("until", "at_end", "to")),
+    )
+    .select_from(members.outerjoin(member_ends, WITH_END))
+    .order_by(members.c.join_date, members.c.email)
+)
 FOUND = SELECT_PROJECTS.where(
     or_(projects.c.id == bindparam("of"), projects.c.name == bindparam("of"))
 )
@@ -107,6 +131,7 @@ def put(tx: Tx, project: Project) -> None:
 
 def remove(tx: Tx, project: Project, at: datetime) -> None:
     """Delete a project and its members; its name stays, for the ledger."""
+    tx.sql.execute(delete(member_ends).where(member_ends.c.project == project.id))
     tx.sql.execute(delete(members).where(members.c.project == project.id))
     tx.sql.execute(delete(projects).where(projects.c.id == project.id))
     tx.sql.execute(ended.insert().values(id=project.id, name=project.name, ended_at=at))
@@ -150,13 +175,49 @@ def members_of(sql: Connection, project: str) -> list[Member]:
 
 def add_member(tx: Tx, project: str, member: Member) -> None:
     """Add a member."""
-    tx.sql.execute(members.insert().values(project=project, **msgspec.structs.asdict(member)))
+    row = {"email": member.email, "role": member.role, "join_date": member.join_date}
+    tx.sql.execute(members.insert().values(project=project, **row))
+    put_end(tx, project, member)
+
+
+def put_end(tx: Tx, project: str, member: Member) -> None:
+    """Store when a membership ends, which the loop then looks at; without an end, remove it."""
+    _remove_end(tx, project, member.email)
+    if member.until is not None:
+        row = {
+            "id": sortable_id("end", member.until),
+            "project": project,
+            "email": member.email.lower(),
+            "until": member.until,
+            "at_end": member.at_end,
+            "to": member.to,
+            "due_at": member.until,
+        }
+        tx.sql.execute(member_ends.insert().values(**row))
+
+
+def _remove_end(tx: Tx, project: str, email: str) -> None:
+    is_it = and_(member_ends.c.project == project, member_ends.c.email == email.lower())
+    tx.sql.execute(delete(member_ends).where(is_it))
+
+
+def membership_of_end(sql: Connection, id: str) -> tuple[str, str] | None:
+    """The project and the address in a row of `member_ends`, if it is still there."""
+    query = select(member_ends.c.project, member_ends.c.email).where(member_ends.c.id == id)
+    row = sql.execute(query).first()
+    return None if row is None else (row.project, row.email)
 
 
 def member(sql: Connection, project: str, email: str) -> Member | None:
-    """The member with that address."""
+    """The member with that address, also one whose time is over and who is still listed."""
     email = email.lower()
     return next((member for member in members_of(sql, project) if member.email == email), None)
+
+
+def present_member(sql: Connection, project: str, email: str, now: datetime) -> Member | None:
+    """The member with that address, whose time is not over."""
+    found = member(sql, project, email)
+    return None if found is None or found.is_over(now) else found
 
 
 def change_member(tx: Tx, project: str, email: str, role: Role) -> None:
@@ -167,14 +228,22 @@ def change_member(tx: Tx, project: str, email: str, role: Role) -> None:
 
 def remove_member(tx: Tx, project: str, email: str) -> None:
     """Delete a member."""
+    _remove_end(tx, project, email)
     membership = and_(members.c.project == project, members.c.email == email.lower())
     tx.sql.execute(delete(members).where(membership))
 
 
-def roles_of(sql: Connection, email: str) -> dict[str, Role]:
-    """The role of a person in each of their projects, by project id."""
-    rows = select(members.c.project, members.c.role).where(members.c.email == email.lower())
-    return {project: Role(role) for project, role in sql.execute(rows)}
+def roles_of(sql: Connection, email: str, now: datetime) -> PersonRoles:
+    """The present roles of a person by the id of the project, and when the next of them ends."""
+    rows = (
+        select(members.c.project, members.c.role, member_ends.c.until)
+        .select_from(members.outerjoin(member_ends, WITH_END))
+        .where(members.c.email == email.lower())
+        .where(or_(member_ends.c.until.is_(None), member_ends.c.until > now))
+    )
+    present = list(sql.execute(rows))
+    ends = [row.until for row in present if row.until is not None]
+    return PersonRoles({row.project: Role(row.role) for row in present}, min(ends, default=None))
 
 
 def _member(row: Any) -> Member:

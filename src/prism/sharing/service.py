@@ -234,14 +234,13 @@ class ShareService:
         self, sql: Connection, share: Share, workspace: Workspace | None = None
     ) -> str | None:
         workspace = workspace or store.workspace_of(sql, share)
-        may_enter = False
+        may_enter, now = False, self._clock.now()
         if workspace is not None:
             is_operator = workspace.owner.lower() == self._operator
             project = workspace.project or ""
-            member = projects.member(sql, project, workspace.owner)
+            member = projects.present_member(sql, project, workspace.owner, now)
             role = None if member is None else member.role
             may_enter = owner_may_enter(workspace, role, is_operator=is_operator)
-        now = self._clock.now()
         return end_reason(share, workspace, owner_may_enter=may_enter, now=now)
 
     def _end(self, tx: Tx, share: Share, actor: str, reason: str) -> None:
@@ -264,7 +263,7 @@ class ShareService:
             require_honest_address(name)
         if name == caller.name.lower():
             raise ValidationFailed.of(("guest", "you may enter your own workspace already"))
-        is_known = projects.roles_of(sql, name) or name == self._operator
+        is_known = projects.roles_of(sql, name, self._clock.now()).roles or name == self._operator
         if not (is_known or invitations.of_person(sql, name)):
             raise ValidationFailed.of(
                 ("guest", f"{name} belongs to no project of this daemon"),

@@ -1,6 +1,7 @@
 """Requests about volumes: one transaction each; nothing here waits for a provider."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from msgspec import structs
 from sqlalchemy import Connection
@@ -187,7 +188,7 @@ class StorageService:
         rows = [store.named(sql, Volume, name) for name in volumes]
         for volume in rows:
             _require_attachable(sql, volume, host)
-            _require_right(sql, volume, host)
+            _require_right(sql, volume, host, self._clock.now())
         _require_distinct(rows)
         for volume in rows:
             _require_same_zone(volume, host, [other.zone for other in rows if other.zone])
@@ -220,7 +221,7 @@ class StorageService:
         keeps = role is not None and allows(role, AccessVerb.STORE)
         if keeps or self._operator is None or email.lower() == self._operator.lower():
             return
-        roles = projects.roles_of(tx.sql, email)
+        roles = projects.roles_of(tx.sql, email, self._clock.now()).roles
         for volume in store.volumes_in(tx.sql, project.id):
             links = store.attachments_of(tx.sql, [volume.id])[volume.id]
             hosts = self._hosts.of(tx.sql, [attachment.workspace for attachment in links])
@@ -253,7 +254,7 @@ class StorageService:
 
     def _attach(self, tx: Tx, volume: Volume, host: AttachmentHost) -> None:
         _require_attachable(tx.sql, volume, host)
-        _require_right(tx.sql, volume, host)
+        _require_right(tx.sql, volume, host, self._clock.now())
         now = {
             attachment.workspace: attachment
             for attachment in store.attachments_of(tx.sql, [volume.id])[volume.id]
@@ -353,7 +354,7 @@ def _require_other_name(sql: Connection, volume: Volume, host: AttachmentHost) -
             )
 
 
-def _require_right(sql: Connection, volume: Volume, host: AttachmentHost) -> None:
+def _require_right(sql: Connection, volume: Volume, host: AttachmentHost, now: datetime) -> None:
     """Raise if the caller would take a volume out of a project whose storage others manage.
 
     Roles are read again here, because the caller may lose one while the request is under way.
@@ -362,7 +363,7 @@ def _require_right(sql: Connection, volume: Volume, host: AttachmentHost) -> Non
     if caller.operator or not caller.team or volume.project == host.project:
         return
     role = caller.roles.get(volume.project or "")  # what the token allows
-    present = projects.roles_of(sql, caller.name).get(volume.project or "")
+    present = projects.roles_of(sql, caller.name, now).roles.get(volume.project or "")
     if allows(role, AccessVerb.STORE) and allows(present, AccessVerb.STORE):
         return
     raise VolumeOfAnotherProject(

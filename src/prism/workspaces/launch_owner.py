@@ -37,7 +37,7 @@ def with_owner(
             remediation="Leave the owner out, or ask an admin of the project",
         )
     is_invitation_enough = caller.operator or creation != "everybody"
-    member = projects.member(sql, workspace.project, person)
+    member = projects.present_member(sql, workspace.project, person, now)
     role = None if member is None else member.role
     if role is None and is_invitation_enough:
         role = _offered_role(sql, workspace.project, person, now)
@@ -55,7 +55,8 @@ def with_owner(
 def _offered_role(sql: Connection, project: str, person: str, now: datetime) -> Role | None:
     """The role in an open invitation."""
     for invitation in invitations.of_person(sql, person):
-        is_open = invitation.answer is None and invitation.expires_at > now
+        ends = [at for at in (invitation.expires_at, invitation.until) if at is not None]
+        is_open = invitation.answer is None and min(ends) > now
         if is_open and invitation.project == project:
             return invitation.role
     return None

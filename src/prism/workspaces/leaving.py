@@ -37,10 +37,18 @@ class LeavingService:
         """Stop one workspace, if it runs, starts or restarts."""
         self._stop(tx, store.by_id(tx.sql, id), reason)
 
-    def hand_over(self, tx: Tx, project: Project, email: str, to: str) -> list[LeftWorkspace]:
+    def hand_over(
+        self, tx: Tx, project: Project, email: str, to: str, *, else_stop: bool = False
+    ) -> list[LeftWorkspace]:
         """Give the workspaces to another person."""
+        reason = f"{email} has left the project, and {to} has a workspace of that name"
         return [
-            _left(self._hand_over(tx, workspace, to)) for workspace in _owned(tx, project, email)
+            _left(
+                self._stop(tx, workspace, reason)
+                if else_stop and store.has_of_that_name(tx.sql, workspace.name, to)
+                else self._hand_over(tx, workspace, to)
+            )
+            for workspace in _owned(tx, project, email)
         ]
 
     def _stop(self, tx: Tx, before: Workspace, reason: str) -> Workspace:

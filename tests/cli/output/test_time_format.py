@@ -1,8 +1,18 @@
 """Parsing of durations and dates."""
 
+import time
+
 import pytest
 
-from prism.cli.output.time_format import day_in, days, hours, minutes, to_utc
+from prism.cli.output.time_format import (
+    day_in,
+    days,
+    hours,
+    last_day,
+    last_moment,
+    minutes,
+    to_utc,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +57,30 @@ def test_end_date_includes_the_whole_day_of_its_time_zone(text, zone, at):
     assert to_utc(text, zone, whole_day=True) == at
     assert day_in(at, zone, end=True).startswith(text.partition("T")[0])
     assert to_utc(text, zone) < at or "T" in text
+
+
+@pytest.fixture
+def berlin(monkeypatch):
+    """This computer is in Berlin."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("day", "at"),
+    [
+        ("2027-03-27", "2027-03-27T23:00:00Z"),
+        ("2027-03-28", "2027-03-28T22:00:00Z"),  # a day of 23 hours
+        ("2027-10-31", "2027-10-31T23:00:00Z"),  # a day of 25 hours
+    ],
+)
+def test_last_day_ends_at_midnight_here_also_when_the_clock_changes(berlin, day, at):
+    assert last_moment(day) == at
+    assert last_day(at) == day
+
+
+def test_time_that_is_no_midnight_here_is_shown_as_a_time(berlin):
+    assert last_day(last_moment("2027-03-28T18:00")) == "2027-03-28 18:00 CEST"

@@ -38,6 +38,7 @@ TOKEN = {
     "expires_at": "2026-04-01T00:00:00Z",
     "last_used": None,
 }
+ENDING = MEMBER | {"until": "2099-03-31T16:00:00Z", "at_end": "stop", "to": None}
 ENTRY = {
     "id": "evt_0000000000000009",
     "at": "2026-01-01T00:00:00Z",
@@ -66,6 +67,36 @@ ENTRY = {
             MEMBER,
         ),
         (
+            "member add p bob@x.org --until 2099-03-31T18:00Z --at-end hand-over --to eve@x.org",
+            "POST /projects/p/members",
+            {
+                "email": "bob@x.org",
+                "role": "member",
+                "until": "2099-03-31T18:00:00Z",
+                "at_end": "hand_over",
+                "to": "eve@x.org",
+            },
+            MEMBER,
+        ),
+        (
+            "member until p bob@x.org 2099-03-31T18:00+02:00 --at-end stop",
+            "PUT /projects/p/members/bob%40x.org",
+            {"until": "2099-03-31T16:00:00Z", "at_end": "stop"},
+            ENDING,
+        ),
+        (
+            "member role p bob@x.org admin --until never",
+            "PUT /projects/p/members/bob%40x.org",
+            {"role": "admin", "until": None},
+            MEMBER | {"until": None},
+        ),
+        (
+            "member until p bob@x.org never",
+            "PUT /projects/p/members/bob%40x.org",
+            {"until": None},
+            MEMBER | {"until": None},
+        ),
+        (
             "member remove p bob@x.org --workspaces hand-over --to eve@x.org",
             "DELETE /projects/p/members/bob%40x.org?workspaces=hand_over&to=eve%40x.org",
             None,
@@ -75,6 +106,19 @@ ENTRY = {
             "invite send p bob@x.org --role admin --message come",
             "POST /invitations/send",
             {"project_id": "p", "email": "bob@x.org", "role": "admin", "message": "come"},
+            INVITATION,
+        ),
+        (
+            "invite send p bob@x.org --until 2099-03-31T18:00Z --at-end keep",
+            "POST /invitations/send",
+            {
+                "project_id": "p",
+                "email": "bob@x.org",
+                "role": "member",
+                "message": "",
+                "until": "2099-03-31T18:00:00Z",
+                "at_end": "keep",
+            },
             INVITATION,
         ),
         ("invite resend inv_1", "POST /invitations/inv_1/resend", None, {"message": "m"}),
@@ -94,6 +138,21 @@ def test_people_commands_send_the_expected_request(prism, server, words, line, b
     assert done.returncode == 0, done.stderr
     assert server.asked_for(line)[0].body == body
     assert json.loads(prism(*words.split(), "--json").stdout) == answer
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "until p bob@x.org 2099-02-30",
+        "until p bob@x.org 2099-03-31 --at-end sell",
+        "role p bob@x.org admin --until 0",
+        "add p bob@x.org --until soon",
+    ],
+)
+def test_end_of_a_membership_that_makes_no_sense_sends_nothing(prism, server, words):
+    done = prism("member", *words.split())
+    assert (done.returncode, server.asked) == (2, []), done.stderr
+    assert "hint:" in done.stderr
 
 
 def test_member_remove_requires_a_choice_for_the_members_workspaces(

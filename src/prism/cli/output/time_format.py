@@ -121,6 +121,19 @@ def day_in(at: str, zone: str, *, end: bool = False) -> str:
     return f"{local.date() - timedelta(days=1 if end else 0)}"
 
 
+def last_moment(text: str) -> str:
+    """The end of a day on this computer, or a time, for argparse: in UTC, for the daemon."""
+    return to_utc(text, None, whole_day=True)
+
+
+def last_day(at: str) -> str:
+    """The day whose end on this computer is that time, else the time."""
+    local = datetime.fromisoformat(at).astimezone()
+    before = (local - timedelta(seconds=1)).date()
+    is_midnight = (local.hour, local.minute, local.second) == (0, 0, 0)
+    return f"{before}" if is_midnight else local_time(at)
+
+
 def _parse(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)

@@ -14,6 +14,7 @@ from prism.cli.connection import daemon
 from prism.cli.output.terminal import ask, require_terminal, say, show_json, show_records, suggest
 from prism.cli.parser import UsageError, add_flag, argument, given
 from prism.cli.people.class_overview import overview_rows, show_overview
+from prism.cli.people.members import end_arguments, end_options
 from prism.cli.workspace.bulk_verbs import SomeFailed
 from prism.client.errors import DaemonUnreachable
 from prism.client.models import invitations
@@ -73,6 +74,7 @@ def _invite(wire: Wire, args: Namespace, people: list[dict[str, str]]) -> list[d
         [invitations.BulkInvitee(**person) for person in people],
         "member",
         args.message,
+        **end_options(args),
         dry_run=args.dry_run,
     )
     results: list[dict[str, Any]] = answer["results"]
@@ -306,6 +308,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         metavar="TIME",
         help="the time until each expires: 8, 8h, 2d or 90m",
     )
+    end_arguments(parser)
     add_flag(parser, "--dry-run", help="only check the file; send and launch nothing")
 
 

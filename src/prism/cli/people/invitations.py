@@ -15,9 +15,9 @@ from prism.cli.output.terminal import (
     show_records,
     suggest,
 )
-from prism.cli.output.time_format import local_time
+from prism.cli.output.time_format import last_day, local_time
 from prism.cli.parser import UsageError, add_flag, argument, project_argument
-from prism.cli.people.members import ROLES
+from prism.cli.people.members import ROLES, end_arguments, end_options
 from prism.cli.workspace.bulk_verbs import SomeFailed
 from prism.client.models import invitations
 from prism.client.people import Invitations
@@ -27,8 +27,17 @@ LOGIN_TOKEN = "prism_ses_"  # how the token of `prism login` begins
 INVITATION_STATES = ("pending", "accepted", "declined", "revoked", "expired")
 
 
+def _send(args: Namespace) -> Any:
+    options = end_options(args)
+    return daemon().call(
+        Invitations.send, args.project, args.email, args.role, args.message, **options
+    )
+
+
 def _sent(args: Namespace, invitation: Any) -> None:
-    print(f"{invitation['email']} is invited until {local_time(invitation['expires_at'])}")
+    print(f"{invitation['email']} can accept until {local_time(invitation['expires_at'])}")
+    if invitation.get("until"):
+        say(f"They are then {invitation['role']} until {last_day(invitation['until'])}")
     suggest(f"See whether the mail was sent: `prism invite show {invitation['id']}`")
 
 
@@ -41,6 +50,7 @@ def _bulk(args: Namespace) -> None:
         [invitations.BulkInvitee(**guest) for guest in guests(args.file)],
         args.role,
         args.message,
+        **end_options(args),
         dry_run=args.dry_run,
     )
     counts = answer["summary"]
@@ -75,12 +85,18 @@ def _show(args: Namespace, invitation: Any) -> None:
         "status": invitation["status"],
         "invited by": invitation["invited_by"],
         "expires": local_time(invitation["expires_at"]),
+        **_membership(invitation),
         "mail": _mail(invitation | {"mail_file": _absolute_path(invitation.get("mail_file"))}),
         "token": invitation["token"],
         "message": invitation["message"],
     }
     show_fields(fields)
     return _suggest_mail_setup([invitation])
+
+
+def _membership(invitation: dict[str, Any]) -> dict[str, str]:
+    """The end of the membership that an invitation offers, if it has one."""
+    return {"member until": last_day(invitation["until"])} if invitation.get("until") else {}
 
 
 def _declined(args: Namespace, answer: Any) -> None:
@@ -167,6 +183,7 @@ _status_argument = argument("--status", choices=INVITATION_STATES, help="only th
 def _role_and_message(parser: ArgumentParser) -> None:
     parser.add_argument("--role", choices=ROLES, default="member", help="their role")
     parser.add_argument("--message", default="", metavar="TEXT", help="a message to them")
+    end_arguments(parser)
 
 
 def _send_arguments(parser: ArgumentParser) -> None:
@@ -195,7 +212,7 @@ def _decline_arguments(parser: ArgumentParser) -> None:
 VERBS = {
     "send": (
         _send_arguments,
-        asking(Invitations.send, "project", "email", "role", "message"),
+        _send,
         _sent,
     ),
     "bulk": (_bulk_arguments, _bulk),

@@ -56,11 +56,21 @@ def _show(args: Namespace, project: Any) -> None:
         "no launch at": f"{money['prevent_launch_threshold']:g}%",
         "workspaces": f"{project['active_instances']} of {project['total_instances']} at work",
         "members": ", ".join(
-            f"{member['email']} ({member['role']})" for member in project["members"]
+            f"{member['email']} ({member['role']}{_until(member)})"
+            for member in project["members"]
         ),
     }
     show_fields(fields)
     return suggest(f"Where it goes: `prism project budget {_shell_quoted(project['name'])}`")
+
+
+def _until(member: dict[str, Any]) -> str:
+    """The last day of a member, within a list."""
+    if not member.get("until"):
+        return ""
+    from prism.cli.output.time_format import last_day  # noqa: PLC0415  cold start: few have an end
+
+    return f" until {last_day(member['until'])}"
 
 
 def _create(args: Namespace) -> Any:

@@ -6,7 +6,7 @@ from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import asking, daemon
 from prism.cli.output.answers import show_message
 from prism.cli.output.terminal import say, show_records, suggest
-from prism.cli.output.time_format import local_time, to_utc
+from prism.cli.output.time_format import last_moment, local_time
 from prism.cli.parser import argument, no_arguments
 from prism.client.sharing import Shares
 
@@ -27,7 +27,7 @@ def _share_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--until",
-        type=_end,
+        type=last_moment,
         required=True,
         metavar="DATE",
         help="when it ends: a day, or a time such as 2027-12-31T18:00",
@@ -35,11 +35,6 @@ def _share_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--may-wake", action="store_true", help="they may start it, which its project pays for"
     )
-
-
-def _end(text: str) -> str:
-    """The end of a day, or a time."""
-    return to_utc(text, None, whole_day=True)
 
 
 def _share(args: Namespace) -> Any:

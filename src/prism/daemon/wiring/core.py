@@ -58,7 +58,7 @@ from prism.invitations.reconciler import MailReconciler
 from prism.invitations.service import InvitationService
 from prism.kit.database.database_faults import DatabaseUnavailable
 from prism.kit.database.disk_reserve import Reserve
-from prism.kit.db import Database
+from prism.kit.db import Database, Tx
 from prism.kit.event_ids import IdsOfCaller
 from prism.kit.events import Bus
 from prism.kit.gui_origin import host_parts
@@ -69,7 +69,8 @@ from prism.profiles.model import ProfileShown
 from prism.profiles.providers import AWS, provider_of
 from prism.profiles.service import ProfileService
 from prism.projects.members import MemberService
-from prism.projects.model import MembershipListener
+from prism.projects.model import Member, MembershipListener, NewMembership, Project
+from prism.projects.reconciler import MemberEndReconciler
 from prism.projects.service import ProjectService
 from prism.providers.aws.offer import no_hibernation
 from prism.providers.local.cleaning import Cleaner
@@ -199,7 +200,7 @@ class Wiring(NoticeWiring, WatchingWiring):
     @property
     def loops(self) -> list[Loop[Any]]:
         """The loops that run from the start."""
-        main = [*self.local_loops, self.mail_loop, self.budget_loop]
+        main = [*self.local_loops, self.mail_loop, self.budget_loop, self.member_end_loop]
         shared = self.sharing_parts.loops if self.team else []
         return [*main, *self.notice_parts.loops, *shared]
 
@@ -319,7 +320,15 @@ class Wiring(NoticeWiring, WatchingWiring):
     def members(self) -> MemberService:
         """Requests about members."""
         parts = (self.db, self.clock, self.membership_listeners, self.leaving, self.revocation)
-        return MemberService(*parts, creation=self.settings.project_creation)
+        settings = self.settings
+        operator, creation = settings.actor, settings.project_creation
+        return MemberService(*parts, creation=creation, operator=operator)
+
+    @cached_property
+    def member_end_loop(self) -> Loop[Any]:
+        """Ends memberships at their time."""
+        ends = MemberEndReconciler(self.db, self.clock, self.members)
+        return Loop(ends, self.db, self.clock, 1)
 
     @cached_property
     def membership_listeners(self) -> Sequence[MembershipListener]:
@@ -418,8 +427,13 @@ class Wiring(NoticeWiring, WatchingWiring):
             self.clock,
             clear=not self.team,
             operator=operator,
+            plan_membership=self._plan_membership,
             login_links=InvitationLinks(self.clock) if self.mails_links else None,
         )
+
+    def _plan_membership(self, tx: Tx, project: Project, request: NewMembership) -> Member:
+        """Implements `MembershipPlan`; members are made after invitations, which follow them."""
+        return self.members.planned(tx, project, request)
 
     @property
     def mails_links(self) -> bool:

@@ -180,7 +180,7 @@ def is_expected(parts: LoginParts, sql: Connection, user: str) -> bool:
     now = parts.clock.now()
     return (
         user == parts.settings.actor.lower()
-        or bool(parts.members.roles_of(sql, user))
+        or bool(parts.members.roles_of(sql, user).roles)
         or any(
             status_of(invitation, now) is InvitationStatus.PENDING
             for invitation in invitation_rows.of_person(sql, user)
