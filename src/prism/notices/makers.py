@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from prism.access.model import Role, current
+from prism.kit.clock import Clock
 from prism.kit.db import Tx
 from prism.notices import store
 from prism.notices.events import WebhookRemoved
@@ -14,8 +15,8 @@ from prism.projects.model import Project
 class WebhookMakers:
     """Follows who loses an account, a token or a session; the `operator` keeps the account."""
 
-    def __init__(self, operator: str) -> None:
-        self._operator = operator.lower()
+    def __init__(self, clock: Clock, operator: str) -> None:
+        self._clock, self._operator = clock, operator.lower()
 
     def joined(self, tx: Tx, project: Project, email: str) -> None:
         """Does nothing: a new member has no webhooks."""
@@ -26,7 +27,8 @@ class WebhookMakers:
         Implements `projects.model.MembershipListener`.
         """
         person = email.lower()
-        if person != self._operator and not projects.roles_of(tx.sql, person):
+        belongs = projects.roles_of(tx.sql, person, self._clock.now()).roles
+        if person != self._operator and not belongs:
             remove_webhooks(tx, store.webhooks_of(tx.sql, person), current().name)
 
     def end_made_with(self, tx: Tx, id: str, actor: str) -> None:

@@ -149,7 +149,10 @@ class ShareService:
                 self._end(tx, share, actor, reason)
         if role is not None:
             return
-        belongs = bool(projects.roles_of(tx.sql, person)) or person == self._operator
+        belongs = (
+            bool(projects.roles_of(tx.sql, person, self._clock.now()).roles)
+            or person == self._operator
+        )
         for share in store.with_person(tx.sql, person):
             workspace = store.workspace_of(tx.sql, share)
             if not belongs or (workspace is not None and workspace.project == project.id):

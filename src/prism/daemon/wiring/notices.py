@@ -119,7 +119,7 @@ class NoticeWiring(ProviderWiring):
     @cached_property
     def webhook_makers(self) -> WebhookMakers:
         """Ends webhooks with those who made them."""
-        return WebhookMakers(self.settings.actor)
+        return WebhookMakers(self.clock, self.settings.actor)
 
     @property
     def notices(self) -> NoticeService:
