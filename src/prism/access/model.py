@@ -71,7 +71,7 @@ class AccessVerb(StrEnum):
     STORE = "manage storage"
     INVITE = "invite, resend, revoke"
     BUDGET = "change the project and its budget"
-    MEMBERS = "add and remove members, change roles"
+    MEMBERS = "add and remove members, change roles and ends"
     DELETE = "delete the project"
     FOUND = "make projects, and tokens and webhooks for oneself"
     WATCH = "read the metrics of the daemon"

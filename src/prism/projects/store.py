@@ -216,8 +216,8 @@ def member(sql: Connection, project: str, email: str) -> Member | None:
 
 def present_member(sql: Connection, project: str, email: str, now: datetime) -> Member | None:
     """The member with that address, whose time is not over."""
-    found = member(sql, project, email)
-    return None if found is None or found.is_over(now) else found
+    listed = member(sql, project, email)
+    return None if listed is None or listed.is_over(now) else listed
 
 
 def change_member(tx: Tx, project: str, email: str, role: Role) -> None:

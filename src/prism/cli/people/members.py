@@ -13,7 +13,7 @@ from prism.client.workspaces import Workspaces
 from prism.errors import Invalid
 
 DAY_HELP = "the last day: 2027-03-31, or a time such as 2027-03-31T18:00"
-NEVER = "never"
+NO_END = "never"
 ROLES = ("viewer", "member", "admin", "owner")
 LEFTOVERS = ("hand-over", "stop", "keep")
 
@@ -59,7 +59,7 @@ def _say_end(args: Namespace, member: Any) -> None:
 def end_options(args: Namespace) -> dict[str, Any]:
     """The arguments of the client for the end of a membership, as far as they were given."""
     options = given(args, "until", "at_end", "to")
-    if args.until == NEVER:
+    if args.until == NO_END:
         options["until"] = None
     if args.at_end is not None:
         options["at_end"] = args.at_end.replace("-", "_")
@@ -81,7 +81,7 @@ def _set_end(args: Namespace) -> Any:
 
 def _end(text: str) -> str:
     """The end of a membership, for argparse."""
-    return text if text == NEVER else last_moment(text)
+    return text if text == NO_END else last_moment(text)
 
 
 def _remove(args: Namespace) -> Any:
