@@ -26,7 +26,7 @@ from prism.kit.clock import StoppedClock
 from prism.kit.db import CURRENT_TX, Database
 from prism.kit.tables import metadata
 from prism.notices.model import NewWebhook
-from prism.projects.model import NewMember, NewProject
+from prism.projects.model import NewMembership, NewProject
 from prism.providers.mail.smtp import SmtpTransport
 from prism.providers.webhooks.guarded_http import GuardedTransport
 from prism.settings import Settings
@@ -142,7 +142,7 @@ def prepare(job):
     world = World(job)
     for project in ("Home", *PROJECTS):
         world.daemon.projects.create(NewProject(name=project))
-        world.daemon.members.add(project, NewMember(BOB, Role.MEMBER))
+        world.daemon.members.add(project, NewMembership(BOB, Role.MEMBER))
     CURRENT_ACTOR.set(Caller(name=BOB, team=True))
     for url in job["urls"]:
         world.daemon.notices.add_webhook(NewWebhook(url))
