@@ -59,7 +59,9 @@ def style_problems(file):
     if len(file.read_text().splitlines()) > 600:
         yield "more than 600 lines"
     for node in functions(parsed(file)):
-        if not_none(node.end_lineno) - node.lineno >= 40:
+        statements = len(node.body) - (ast.get_docstring(node) is not None)
+        # A single statement, such as an answer with a line for each field, cannot be split.
+        if not_none(node.end_lineno) - node.lineno >= (60 if statements == 1 else 40):
             yield f"{node.name}: 40 lines or more"
     for part in public(parsed(file)):
         if not ast.get_docstring(part):
