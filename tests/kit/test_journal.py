@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from prism.kit.events import RESYNC
-from prism.kit.journal import EVENTS_AT_ONCE, KEPT_FOR, newest, prune
+from prism.kit.journal import EVENTS_AT_ONCE, KEPT_FOR, archive, newest, prune
 from tests.kit.notes_app import Noted, noted
 
 
@@ -70,3 +71,18 @@ def test_events_beyond_the_newest_are_pruned(db, clock):
     assert trace.event == RESYNC
     assert [fact.data["number"] for fact in rest] == [6, 7, 8, 9]
     assert clock.now() - trace.at < timedelta(days=1)
+
+
+def test_archive_keeps_the_newest_events_and_no_more(db, clock):
+    def archived():
+        with db.read() as sql:
+            data = sql.execute(select(archive.c.data).order_by(archive.c.id)).scalars()
+            return [event["number"] for event in data]
+
+    for number in range(10):
+        noted(db, number)
+    pruned(db, clock, most=2, most_archived=7)
+    assert archived() == [1, 2, 3, 4, 5, 6, 7]
+    noted(db, 10)
+    pruned(db, clock, most=2, most_archived=7)
+    assert archived() == [2, 3, 4, 5, 6, 7, 8]

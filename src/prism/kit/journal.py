@@ -30,6 +30,7 @@ from prism.kit.tables import Utc, metadata
 
 EVENTS_AT_ONCE = 500
 KEPT_FOR, KEPT_MOST = timedelta(days=7), 100_000
+ARCHIVED_MOST = 2_000_000  # about 700 MB in SQLite, with its indexes
 
 events = Table(
     "events",
@@ -103,10 +104,15 @@ def after(connection: Connection, id: int) -> list[RecordedEvent]:
     return [RecordedEvent(**row._mapping) for row in connection.execute(AFTER, {"after": id})]
 
 
-def prune(connection: Connection, now: datetime, most: int = KEPT_MOST) -> int:
+def prune(
+    connection: Connection,
+    now: datetime,
+    most: int = KEPT_MOST,
+    most_archived: int = ARCHIVED_MOST,
+) -> int:
     """Remove events older than a week or beyond the newest `most`; return their number.
 
-    Readers that resume do not get them; the archive keeps them.
+    Readers that resume do not get them; the archive keeps the newest `most_archived`.
     """
     old = select(func.max(events.c.id)).where(events.c.at < now - KEPT_FOR)
     beyond = select(events.c.id).order_by(events.c.id.desc()).offset(most).limit(1)
@@ -116,9 +122,21 @@ def prune(connection: Connection, now: datetime, most: int = KEPT_MOST) -> int:
     removed = select(events).where(events.c.id <= end, events.c.event.not_in(PASSING))
     names = [column.name for column in events.columns]
     connection.execute(archive.insert().from_select(names, removed))
+    _prune_archive(connection, most_archived)
     resync = {"event": RESYNC, "actor": "prism", "subject": "events", "data": {}}
     connection.execute(update(events).where(events.c.id == end).values(**resync))
     return connection.execute(delete(events).where(events.c.id < end)).rowcount
+
+
+def _prune_archive(connection: Connection, most: int) -> None:
+    oldest, newest_id = connection.execute(
+        select(func.min(archive.c.id), func.max(archive.c.id))
+    ).one()
+    if oldest is None or newest_id - oldest < most:
+        return  # without a count of the rows: ids are at least one apart
+    beyond = select(archive.c.id).order_by(archive.c.id.desc()).offset(most).limit(1)
+    if (end := connection.execute(beyond).scalar_one_or_none()) is not None:
+        connection.execute(delete(archive).where(archive.c.id <= end))
 
 
 def _row(event: Event, at: datetime) -> dict[str, Any]:
