@@ -105,7 +105,7 @@ def replay(root, recipe, without=None):
 
 def run_rules(root, recipe):
     files = (f"tests/{file}" for file in (*RULES, *TESTS[recipe]))
-    options = ("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=short")
+    options = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "--tb=short")
     return in_copy(root, "-m", "pytest", *options, *files)
 
 
