@@ -88,14 +88,14 @@ class Store:
 
     def _fill(self, tx: Tx) -> None:
         for number in range(POOLS):
-            budgets.put(tx, _pool(number))
+            budgets.put_pool(tx, _pool(number), 0)
         for number in range(PROJECTS):
             cap = Micros(50_000_000_000) if number % 2 else None
             project = Project(
                 id=f"proj_{number:04}", name=f"p{number}", cap=cap, created_by="b", created_at=NOW
             )
             projects.add(tx, project)
-            budgets.put(tx, _allocation(number))
+            budgets.put_allocation(tx, _allocation(number), 0)
         rows = []
         for number in range(WORKSPACES):
             rows.append(msgspec.structs.asdict(self._workspace(tx, number)))

@@ -23,7 +23,7 @@ from tests.project.tree import refuse
 
 WORDS = ("zzz", "FILE", "37", "2030-01-02", "2020-01-02", "a=b", "L", "evt_37")
 # Options that decide what is printed, written or waited for, and no request.
-HERE = {"watch", "follow", "csv", "output", "target"}
+HERE = {"watch", "follow", "csv", "html", "output", "target"}
 
 
 # By command: words without which some of its options mean nothing.

@@ -11,6 +11,7 @@ from sqlalchemy import MetaData, create_engine, insert, text
 from sqlalchemy.pool import NullPool
 
 from prism.budgets.books import BookReader, every_cap
+from prism.budgets.store import amounts_of
 from prism.catalog.plan import PriceBook
 from prism.costs import store
 from prism.costs.ledger import Ledger
@@ -228,6 +229,16 @@ def test_sums_of_two_years_are_equal_after_the_upgrade(upgraded, old):
         for id in settled
     }
     assert len(settled) == 4
+
+
+def test_amounts_of_before_the_upgrade_count_for_all_of_the_past(upgraded):
+    """So statements of earlier periods have the amount that the pool had at the upgrade."""
+    with upgraded.db.read() as sql:
+        caps = [cap for cap in every_cap(sql) if cap.pool is not None]
+        rows = [row for cap in caps for row in amounts_of(sql, cap.id)]
+    assert caps
+    assert {row.since for row in rows} == {0}
+    assert {row.scope: row.amount for row in rows} == {cap.id: cap.amount for cap in caps}
 
 
 def test_each_day_of_two_years_is_equal_after_the_upgrade(upgraded, old):

@@ -40,6 +40,7 @@ class Comparisons:
         self.charts()
         for name, pool in self.pools.items():
             self.pool(name, pool)
+            self.statements(name, pool)
         for name, page in self.projects.items():
             self.project(name, page)
             self.reports(name, page)
@@ -79,6 +80,32 @@ class Comparisons:
         self.same("spent of a pool", pool["spent"], spent + former, several)
         reserved = sum(part["reserved"] for part in parts)
         self.same("reserved of a pool", pool["reserved"], reserved, several)
+
+    def statements(self, name: str, pool: Any) -> None:
+        """The present statement shows what the page does, and all periods add up to the export."""
+        if pool["start_date"] > self.lab.clock.now().isoformat():
+            return
+        answer = self.lab.get(f"budgets/{name}/statement")
+        for word in ("spent", "reserved", "spent_after_end"):
+            self.same(f"{word} of a statement", answer[word], pool[word])
+        if pool["period_start"] and not pool["overrun"]:
+            self.same("closing", max(0, answer["closing"]), pool["left"])
+        total = 0
+        while True:
+            changes = sum(change["change"] for change in answer["changes"])
+            rest = answer["spent"] + answer["reserved"] + answer["closing"]
+            self.same("a statement", answer["opening"] + changes, rest)
+            for table in ("projects", "by_person", "by_kind"):
+                self.same(table, sum(line["micros"] for line in answer[table]), answer["micros"])
+            paid = sum(line["spent"] for line in answer["projects"])
+            self.same("projects of a statement", paid, answer["spent"])
+            total += answer["micros"]
+            if answer["previous"] is None:
+                break
+            answer = self.lab.get(f"budgets/{name}/statement?period={answer['previous']}")
+            assert answer["is_over"]
+        ever = sum(line["micros"] for line in self.paid if line["budget"] == pool["id"])
+        self.same("all statements", total, ever)
 
     def project(self, name: str, page: Any) -> None:
         """The list, page, budget, forecast, analysis and caps of a project."""

@@ -18,6 +18,7 @@ OTHERWISE = {
     "GET /instances/{name}/files/content": "files/content?${query}",
     "PUT /instances/{name}/files/content": "request.open('PUT', url)",
     "GET /projects/{project_id}/report": "/report?format=html",
+    "GET /budgets/{budget_id}/statement": "/statement?format=html",
     "GET /costs/export": "/api/v1/costs/export?format=csv",
     "GET /logs/{instance}": "/api/v1/logs/${",
 }

@@ -163,6 +163,7 @@ TABLE: Mapping[str, RouteRule] = {
             "GET {}/budgets/{budget_id}",
             "PUT {}/budgets/{budget_id}",
             "DELETE {}/budgets/{budget_id}",
+            "GET {}/budgets/{budget_id}/statement",
             "GET {}/budgets/{budget_id}/summary",
             "GET {}/budgets/{budget_id}/allocations",
             "POST {}/allocations",

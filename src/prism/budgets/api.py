@@ -1,8 +1,9 @@
 """Money over HTTP: pools, allocations, and the spending of projects."""
 
 import re
-from datetime import date
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from litestar import Response
@@ -10,6 +11,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from prism.budgets import report, statement
 from prism.budgets.model import (
     AllocationChange,
     AllocationList,
@@ -23,13 +25,13 @@ from prism.budgets.model import (
     PoolChange,
     PoolList,
     PoolShown,
+    PoolStatement,
     PoolSummary,
     ProjectBudget,
     ProjectForecast,
     ReallocateAnswer,
 )
 from prism.budgets.plan import month_after
-from prism.budgets.report import markdown, page, table
 from prism.budgets.service import BudgetService
 from prism.budgets.spending import ProjectSpending
 from prism.errors import ValidationFailed
@@ -39,12 +41,27 @@ Budgets = NamedDependency[BudgetService]
 Money = NamedDependency[ProjectSpending]
 Id = FromPath[str]
 Month = Annotated[str | None, QueryParameter(description="as 2026-01; the present one by default")]
+PeriodOf = Annotated[
+    str | None,
+    QueryParameter(
+        name="period",
+        description="a year, a month or a day in it, as 2026-01; the present one by default",
+    ),
+]
 Form = Annotated[Literal["json", "markdown", "csv", "html"], QueryParameter(name="format")]
-FORMS = {"markdown": markdown, "csv": table, "html": page}
+REPORT_FORMS = {"markdown": report.markdown, "csv": report.table, "html": report.page}
+STATEMENT_FORMS = {
+    "markdown": statement.markdown,
+    "csv": statement.table,
+    "html": statement.page,
+}
+Answer = TypeVar("Answer", MonthlyReport, PoolStatement)
 # The page may load and run nothing: it contains names that other people chose.
 PAGE = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'"}
 MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+DAYS = re.compile(r"[0-9]{4}(-[0-9]{2}){0,2}")
 REPORT = {200: ResponseSpec(MonthlyReport, description="One month", generate_examples=False)}
+STATEMENT = {200: ResponseSpec(PoolStatement, description="One period", generate_examples=False)}
 router = Routes("/api/v1", tags=["budgets"])
 
 
@@ -84,6 +101,15 @@ def delete_budget(budget_id: Id, budgets: Budgets) -> DeletionAnswer:
 def summarize_budget(budget_id: Id, budgets: Budgets) -> PoolSummary:
     """A pool's allocations, top spenders and warnings."""
     return budgets.summary(budget_id)
+
+
+@router.get("/budgets/{budget_id:str}/statement", sync_to_thread=True, responses=STATEMENT)
+def budget_statement(
+    budget_id: Id, budgets: Budgets, *, period: PeriodOf = None, form: Form = "json"
+) -> Response[bytes]:
+    """One period of a pool on one page: opening, spent, reserved, closing, and who spent it."""
+    answer = budgets.statement(budget_id, None if period is None else _days(period))
+    return _printed(answer, form, STATEMENT_FORMS)
 
 
 @router.get("/budgets/{budget_id:str}/allocations", sync_to_thread=True)
@@ -143,11 +169,31 @@ def project_report(
     project_id: Id, spending: Money, *, month: Month = None, form: Form = "json"
 ) -> Response[bytes]:
     """One month of a project on one page."""
-    report = spending.report(project_id, None if month is None else _month(month))
+    answer = spending.report(project_id, None if month is None else _month(month))
+    return _printed(answer, form, REPORT_FORMS)
+
+
+def _printed(
+    answer: Answer, form: str, forms: Mapping[str, Callable[[Answer], str]]
+) -> Response[bytes]:
     if form == "json":
-        return Response(msgspec.json.encode(report), media_type="application/json")
-    text = FORMS[form](report)
+        return Response(msgspec.json.encode(answer), media_type="application/json")
+    text = forms[form](answer)
     return Response(text.encode(), media_type=f"text/{form}", headers=PAGE)
+
+
+def _days(text: str) -> tuple[date, date]:
+    """The first day of a year, a month or a day, and the day after it."""
+    try:
+        first = date.fromisoformat(f"{text}-01-01"[:10] if DAYS.fullmatch(text) else "")
+        if len(text) == len("2026-01-01"):
+            return first, first + timedelta(days=1)
+        return first, month_after(first) if len(text) > len("2026") else first.replace(
+            year=first.year + 1
+        )
+    except (ValueError, OverflowError) as error:
+        wrong = f"{text!r} is not a year, a month or a day such as 2026-01-31"
+        raise ValidationFailed.of(("period", wrong)) from error
 
 
 def _month(text: str) -> date:

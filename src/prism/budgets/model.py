@@ -77,6 +77,16 @@ class Allocation(Struct, frozen=True, kw_only=True):
     allocated_at: datetime
 
 
+class CapAmount(Struct, frozen=True):
+    """Which amount a pool, or a project's part of it, had since a moment (seconds since 1970)."""
+
+    scope: str
+    since: int
+    pool: str
+    project: str | None
+    amount: Micros
+
+
 class Reservation(Struct, frozen=True, kw_only=True):
     """The money that is reserved for one workspace; times are seconds since 1970.
 
@@ -516,6 +526,62 @@ class MonthlyReport(Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     reconstructed_seconds: int
     unknown: tuple[str, ...]
+
+
+class AmountChange(Struct, frozen=True):
+    """By how much the amount of a pool was changed within a period."""
+
+    at: datetime
+    change: float
+
+
+class StatementLine(Struct, frozen=True, kw_only=True):
+    """A project's part of a pool in a period; `allocated` is what it had at the end.
+
+    The cents of `spent` of all lines add up to the pool's; `left` is negative if disks have
+    exceeded the allocation. Null if nothing in the line has a known price.
+    """
+
+    project_id: str
+    project: str
+    allocated: float
+    spent: float | None
+    reserved: float
+    left: float | None
+    micros: int | None
+
+
+class PoolStatement(Struct, frozen=True, kw_only=True):
+    """A period of a pool: its amount at the beginning, changes, what was spent, and the rest.
+
+    To the cent, `opening` and all `changes` are `spent`, `reserved` and `closing`, which is
+    negative if disks have exceeded the pool. Before its end, the numbers are those of now.
+    `spent_after_end` is the part of `spent` that was booked after the end of the pool. In USD, at
+    list prices and without tax. `unknown` names what is missing because it has no known price.
+    `previous` is the first day of the period before.
+    """
+
+    budget_id: str
+    budget: str
+    period: Period
+    time_zone: str
+    start: datetime
+    end: datetime | None
+    previous: date | None
+    is_over: bool
+    opening: float
+    changes: tuple[AmountChange, ...]
+    spent: float | None
+    micros: int | None
+    reserved: float
+    closing: float | None
+    spent_after_end: float
+    projects: tuple[StatementLine, ...]
+    by_person: tuple[ReportLine, ...]
+    by_kind: tuple[ReportLine, ...]
+    sources: tuple[str, ...]
+    unknown: tuple[str, ...]
+    as_of: datetime
 
 
 class DeletionAnswer(Struct, frozen=True):

@@ -81,6 +81,22 @@ def window(pool: Pool, at: int) -> Window | None:
     return Window(max(start, first), end if last is None else min(end, last))
 
 
+def named_period(pool: Pool, days: tuple[date, date] | None, now: int) -> Window | None:
+    """The first period that has one of these days; the last day is not included.
+
+    Without days, the present period, or the last one. Null if no such period has begun.
+    """
+    first, at = int(pool.start_date.timestamp()), now
+    if days is not None:
+        at, until = (midnight(day, pool.time_zone) for day in days)
+        if not at <= now or until <= first:
+            return None
+        at = max(at, first)
+    elif pool.end_date is not None:
+        at = min(now, int(pool.end_date.timestamp()) - 1)
+    return window(pool, at) if at <= now else None
+
+
 def _edges(pool: Pool, at: int) -> tuple[int, int]:
     period, tz = pool.period, zone(pool.time_zone)
     local = datetime.fromtimestamp(at, tz).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from html import escape
+from typing import NamedTuple
 
 from prism.budgets.model import MonthlyReport, ReportLine
 from prism.costs.model import CostExportLine, CostKind
@@ -16,7 +17,16 @@ STYLE = (
     "body{font:16px/1.5 sans-serif;max-width:48rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid;padding:.2rem .5rem}"
     "td+td,th+th{text-align:right;font-variant-numeric:tabular-nums}"
+    "@media print{a{display:none}}"
 )
+
+
+class PrintedTable(NamedTuple):
+    """A table of a page; the first cell of each row is a name."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
 
 
 def report(
@@ -30,8 +40,8 @@ def report(
 ) -> MonthlyReport:
     """The report of these ledger lines; days begin at midnight of `time_zone`."""
     paid = [line for line in lines if line.kind is not CostKind.ASLEEP]
-    total = _known([line.micros for line in paid])
-    saved = _known([line.saved_micros for line in lines])
+    total = known([line.micros for line in paid])
+    saved = known([line.saved_micros for line in lines])
     money = _budget_names({line.budget for line in paid}, pools)
     return MonthlyReport(
         project=project,
@@ -42,11 +52,11 @@ def report(
         total=None if total is None else amount(total),
         micros=total,
         hibernation_savings=None if saved is None else amount(saved),
-        by_kind=_shares(((WORDS[line.kind], line) for line in paid), total),
-        by_workspace=_shares(((called(line.name, line.kind), line) for line in paid), total),
-        by_user=_shares(((line.user, line) for line in paid), total),
-        by_budget=_shares(((money[line.budget], line) for line in paid), total),
-        sources=tuple(sorted({_source(line) for line in paid if line.micros})),
+        by_kind=shares(((WORDS[line.kind], line) for line in paid), total),
+        by_workspace=shares(((called(line.name, line.kind), line) for line in paid), total),
+        by_user=shares(((line.user, line) for line in paid), total),
+        by_budget=shares(((money[line.budget], line) for line in paid), total),
+        sources=tuple(sorted({source_of(line) for line in paid if line.micros})),
         reconstructed_seconds=sum(line.seconds for line in paid if line.reconstructed),
         unknown=names((line.name, line.kind) for line in paid if line.micros is None),
     )
@@ -54,40 +64,29 @@ def report(
 
 def markdown(report: MonthlyReport) -> str:
     """The report as text, to read and to print."""
-    parts = [
-        f"# {_plain(report.project)}: {report.month}",
-        f"{_dates(report)} Spent: **{_usd(report.total)}**. {_saving(report)}",
-        *(_table(title, shares) for title, shares in _tables(report)),
-        *_notes(report, _plain),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    first = f"{_dates(report)} Spent: **{usd(report.total)}**. {_saving(report)}"
+    return markdown_page(_title(report), first, _tables(report), _notes(report, plain))
 
 
 def page(report: MonthlyReport) -> str:
     """The report as a page for a browser."""
-    title = f"{escape(report.project)}: {report.month}"
-    parts = [
-        f"<h1>{title}</h1>",
-        f"<p>{_dates(report)} Spent: <strong>{_usd(report.total)}</strong>. {_saving(report)}</p>",
-        *(_html_table(title, shares) for title, shares in _tables(report) if shares),
-        *(f"<p>{note}</p>" for note in _notes(report, escape)),
-    ]
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-    body = "\n".join(parts)
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
-    )
+    first = f"{_dates(report)} Spent: <strong>{usd(report.total)}</strong>. {_saving(report)}"
+    return html_page(_title(report), first, _tables(report), _notes(report, escape))
+
+
+def _title(report: MonthlyReport) -> str:
+    return f"{report.project}: {report.month}"
 
 
 def table(report: MonthlyReport) -> str:
     """The report for a spreadsheet: section, name, amount, percent, exact micro-dollars."""
     part = None if report.micros is None else 100.0 if report.micros else 0.0
     rows: list[tuple[object, ...]] = [
-        (section, share.name, _cents(share.cost), share.percentage, share.micros)
+        (section, share.name, cents(share.cost), share.percentage, share.micros)
         for section in ("kind", "workspace", "user", "budget")
         for share in getattr(report, f"by_{section}")
     ]
-    rows.append(("total", report.project, _cents(report.total), part, report.micros))
+    rows.append(("total", report.project, cents(report.total), part, report.micros))
     rows += [("without a price", name, None, None, None) for name in report.unknown]
     return csv_of(("section", "name", "cost", "percentage", "micros"), rows)
 
@@ -101,27 +100,30 @@ def _budget_names(used: Iterable[str | None], pools: Mapping[str, str]) -> dict[
     }
 
 
-def _known(micros: Sequence[int | None]) -> Micros | None:
+def known(micros: Sequence[int | None]) -> Micros | None:
     """A sum; null if it is zero, and some parts have no known price."""
     total = Micros(sum(part or 0 for part in micros))
     return unless_unknown(total, is_unpriced=None in micros)
 
 
-def _shares(
+def shares(
     named: Iterable[tuple[str, CostExportLine]], total: int | None
 ) -> tuple[ReportLine, ...]:
+    """What was spent by each name; the cents of all with a price add up to their total."""
     of: dict[str, list[CostExportLine]] = {}
     for name, line in named:
         of.setdefault(name, []).append(line)
-    sums = {name: _known([line.micros for line in lines]) for name, lines in of.items()}
-    known = {name: micros for name, micros in sums.items() if micros is not None}
-    cents = apportioned(dict(sorted(known.items(), key=lambda pair: (-pair[1], pair[0]))))
-    shares = [
-        ReportLine(name, paid, percent(known[name], total or 0), known[name])
-        for name, paid in cents.items()
-    ]
-    unknown = sorted(sums.keys() - known)
-    return (*shares, *(ReportLine(name, None, None, None) for name in unknown))
+    sums = {name: known([line.micros for line in lines]) for name, lines in of.items()}
+    priced = {name: micros for name, micros in sums.items() if micros is not None}
+    paid_of = apportioned(dict(sorted(priced.items(), key=lambda pair: (-pair[1], pair[0]))))
+    unpriced = sorted(sums.keys() - priced)
+    return (
+        *(
+            ReportLine(name, paid, percent(priced[name], total or 0), priced[name])
+            for name, paid in paid_of.items()
+        ),
+        *(ReportLine(name, None, None, None) for name in unpriced),
+    )
 
 
 def _dates(report: MonthlyReport) -> str:
@@ -129,82 +131,114 @@ def _dates(report: MonthlyReport) -> str:
 
 
 def _saving(report: MonthlyReport) -> str:
-    return f"Saved by hibernation: {_usd(report.hibernation_savings)}."
+    return f"Saved by hibernation: {usd(report.hibernation_savings)}."
 
 
-def _tables(report: MonthlyReport) -> list[tuple[str, tuple[ReportLine, ...]]]:
+def _tables(report: MonthlyReport) -> list[PrintedTable]:
     return [
-        ("What it was spent on", report.by_kind),
-        ("By workspace or volume", report.by_workspace),
-        ("By person", report.by_user),
-        ("By budget", report.by_budget),
+        table_of("What it was spent on", report.by_kind),
+        table_of("By workspace or volume", report.by_workspace),
+        table_of("By person", report.by_user),
+        table_of("By budget", report.by_budget),
     ]
 
 
 def _notes(report: MonthlyReport, plain: Callable[[str], str]) -> list[str]:
     """The sentences below the tables; `plain` escapes a name."""
-    notes = []
-    if report.unknown:
-        unknown = ", ".join(plain(name) for name in report.unknown)
-        notes.append(f"{_without_price(report.unknown)}, not in the total: {unknown}.")
+    notes = missing_prices(report.unknown, plain)
     if report.reconstructed_seconds:
         hours = report.reconstructed_seconds / 3600
         notes.append(
             f"Of all the time billed here, {hours:,.1f} hours have an end that was learned later, "
             "from the provider."
         )
-    if report.sources:
-        notes.append("Prices: " + "; ".join(plain(source) for source in report.sources) + ".")
-    return notes
+    return notes + price_sources(report.sources, plain)
 
 
-def _without_price(unknown: Sequence[str]) -> str:
-    """How many lines have no known price, as the command line counts them."""
+def missing_prices(unknown: Sequence[str], plain: Callable[[str], str]) -> list[str]:
+    """A sentence that names what has no known price, counted as the command line does."""
+    if not unknown:
+        return []
     kind = "thing" if any(name.endswith(")") for name in unknown) else "workspace"
-    return f"{len(unknown)} {kind}{'' if len(unknown) == 1 else 's'} without a price"
+    many = f"{len(unknown)} {kind}{'' if len(unknown) == 1 else 's'} without a price"
+    return [f"{many}, not in the total: {', '.join(plain(name) for name in unknown)}."]
 
 
-def _usd(amount: float | None) -> str:
-    return "unknown" if amount is None else f"${amount:,.2f}"
+def price_sources(sources: Sequence[str], plain: Callable[[str], str]) -> list[str]:
+    """A sentence that says where prices are from."""
+    return ["Prices: " + "; ".join(plain(source) for source in sources) + "."] if sources else []
 
 
-def _cents(amount: float | None) -> str:
+def usd(amount: float | None) -> str:
+    """An amount for people."""
+    if amount is None:
+        return "unknown"
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
+
+
+def cents(amount: float | None) -> str:
+    """An amount for a spreadsheet; empty if it is unknown."""
     return "" if amount is None else f"{amount:.2f}"
 
 
-def _table(title: str, shares: Sequence[ReportLine]) -> str:
-    if not shares:
-        return ""
+def table_of(title: str, lines: Sequence[ReportLine]) -> PrintedTable:
+    """A table of what was spent on each of several things."""
     rows = [
-        f"| {_plain(share.name)} | unknown | |"
-        if share.cost is None
-        else f"| {_plain(share.name)} | {share.cost:,.2f} | {share.percentage:.1f} |"
-        for share in shares
+        (line.name, "unknown", "")
+        if line.cost is None
+        else (line.name, f"{line.cost:,.2f}", f"{line.percentage:.1f}")
+        for line in lines
     ]
-    return "\n".join((f"## {title}", "", "| | USD | % |", "|---|---:|---:|", *rows))
+    return PrintedTable(title, ("", "USD", "%"), rows)
 
 
-def _html_table(title: str, shares: Sequence[ReportLine]) -> str:
-    rows = [
-        (share.name, "unknown", "")
-        if share.cost is None
-        else (share.name, f"{share.cost:,.2f}", f"{share.percentage:.1f}")
-        for share in shares
+def html_page(title: str, first: str, tables: Iterable[PrintedTable], notes: Iterable[str]) -> str:
+    """A page for a browser; `first` and `notes` are HTML already."""
+    printed = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>{first}</p>",
+        *(_html_table(table) for table in tables if table.rows),
+        *(f"<p>{note}</p>" for note in notes),
     ]
-    cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
-    body = "\n".join(f"<tr>{row}</tr>" for row in cells)
-    head = "<tr><th></th><th>USD</th><th>%</th></tr>"
-    return f"<h2>{title}</h2>\n<table>\n{head}\n{body}\n</table>"
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    body = "\n".join(printed)
+    return (
+        f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+    )
 
 
-def _plain(text: str) -> str:
-    """A name, escaped for the page."""
+def markdown_page(
+    title: str, first: str, tables: Iterable[PrintedTable], notes: Iterable[str]
+) -> str:
+    """The same as text; `first` and `notes` are Markdown already."""
+    printed = [_markdown_table(table) for table in tables if table.rows]
+    return "\n\n".join((f"# {plain(title)}", first, *printed, *notes)) + "\n"
+
+
+def _markdown_table(table: PrintedTable) -> str:
+    rows = [(*map(plain, row[:1]), *row[1:]) for row in table.rows]
+    printed = ("| " + " | ".join(row).strip() + " |" for row in (table.head, *rows))
+    head, *body = printed
+    line = "|---" + "|---:" * (len(table.head) - 1) + "|"
+    return "\n".join((f"## {table.title}", "", head, line, *body))
+
+
+def _html_table(table: PrintedTable) -> str:
+    rows = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in table.rows)
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    head = "".join(f"<th>{cell}</th>" for cell in table.head)
+    return f"<h2>{table.title}</h2>\n<table>\n<tr>{head}</tr>\n{body}\n</table>"
+
+
+def plain(text: str) -> str:
+    """A name, escaped for Markdown."""
     for sign in "\\`*_|<>[]":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())
 
 
-def _source(line: CostExportLine) -> str:
+def source_of(line: CostExportLine) -> str:
+    """Where the price of a line is from, with its date."""
     return (
         line.source
         if line.as_of is None or "as of" in line.source

@@ -1,7 +1,7 @@
 """Requests for pools and allocations."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from msgspec import UNSET, structs
@@ -28,14 +28,18 @@ from prism.budgets.model import (
     Pool,
     PoolChange,
     PoolShown,
+    PoolStatement,
     PoolSummary,
     ReallocateAnswer,
     Reservation,
+    Window,
 )
-from prism.budgets.plan import ALWAYS, zone
+from prism.budgets.plan import ALWAYS, begin_words, named_period, zone
+from prism.budgets.statement import PoolPeriod, statement
 from prism.budgets.view import allocation, pool, status, top_projects
 from prism.costs import store as ledger
-from prism.costs.view import names, percent
+from prism.costs.plan import unix_time
+from prism.costs.view import line, names, percent
 from prism.errors import ValidationFailed
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
@@ -94,7 +98,7 @@ class BudgetService:
         _validate(pool)
         with self._db.write() as tx:
             self._require_new_name(tx, pool)
-            store.put(tx, pool)
+            store.put_pool(tx, pool, unix_time(min(pool.start_date, now)))
             self._record_pool(tx, None, pool, "created")
             return self._pool(self._reader.open(tx.sql), pool)
 
@@ -112,7 +116,7 @@ class BudgetService:
             self._require_new_name(tx, after)
             if after.total < before.total or after.end_date != before.end_date:
                 self._require_total_covers(tx.sql, before, after)
-            store.put(tx, after)
+            store.put_pool(tx, after, unix_time(self._clock.now()))
             store.make_due(tx, "pool", after.id, self._clock.now())
             self._record_pool(tx, before, after, "changed")
             return self._pool(self._reader.open(tx.sql), after)
@@ -155,6 +159,47 @@ class BudgetService:
             alerts=tuple(warnings),
             top_spending_projects=tuple(top_projects([*paid, *former], balance.settled)),
         )
+
+    def statement(self, name: str, days: tuple[date, date] | None) -> PoolStatement:
+        """The statement of the first period that has one of these days; the last is not included.
+
+        By default of the present period, or of the last one if the pool has ended.
+        """
+        with self._db.read() as sql:
+            books, pool = self._reader.open(sql), store.pool_named(sql, name)
+            cap, within = pool_cap(pool), named_period(pool, days, books.now)
+            if within is None:
+                begin = begin_words(Window(unix_time(pool.start_date), None), pool)
+                why = f"{pool.name!r} has no period then that has begun; its first is on {begin}"
+                raise ValidationFailed.of(("period", why))
+            counted, has_ended = books.counted(cap), books.present(cap) is None
+            was_last = has_ended and counted is not None and counted.start == within.start
+            balance = books.balance(cap) if was_last else books.balance_in(cap, within)
+            stop = ledger.EVER if was_last or within.end is None else within.end
+            segments = ledger.within(sql, within.start, stop, pool=pool.id)
+            reserved = {} if was_last else self._reserved_parts(books, pool, within)
+            amounts, name_of = store.amounts_of(sql, pool.id), projects.names(sql)
+        paid = [
+            line(row, {}, within.start, min(stop, max(books.now, row.ended or 0)))
+            for row in segments
+            if row.is_paid
+        ]
+        period = PoolPeriod(
+            pool=pool,
+            within=within,
+            balance=balance,
+            lines=paid,
+            amounts=amounts,
+            reserved=reserved,
+            now=books.now,
+        )
+        return statement(period, name_of)
+
+    def _reserved_parts(self, books: Books, pool: Pool, within: Window) -> dict[str, int]:
+        """What is reserved of each allocation of a pool in one of its periods."""
+        parts = store.allocations_of(books.sql, pool=pool.id)
+        caps = [allocation_cap(part, None, pool) for part in parts]
+        return {cap.id: sum(books.reserved(cap, within)) for cap in caps}
 
     def _former_projects(
         self, books: Books, balance: Balance, spent: Mapping[str, int]
@@ -201,7 +246,7 @@ class BudgetService:
             self._require_room(tx.sql, source, allocation.amount)
             if again is not None:
                 self._require_covered(tx.sql, allocation, source)
-            store.put(tx, allocation)
+            store.put_allocation(tx, allocation, unix_time(now))
             store.make_due(tx, "project", owner.id, now)
             self._record_allocation(tx, None, allocation)
             return self._allocations(self._reader.open(tx.sql), source, [allocation])[0]
@@ -235,7 +280,7 @@ class BudgetService:
                     details=", ".join(sorted(user.name for user in users)),
                     remediation="Terminate them first: `prism workspace list`",
                 )
-            store.remove_allocation(tx, id)
+            store.remove_allocation(tx, allocation, unix_time(self._clock.now()))
             self._record_allocation(tx, allocation, None)
 
     def reallocate(self, request: NewReallocation) -> ReallocateAnswer:
@@ -349,8 +394,9 @@ class BudgetService:
             )
 
     def _put(self, tx: Tx, was: Allocation, allocation: Allocation, reason: str = "") -> None:
-        store.put(tx, allocation)
-        store.make_due(tx, "allocation", allocation.id, self._clock.now())
+        now = self._clock.now()
+        store.put_allocation(tx, allocation, unix_time(now))
+        store.make_due(tx, "allocation", allocation.id, now)
         self._record_allocation(tx, was, allocation, reason)
 
     def _record_allocation(

@@ -29,7 +29,15 @@ from sqlalchemy import (
     update,
 )
 
-from prism.budgets.model import Allocation, AllocationNotFound, Cap, Pool, Reservation, Window
+from prism.budgets.model import (
+    Allocation,
+    AllocationNotFound,
+    Cap,
+    CapAmount,
+    Pool,
+    Reservation,
+    Window,
+)
 from prism.budgets.plan import ProjectReserved
 from prism.costs.model import HOUR, MONTH_HOURS
 from prism.costs.months import month_time, parameters
@@ -83,6 +91,15 @@ allocations = Table(
     Column("allocated_at", Utc, nullable=False),
     UniqueConstraint("pool", "project"),
     info=topic(BUDGETS),
+)
+cap_amounts = Table(  # which amount a pool or an allocation had from when on
+    "cap_amounts",
+    metadata,
+    Column("scope", String, primary_key=True),  # pool or allocation
+    Column("since", BigInteger, primary_key=True, autoincrement=False),
+    Column("pool", String, nullable=False, index=True),
+    Column("project", String),  # null for the pool itself
+    Column("amount", BigInteger, nullable=False),
 )
 reallocations = Table(
     "reallocations",
@@ -268,13 +285,33 @@ def pool_named(sql: Connection, name: str) -> Pool:
     )
 
 
-def put(tx: Tx, row: Pool | Allocation) -> None:
-    """Add or replace a pool or an allocation."""
-    table = pools if isinstance(row, Pool) else allocations
-    values = msgspec.structs.asdict(row)
-    done = update(table).where(table.c.id == row.id).values(**values)
-    if not tx.sql.execute(done).rowcount:
+def put_pool(tx: Tx, pool: Pool, at: int) -> None:
+    """Add or replace a pool, whose amount counts from `at` on."""
+    _put(tx, pools, {"id": pool.id}, msgspec.structs.asdict(pool))
+    _put_amount(tx, at, pool.total, scope=pool.id, pool=pool.id)
+
+
+def put_allocation(tx: Tx, part: Allocation, at: int) -> None:
+    """Add or replace an allocation, whose amount counts from `at` on."""
+    _put(tx, allocations, {"id": part.id}, msgspec.structs.asdict(part))
+    _put_amount(tx, at, part.amount, scope=part.id, pool=part.pool, project=part.project)
+
+
+def _put_amount(tx: Tx, at: int, amount: int, **whose: str) -> None:
+    key = {"scope": whose["scope"], "since": at}
+    _put(tx, cap_amounts, key, {**whose, "since": at, "amount": amount})
+
+
+def _put(tx: Tx, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    condition = and_(*(table.c[name] == value for name, value in key.items()))
+    if not tx.sql.execute(update(table).where(condition).values(**values)).rowcount:
         tx.sql.execute(table.insert().values(**values))
+
+
+def amounts_of(sql: Connection, pool: str) -> list[CapAmount]:
+    """Which amounts a pool and its allocations had, also deleted ones; the oldest first."""
+    query = select_struct(cap_amounts, CapAmount).where(cap_amounts.c.pool == pool)
+    return structs_of(sql, CapAmount, query.order_by(cap_amounts.c.since, cap_amounts.c.scope))
 
 
 def remove_pool(tx: Tx, pool: Pool, at: datetime) -> None:
@@ -329,9 +366,10 @@ def allocation_named(sql: Connection, id: str) -> Allocation:
     )
 
 
-def remove_allocation(tx: Tx, id: str) -> None:
+def remove_allocation(tx: Tx, part: Allocation, at: int) -> None:
     """Delete an allocation; what was spent from it stays in the ledger."""
-    tx.sql.execute(delete(allocations).where(allocations.c.id == id))
+    tx.sql.execute(delete(allocations).where(allocations.c.id == part.id))
+    _put_amount(tx, at, 0, scope=part.id, pool=part.pool, project=part.project)
 
 
 def add_reallocation(tx: Tx, **values: Any) -> None:

@@ -123,6 +123,7 @@ def argument(*names: str, **how: Any) -> Callable[[ArgumentParser], None]:
 
 workspace_argument = argument("name", metavar="NAME", help="the workspace's name or instance id")
 project_argument = argument("project", metavar="PROJECT", help="the project's name or id")
+output_argument = argument("--output", "-o", metavar="FILE", help="write it to this file")
 
 
 def given(args: Namespace, *names: str) -> dict[str, Any]:

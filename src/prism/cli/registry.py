@@ -79,6 +79,7 @@ COMMANDS = {
     ("budget", "create"): "Make a budget",
     ("budget", "update"): "Change a budget",
     ("budget", "delete"): "Remove a budget without allocations",
+    ("budget", "statement"): "Show a period of a budget on one page",
     ("budget", "forecast"): "Show when a project's money runs out",
     ("allocation", "list"): "Show the allocations of a budget",
     ("allocation", "create"): "Give a project a part of a budget",

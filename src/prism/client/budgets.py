@@ -7,7 +7,7 @@ import builtins
 from prism.annotations import datetime
 from prism.client.models import budgets
 from prism.client.transport.request import UNSET, Noun, UnsetType, trim
-from prism.client.transport.wire import quoted
+from prism.client.transport.wire import query, quoted
 
 POOLS, ALLOCATIONS_PATH = "/budgets", "/allocations"
 
@@ -81,6 +81,16 @@ class Budgets(Noun):
     def summary(self, name: str) -> budgets.PoolSummary:
         """A pool with its allocations and top spenders."""
         return self._ask("GET", f"{POOLS}/{quoted(name)}/summary", budgets.PoolSummary)
+
+    def statement(self, name: str, period: str | None = None) -> budgets.PoolStatement:
+        """A period of a pool: that with a year, month or day, or the present one."""
+        path = f"{POOLS}/{quoted(name)}/statement{query(period=period)}"
+        return self._ask("GET", path, budgets.PoolStatement)
+
+    def statement_as(self, format: str, name: str, period: str | None = None) -> bytes:
+        """The statement, as `markdown`, `csv`, `html` or `json`."""
+        path = f"{POOLS}/{quoted(name)}/statement{query(period=period, format=format)}"
+        return self._wire.send("GET", path).content
 
     def allocations(self, name: str) -> builtins.list[budgets.AllocationShown]:
         """The parts of a pool."""

@@ -418,10 +418,18 @@ def cost_periods(
         yield CostPeriod(no, of, CostKind(kind), *rest)
 
 
-def within(sql: Connection, start: int, end: int, project: str | None = None) -> list[Segment]:
-    """The segments of a period, in order of their begin."""
+def within(
+    sql: Connection,
+    start: int,
+    end: int,
+    project: str | None = None,
+    *,
+    pool: str | None = None,
+) -> list[Segment]:
+    """The segments of a period, in order of their begin; those of a project, or of a pool."""
     condition = true() if project is None else segments.c.project == project
-    query = SELECT.where(touching(start, end), condition)
+    paid_by = true() if pool is None else segments.c.pool == pool
+    query = SELECT.where(touching(start, end), condition, paid_by)
     return structs_of(sql, Segment, query.order_by(segments.c.began, segments.c.id))
 
 

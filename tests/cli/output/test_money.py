@@ -371,6 +371,19 @@ def test_report_requests_markdown_of_the_month(prism, server):
     assert json.loads(prism("report", "lab", "--month", "2026-01").stdout) == {"a": 1}
 
 
+def test_statement_requests_the_period_in_each_form_and_writes_a_file(prism, server, tmp_path):
+    for option, form in ((), "markdown"), (("--csv",), "csv"), (("--html",), "html"):
+        path = f"/budgets/grant/statement?period=2026-01&format={form}"
+        server.on(f"GET {path}", {"form": form})
+        done = prism("budget", "statement", "grant", "--period", "2026-01", *option)
+        assert json.loads(done.stdout) == {"form": form}
+    server.on("GET /budgets/grant/statement?format=json", {"form": "json"})
+    file = tmp_path / "grant.json"
+    done = prism("budget", "statement", "grant", "--json", "--output", str(file))
+    assert json.loads(file.read_text()) == {"form": "json"}
+    assert f"Written to {file}" in done.stderr
+
+
 def test_budget_show_prints_dashes_for_unknown_amounts(prism, server):
     unknown = dict.fromkeys(("spent_amount", "spent", "left", "utilization_rate"))
     pool = {"name": "grant", "id": "b1", "total_amount": 50.0, "period": "daily", **unknown}

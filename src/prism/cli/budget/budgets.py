@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import asking, change, daemon
-from prism.cli.output.answers import show_changed, show_gone
+from prism.cli.output.answers import show_changed, show_gone, write_answer
 from prism.cli.output.money import aligned, cap, percent, usd, without_price
 from prism.cli.output.terminal import say, show_columns, show_fields, suggest
 from prism.cli.output.time_format import day_in, local_time, names_no_zone, to_utc
-from prism.cli.parser import add_renamed, argument, given, no_arguments, project_argument
+from prism.cli.parser import (
+    add_flag,
+    add_renamed,
+    argument,
+    given,
+    no_arguments,
+    output_argument,
+    project_argument,
+)
 from prism.client.budgets import Budgets
 from prism.client.daemon import Daemon
 from prism.client.projects import Projects
@@ -61,6 +69,11 @@ def _show(args: Namespace, answer: Any) -> None:
     for warning in answer["alerts"]:
         say(f"note: {warning}")
     return without_price(budget["unpriced"])
+
+
+def _statement(args: Namespace) -> None:
+    form = "json" if args.json else "csv" if args.csv else "html" if args.html else "markdown"
+    write_answer(daemon().call(Budgets.statement_as, form, args.name, args.period), args.output)
 
 
 def _create(args: Namespace) -> Any:
@@ -211,6 +224,15 @@ def _create_arguments(parser: ArgumentParser) -> None:
     _shared_arguments(parser)
 
 
+def _statement_arguments(parser: ArgumentParser) -> None:
+    _name_argument(parser)
+    when = "the period with this year, month or day, as 2026-01 (default: the present one)"
+    parser.add_argument("--period", metavar="DATE", help=when)
+    add_flag(parser, "--csv", help="print CSV instead of Markdown")
+    add_flag(parser, "--html", help="print a page for a browser")
+    output_argument(parser)
+
+
 def _update_arguments(parser: ArgumentParser) -> None:
     _name_argument(parser)
     parser.add_argument("--total", dest="total_amount", type=float, metavar="USD", help="how much")
@@ -224,5 +246,6 @@ VERBS = {
     "create": (_create_arguments, _create, _created),
     "update": (_update_arguments, _update, show_changed),
     "delete": (_name_argument, asking(Budgets.delete, "name"), show_gone),
+    "statement": (_statement_arguments, _statement),
     "forecast": (project_argument, asking(Projects.forecast, name="project"), _forecast),
 }

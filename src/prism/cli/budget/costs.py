@@ -6,10 +6,10 @@ import sys
 
 from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import asking, daemon
-from prism.cli.output.clean_output import for_programs
+from prism.cli.output.answers import write_answer
 from prism.cli.output.money import aligned, percent, text_bar, usd, without_price
 from prism.cli.output.terminal import say, show_columns, show_fields, width
-from prism.cli.parser import add_flag, argument, given, no_arguments, project_argument
+from prism.cli.parser import add_flag, given, no_arguments, output_argument, project_argument
 from prism.client.costs import Costs
 from prism.client.projects import Projects
 
@@ -86,22 +86,12 @@ def _groups(by: str, history: dict[str, Any]) -> None:
 def _export(args: Namespace) -> None:
     form = "focus" if args.focus else "json" if args.json else "csv"
     content = daemon().call(Costs.export_as, form, args.since, args.until, project=args.project)
-    _write(content, args.output)
+    write_answer(content, args.output)
 
 
 def _report(args: Namespace) -> None:
     form = "json" if args.json else "csv" if args.csv else "markdown"
-    _write(daemon().call(Projects.report_as, form, args.project, args.month), args.output)
-
-
-def _write(content: bytes, to: str | None) -> None:
-    """Write an answer unchanged to stdout or to a file."""
-    if to is None:
-        print(content.decode().rstrip(), file=for_programs(sys.stdout))
-    else:
-        with open(to, "wb") as file:
-            file.write(content)
-        say(f"Written to {to}")
+    write_answer(daemon().call(Projects.report_as, form, args.project, args.month), args.output)
 
 
 def _period_arguments(parser: ArgumentParser) -> None:
@@ -119,20 +109,17 @@ def _history_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--by", dest="group_by", choices=GROUPS, help=words)
 
 
-_output_argument = argument("--output", "-o", metavar="FILE", help="write it to this file")
-
-
 def _export_arguments(parser: ArgumentParser) -> None:
     _period_arguments(parser)
     add_flag(parser, "--focus", help="as CSV with the columns of FOCUS, for other programs")
-    _output_argument(parser)
+    output_argument(parser)
 
 
 def _report_arguments(parser: ArgumentParser) -> None:
     project_argument(parser)
     parser.add_argument("--month", metavar="YYYY-MM", help="(default: this month)")
     add_flag(parser, "--csv", help="print CSV instead of Markdown")
-    _output_argument(parser)
+    output_argument(parser)
 
 
 VERBS = {

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 from prism.annotations import Any, Namespace
+from prism.cli.output.clean_output import for_programs
 from prism.cli.output.terminal import say
 
 
@@ -24,6 +27,16 @@ def show_state(args: Namespace, resource: Any) -> None:
 def show_message(args: Namespace, answer: Any) -> None:
     """Print the message of an answer."""
     print(answer["message"])
+
+
+def write_answer(content: bytes, to: str | None) -> None:
+    """Write an answer unchanged to stdout or to a file."""
+    if to is None:
+        print(content.decode().rstrip(), file=for_programs(sys.stdout))
+    else:
+        with open(to, "wb") as file:
+            file.write(content)
+        say(f"Written to {to}")
 
 
 def state_or_unreachable(resource: dict[str, Any]) -> str:

@@ -1,3 +1,4 @@
+import Link from '@cloudscape-design/components/link';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useQuery } from '@tanstack/react-query';
 
@@ -14,6 +15,8 @@ import { ListTable, nameColumn } from '../../ui/ListTable';
 type Pool = Schemas['PoolShown'];
 type Allocation = Schemas['AllocationShown'];
 const PERIODS = ['project', 'yearly', 'monthly', 'weekly', 'daily'] as const;
+
+const pathOf = (pool: Pool) => `/api/v1/budgets/${encodeURIComponent(pool.id)}`;
 
 /** Pools of money, and what projects have of them. */
 export function PoolTable({
@@ -83,6 +86,28 @@ export function PoolTable({
             cell: (it) => money(it.allocated_amount),
           },
           { id: 'period', header: t.money.period, cell: (it) => t.money.periods[it.period] },
+          {
+            id: 'statement',
+            header: t.money.statement,
+            cell: (it) => (
+              <SpaceBetween direction="horizontal" size="s">
+                <Link
+                  href={`${pathOf(it)}/statement?format=html`}
+                  ariaLabel={t.money.statementOf(it.name)}
+                  external
+                >
+                  {t.money.report}
+                </Link>
+                <Link
+                  href={`${pathOf(it)}/statement?format=csv`}
+                  ariaLabel={t.money.statementTableOf(it.name)}
+                  external
+                >
+                  {t.money.reportTable}
+                </Link>
+              </SpaceBetween>
+            ),
+          },
           {
             id: 'actions',
             header: t.workspaces.actions,
