@@ -13,7 +13,7 @@ from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.events import RecordedEvent
 from prism.notices import store
-from prism.notices.plan import Draft, draft_of, expired
+from prism.notices.plan import Draft, draft_of, ended_for_owners, expired
 from prism.notices.watch import NoticeWatch
 from prism.notices.writer import NoticeWriter
 from prism.workspaces import store as workspaces
@@ -64,7 +64,7 @@ class NoticeCollector:
 
     def _write(self, tx: Tx, page: Sequence[RecordedEvent]) -> None:
         for event in page:
-            drafts = [draft_of(event), self._expiry_of(tx, event)]
+            drafts = [draft_of(event), ended_for_owners(event), self._expiry_of(tx, event)]
             self._writer.tell(tx, [draft for draft in drafts if draft is not None], event.actor)
 
     def _expiry_of(self, tx: Tx, event: RecordedEvent) -> Draft | None:

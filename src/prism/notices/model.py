@@ -67,6 +67,17 @@ class Notice(Struct, frozen=True, kw_only=True):
     read_at: datetime | None = None
 
 
+class EndingMember(Struct, frozen=True, kw_only=True):
+    """A member whose membership ends soon; `at_end` and `to` are as in `projects.Member`."""
+
+    project: str
+    project_name: str
+    email: str
+    until: datetime
+    at_end: str
+    to: str | None
+
+
 class Channels(Struct, frozen=True, forbid_unknown_fields=True):
     """By what a kind of notice is sent; in the web GUI all are shown."""
 

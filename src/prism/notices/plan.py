@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from prism.kit.events import RecordedEvent
-from prism.notices.model import PERCENTS, Channels, NoticeKind, Preferences
+from prism.notices.model import PERCENTS, Channels, EndingMember, NoticeKind, Preferences
 
 SYSTEM_ACTOR = "prism"  # of events that no person requested
 QUIET_BEFORE_MAIL = timedelta(minutes=2)  # without a further notice, before a mail is sent
@@ -21,6 +21,8 @@ GIVEN_UP_AFTER = timedelta(days=3)  # of failures in a row
 MAIL_ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\\\"]+@[^@\s,;:<>()\[\]\\\"]+")
 DOWN_WORDS = {"hibernated": "hibernates", "stopped": "is stopped"}
 SETTLED_STATES = {"failed", "stopped", "hibernated"}  # states in which a failure is not on its way
+END_DAYS = (14, 3)  # before a membership ends
+MAX_NAMED = 10  # people in one notice
 MAX_TEXT = 1000  # characters of a notice's text
 
 
@@ -171,8 +173,25 @@ def _asked(event: RecordedEvent) -> Draft | None:
     )
 
 
+def at_end_text(at_end: str, to: str | None, whose: str) -> str:
+    """What happens to workspaces at the end of a membership, as a sentence."""
+    if at_end == "hand_over":
+        return f"{text_of(to)} gets {whose} workspaces there."
+    then = "stay as they are" if at_end == "keep" else "stop; nothing is deleted"
+    return f"{whose[:1].upper()}{whose[1:]} workspaces there {then}."
+
+
 def _left(event: RecordedEvent) -> Draft:
-    name = text_of(event.subject)
+    data, name = event.data, text_of(event.subject)
+    if until := data.get("until"):
+        return Draft(
+            key=f"event:{event.id}",
+            kind=NoticeKind.MEMBERSHIP,
+            to=Audience(person=data["email"]),
+            title=f"Your membership of {name} has ended",
+            text=f"It was until {_minute(until)} UTC. "
+            + at_end_text(data["at_end"], data["to"], "your"),
+        )
     return Draft(
         key=f"event:{event.id}",
         kind=NoticeKind.MEMBERSHIP,
@@ -182,8 +201,48 @@ def _left(event: RecordedEvent) -> Draft:
     )
 
 
+def ended_for_owners(event: RecordedEvent) -> Draft | None:
+    """What the owners of a project are told when memberships end: one notice for a time."""
+    until = event.data.get("until")
+    if event.event != "member_left" or not until:
+        return None
+    name, project = text_of(event.subject), event.data["project"]
+    return Draft(
+        key=f"members_ended:{project}:{_minute(until)}",
+        kind=NoticeKind.MEMBERSHIP,
+        to=Audience(owners_of=project),
+        project=project,
+        title=f"Memberships of {name} have ended: they were until {_minute(until)} UTC",
+        text="With the workspaces was done what had been decided for each person.",
+        command="prism audit --event member_left",
+    )
+
+
+def _minute(at: str) -> str:
+    """The time in an event, to the minute."""
+    return f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M}"
+
+
+def _end_changed(event: RecordedEvent) -> Draft:
+    data, name = event.data, text_of(event.subject)
+    until = data.get("until")
+    title = f"ends at {_minute(until)} UTC" if until else "has no end any more"
+    then = at_end_text(data["at_end"], data["to"], "your") if until else ""
+    return Draft(
+        key=f"event:{event.id}",
+        kind=NoticeKind.MEMBERSHIP,
+        to=Audience(person=data["email"]),
+        project=data["project"],
+        title=f"Your membership of {name} {title}",
+        text=f"{text_of(event.actor)} decided that. {then}".strip(),
+        command=command_of("prism", "member", "list", name),
+    )
+
+
 def _role_changed(event: RecordedEvent) -> Draft:
     data, name = event.data, text_of(event.subject)
+    if data["role"] == data["previous_role"]:
+        return _end_changed(event)
     return Draft(
         key=f"event:{event.id}",
         kind=NoticeKind.MEMBERSHIP,
@@ -346,6 +405,56 @@ def expires_soon(
         text=f"At {expires_at:%Y-%m-%d %H:%M} UTC it is put to sleep. Its files are kept.",
         command=command_of("prism", "workspace", "extend", name, "24h"),
     )
+
+
+def days_told(until: datetime, now: datetime) -> int | None:
+    """How many days before the end of a membership is told now; None if it is too early."""
+    return min((days for days in END_DAYS if until - now <= timedelta(days=days)), default=None)
+
+
+def own_end_soon(ending: EndingMember, days: int, now: datetime) -> Draft:
+    """What a person is told before their membership ends."""
+    name, then = text_of(ending.project_name), at_end_text(ending.at_end, ending.to, "your")
+    return Draft(
+        key=f"member_end:{ending.project}:{ending.until:%Y-%m-%dT%H:%M}:{days}",
+        kind=NoticeKind.MEMBERSHIP,
+        to=Audience(person=ending.email),
+        project=ending.project,
+        title=f"Your membership of {name} ends {_in_days(ending.until, now)}",
+        text=f"At {ending.until:%Y-%m-%d %H:%M} UTC. {then}"
+        " Take along what you need before, or ask an owner for more time.",
+        command=command_of("prism", "list", "--project", name),
+    )
+
+
+def ends_soon(group: Sequence[EndingMember], days: int, now: datetime) -> Draft:
+    """What owners are told before memberships of their project end at the same time."""
+    first, people = group[0], [text_of(each.email) for each in group]
+    more = f" and {len(people) - MAX_NAMED} more" if len(people) > MAX_NAMED else ""
+    name, is_one = text_of(first.project_name), len(group) == 1
+    end = "ends" if is_one else "end"
+    whose = f"{people[0]}'s" if is_one else "their"
+    later = first.until + timedelta(days=30)
+    return Draft(
+        key=f"members_end:{first.project}:{first.until:%Y-%m-%dT%H:%M}:{days}",
+        kind=NoticeKind.MEMBERSHIP,
+        to=Audience(owners_of=first.project),
+        project=first.project,
+        title=f"{len(group)} {'membership' if is_one else 'memberships'} of {name} {end} "
+        f"{_in_days(first.until, now)}",
+        text=f"At {first.until:%Y-%m-%d %H:%M} UTC: {', '.join(people[:MAX_NAMED])}{more}. "
+        + (
+            at_end_text(first.at_end, first.to, whose)
+            if is_one
+            else "`prism member list` shows what happens then to whose workspaces."
+        ),
+        command=command_of("prism", "member", "until", name, first.email, f"{later:%Y-%m-%d}"),
+    )
+
+
+def _in_days(until: datetime, now: datetime) -> str:
+    days = max(1, round((until - now) / timedelta(days=1)))
+    return "in 1 day" if days == 1 else f"in {days} days"
 
 
 def reached(spent: int, amount: int, thresholds: Iterable[int]) -> int | None:

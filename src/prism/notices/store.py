@@ -31,12 +31,14 @@ from prism.kit.tables import Utc, leased, metadata, partial_index, select_struct
 from prism.notices.model import (
     MAIL,
     Delivery,
+    EndingMember,
     Notice,
     Preferences,
     Queue,
     Webhook,
     WebhookNotFound,
 )
+from prism.projects.store import member_ends, projects
 from prism.workspaces.store import LIVE, workspaces
 
 notices = Table(
@@ -384,6 +386,22 @@ def set_progress(tx: Tx, name: str, value: str) -> None:
 
 
 # -------------------------------------------------------------- what is seen
+
+
+def ending_members(sql: Connection, now: datetime, until: datetime) -> list[EndingMember]:
+    """The members whose membership ends between these times, the next one first."""
+    ends = member_ends.c
+    query = (
+        select(
+            ends.project,
+            projects.c.name.label("project_name"),
+            *(ends.email, ends.until, ends.at_end, ends.to),
+        )
+        .join(projects, projects.c.id == ends.project)
+        .where(ends.until > now, ends.until <= until)
+        .order_by(ends.until, ends.email)
+    )
+    return structs_of(sql, EndingMember, query)
 
 
 def expiring(sql: Connection, start: datetime, end: datetime) -> Sequence[Any]:

@@ -22,14 +22,18 @@ from prism.kit.money import Micros
 from prism.limits.model import LimitUse
 from prism.limits.service import LimitService
 from prism.notices import store
-from prism.notices.model import NoticeKind, Preferences
+from prism.notices.model import EndingMember, NoticeKind, Preferences
 from prism.notices.plan import (
+    END_DAYS,
     Audience,
     Draft,
     WeekLine,
     command_of,
+    days_told,
+    ends_soon,
     expires_soon,
     is_expiry_told,
+    own_end_soon,
     reached,
     text_of,
     thresholds_of,
@@ -70,7 +74,7 @@ class NoticeWatch:
         """Write what is new, if it is time to look."""
         now = self._clock.now()
         if self._next_expiries is None or now >= self._next_expiries:
-            self._write([*self._expiries(now)])
+            self._write([*self._expiries(now), *self._ends(now)])
             self._weeks(now)
             self._next_expiries = now + EXPIRIES_EVERY
         if self._next_money is None or now >= self._next_money:
@@ -105,6 +109,23 @@ class NoticeWatch:
                     hours = chosen.get(person, Preferences()).expiry_hours
                     if is_expiry_told(row.launched_at, row.expires_at, hours, now):
                         yield person, draft
+
+    def _ends(self, now: datetime) -> Iterator[Told]:
+        """Memberships that end soon: to each member, and in one notice to the owners."""
+        groups: dict[tuple[str, datetime], list[EndingMember]] = {}
+        with self._db.read() as sql:
+            for ending in store.ending_members(sql, now, now + timedelta(days=max(END_DAYS))):
+                groups.setdefault((ending.project, ending.until), []).append(ending)
+            for (project, until), group in groups.items():
+                if (days := days_told(until, now)) is None:
+                    continue
+                owners = self._writer.owners(sql, project)
+                for ending in group:
+                    if self._writer.team:
+                        yield ending.email, own_end_soon(ending, days, now)
+                for owner in owners:
+                    if [each.email for each in group] != [owner]:
+                        yield owner, ends_soon(group, days, now)
 
     # ---------------------------------------------------------------- money
 

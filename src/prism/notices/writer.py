@@ -51,7 +51,7 @@ class NoticeWriter:
 
     def __init__(self, clock: Clock, operator: str, *, team: bool, mails: bool) -> None:
         self._clock, self._operator = clock, operator.lower()
-        self._team, self._mails = team, mails
+        self.team, self._mails = team, mails
 
     def tell(self, tx: Tx, drafts: Iterable[Draft], actor: str = SYSTEM_ACTOR) -> int:
         """Write notices for everybody whom these are for, but who did it; how many were new."""
@@ -104,7 +104,7 @@ class NoticeWriter:
 
     def people(self, sql: Connection, to: Audience) -> list[str]:
         """The people whom a notice is for."""
-        if not self._team:
+        if not self.team:
             return [self._operator]
         return sorted({person.lower() for person in self._people(sql, to)})
 
