@@ -61,11 +61,8 @@ def test_person_and_owners_are_told_in_time_each_once_with_what_helps(team, inbo
             clock.advance(minutes=2)
     [notice] = [row for row in inbox("owner") if "ends in 3 days" in row["title"]]
     assert notice["command"] == "prism member until Reef member@x.org 2026-03-31"
-    assert [len(membership_notices(inbox, person)) for person in ("member", "owner", "viewer")] == [
-        3,
-        2,
-        0,
-    ]
+    people = ("member", "owner", "viewer")
+    assert [len(membership_notices(inbox, person)) for person in people] == [3, 2, 0]
 
 
 def test_person_and_owners_are_told_at_the_end_what_was_done(team, inbox, clock):
