@@ -1,4 +1,4 @@
-"""What both providers do with files, and which attacks by a workspace they refuse."""
+"""What all providers do with files, and which attacks by a workspace they refuse."""
 
 import os
 import socket
@@ -20,10 +20,14 @@ from prism.files.plan import part_of
 from prism.providers.aws.machine.files import AwsFiles
 from prism.providers.local.files import LocalFiles
 from prism.providers.local.storage.volumes import LocalVolumes
+from prism.providers.ssh.files import LabFiles
 from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeSpec
 from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, Sshd
+from tests.providers.ssh.conftest import LAB, lab, server
 
+SERVER = "ssh-" + "0" * 17
+__all__ = ("lab", "server")  # fixtures
 LOCAL = "local-" + "0" * 17
 
 
@@ -32,6 +36,12 @@ class ProviderHome:
 
     def __init__(self, files, id, home):
         self.files, self.id, self.home = files, id, home
+
+    def own(self):
+        """Give what the test has put there to the owner of the home."""
+        about = self.home.stat()
+        for path in self.home.rglob("*"):
+            os.chown(path, about.st_uid, about.st_gid, follow_symlinks=False)
 
     def names(self, path="", limit=100):
         return sorted(entry.name for entry in self.files.scan(self.id, path, limit).entries)
@@ -52,8 +62,17 @@ class ProviderHome:
             upload.close(discard=False)
 
 
-@pytest.fixture(params=["local", "aws"])
+@pytest.fixture(params=["local", "aws", pytest.param("ssh", marks=LAB)])
 def homes(request, tmp_path):
+    if request.param == "ssh":
+        lab, server = request.getfixturevalue("lab"), request.getfixturevalue("server")
+        server.facts()
+        home = lab.home / ".prism-server" / "workspaces" / SERVER / "home"
+        home.mkdir(parents=True)
+        for folder in (home, *list(home.parents)[:2]):
+            os.chown(folder, lab.uid, lab.uid)
+        yield ProviderHome(LabFiles(server), SERVER, home)
+        return
     if request.param == "local":
         home = tmp_path / LOCAL / "home"
         home.mkdir(parents=True)
@@ -163,6 +182,7 @@ def test_missing_path_raises_file_missing(homes):
 def test_wrong_kind_of_path_is_refused_for_files_and_folders(homes):
     (homes.home / "folder").mkdir()
     (homes.home / "folder" / "file").write_text("x")
+    homes.own()
     with pytest.raises(WrongFileKind):
         homes.files.open(homes.id, "folder")
     with pytest.raises(WrongFileKind):
@@ -214,6 +234,7 @@ def test_removing_a_tree_does_not_follow_its_links(homes, secret_file):
     tree = homes.home / "tree"
     tree.mkdir()
     (tree / "link").symlink_to(secret_file)
+    homes.own()
     homes.files.remove(homes.id, "tree", recursive=True)
     assert os.listdir(homes.home) == []
     assert os.listdir(secret_file) == ["secret"]

@@ -166,7 +166,6 @@ REFUSALS = [
     (["volume", "create", "data", "--size", "10"], "not there yet"),
     (["hibernate", "box"], "hibernat"),
     (["snapshot", "create", "s", "--workspace", "box"], "not there yet"),
-    (["files", "ls", "box"], ""),
 ]
 
 

@@ -18,6 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from prism.agent.lab.facts import facts, registry
+from prism.agent.lab.file_session import home_files, serve_files
 from prism.agent.lab.lab_machines import LabMachines, Refused
 from prism.agent.lab.session import serve_session
 from prism.agent.machine.log_reader import MachineLogs
@@ -33,6 +34,9 @@ def main(argv: list[str]) -> int:
     nonce, root = argv[1], Path.home() / LAB_FOLDER
     if argv[2:] == ["session"]:
         return serve_session(root / "workspaces", nonce)
+    if argv[2:] == ["files"]:
+        machines = LabMachines(root)
+        return serve_files(nonce, lambda id: home_files(machines.folder(id)))
     request = json.loads(sys.stdin.buffer.read(MOST_REQUEST))
     try:
         answer: Fields = {"answer": _verbs(root)[request["do"]](request)}

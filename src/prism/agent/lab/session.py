@@ -18,10 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from prism.agent.lab.messages import begin, receive, send
 from prism.agent.protocol import EXEC_SOCKET, framed, send_descriptors, socket_address
 
-HEAD = struct.Struct("!cI")
-LONGEST = 1 << 20
 SESSION_CHUNK = 1 << 15
 START_ANSWER_SECONDS = 20
 MACHINE_ID = re.compile(r"ssh-[0-9a-f]{17}")
@@ -29,8 +28,8 @@ MACHINE_ID = re.compile(r"ssh-[0-9a-f]{17}")
 
 def serve_session(workspaces: Path, nonce: str) -> int:
     """Run what the first message requests, until it ends or the client has gone."""
-    _write_all(1, f"\n{nonce}\n".encode())
-    kind, body = _message()
+    begin(nonce)
+    kind, body = receive()
     if kind != b"S":
         return 2
     request = json.loads(body)
@@ -39,7 +38,7 @@ def serve_session(workspaces: Path, nonce: str) -> int:
             raise OSError("no such machine")
         _Session(workspaces / request["id"], request["exec"]).run()
     except OSError as error:
-        _send(b"F", str(error).encode())
+        send(b"F", str(error).encode())
         return 1
     return 0
 
@@ -91,7 +90,7 @@ class _Session:
             self._write_input()
         for output, kind in list(self._outputs.items()):
             self._drain(output, kind)
-        _send(b"X", json.dumps(code).encode())
+        send(b"X", json.dumps(code).encode())
 
     def _pass_on(self, output: int) -> "int | None":
         try:
@@ -99,7 +98,7 @@ class _Session:
         except OSError:  # a terminal whose last program has gone
             piece = b""
         if piece:
-            _send(self._outputs[output], piece)
+            send(self._outputs[output], piece)
         else:
             self._selector.unregister(output)
             del self._outputs[output]
@@ -109,7 +108,7 @@ class _Session:
         os.set_blocking(output, False)
         with suppress(OSError):
             while piece := os.read(output, SESSION_CHUNK):
-                _send(kind, piece)
+                send(kind, piece)
 
     def _end(self, _: int) -> "int | None":
         piece = self._door.recv(4096)
@@ -122,7 +121,7 @@ class _Session:
 
     def _receive(self, _: int) -> "int | None":
         try:
-            kind, body = _message()
+            kind, body = receive()
         except (EOFError, ValueError):  # the client has gone: its program gets SIGHUP
             return 255
         if kind == b"D":
@@ -149,28 +148,3 @@ class _Session:
         if self._has_ended and not self._waiting and not self._is_terminal and self._input >= 0:
             os.close(self._input)
             self._input = -1
-
-
-def _message() -> "tuple[bytes, bytes]":
-    kind, length = HEAD.unpack(_read(HEAD.size))
-    if length > LONGEST:
-        raise ValueError("the message is too long")
-    return kind, _read(length)
-
-
-def _read(count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        if not (piece := os.read(0, count - len(data))):
-            raise EOFError
-        data += piece
-    return data
-
-
-def _send(kind: bytes, body: bytes) -> None:
-    _write_all(1, HEAD.pack(kind, len(body)) + body)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]

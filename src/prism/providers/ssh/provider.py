@@ -15,6 +15,7 @@ from prism.profiles.providers import LAB_SERVER
 from prism.providers.local.ssh.gate import SshGate, SshSource
 from prism.providers.provider import Location, Login
 from prism.providers.ssh.compute import LabCompute
+from prism.providers.ssh.files import LabFiles
 from prism.providers.ssh.logs import LabLogs
 from prism.providers.ssh.model import NotOnServers, ServerFacts
 from prism.providers.ssh.offer import LabOffer, LabStorageOffer
@@ -42,6 +43,7 @@ class ServerParts(Struct, frozen=True):
     server: LabServer
     compute: LabCompute
     forwards: Forwards
+    files: LabFiles
 
 
 class LabServers:
@@ -135,7 +137,10 @@ class LabServers:
                 self._parts[location] = self._connect(location)
             self.locations = {
                 at: Location(
-                    compute=parts.compute, logs=LabLogs(parts.server), threads=SURVEY_THREADS
+                    compute=parts.compute,
+                    logs=LabLogs(parts.server),
+                    files=parts.files,
+                    threads=SURVEY_THREADS,
                 )
                 for at, parts in self._parts.items()
             }
@@ -208,7 +213,7 @@ class LabServers:
                 session=session,
             )
         )
-        return ServerParts(server, compute, forwards)
+        return ServerParts(server, compute, forwards, LabFiles(server))
 
 
 def location_of(profile: Profile) -> str:

@@ -11,29 +11,35 @@ import contextlib
 import json
 import secrets
 import signal
-import struct
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
 from prism.errors import Problem, Unavailable
 from prism.providers.ssh import commands, shipment
+from prism.providers.ssh.framing import HEAD, LONGEST, skip_noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from prism.providers.ssh.server import LabServer
 
-HEAD = struct.Struct("!cI")
-LONGEST = 1 << 20  # bytes of one message
-MOST_NOISE = 1 << 16  # bytes that a login shell may print before the program begins
 MOST_WAITING = 1 << 18  # bytes of input after which the client has to wait
 NOT_BEGUN, KILLED = 255, 128  # exit codes, as OpenSSH and shells have them
 MAX_WINDOW_SIZE = 0x7FFF
 ACCEPTED = ("LANG", "LC_", "COLORTERM")  # the only variables that a client may set
 START_SECONDS = 40.0
 SESSION_FAILURES = (asyncssh.Error, OSError, TimeoutError, ValueError, EOFError)
-NO_SFTP = "SFTP is not there yet on lab servers: use `prism exec NAME tar …`, or scp to the server"
+# OpenSSH's own program, where distributions have it; it runs inside, as any other program.
+SFTP_SERVERS = (
+    *("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server"),
+    *("/usr/lib/ssh/sftp-server", "/usr/libexec/sftp-server", "/usr/lib/sftp-server"),
+)
+NO_SFTP = "The server has no sftp-server; `prism cp` and `scp -O` do not need it"
+RUN_SFTP = (
+    f"for p in {' '.join(SFTP_SERVERS)}; do [ -x $p ] && exec $p; done; "
+    f"echo '{NO_SFTP}' >&2; exit 127"
+)
 
 
 class LabSession(asyncssh.SSHServerSession[bytes]):
@@ -72,9 +78,9 @@ class LabSession(asyncssh.SSHServerSession[bytes]):
         return True
 
     def subsystem_requested(self, subsystem: str) -> bool:
-        """None is served yet."""
-        self._channel.write_stderr(f"{NO_SFTP}\r\n".encode())
-        return False
+        """SFTP only."""
+        self._request["argv"] = ["/bin/sh", "-c", RUN_SFTP]
+        return subsystem == "sftp"
 
     def session_started(self) -> None:
         """Begin."""
@@ -190,7 +196,8 @@ class LabSession(asyncssh.SSHServerSession[bytes]):
             sending: asyncio.Task[None] | None = None
             try:
                 async with asyncio.timeout(START_SECONDS):
-                    await _skip_noise(process.stdout, nonce)
+                    if not await skip_noise(process.stdout, nonce):
+                        raise commands.AnswerInvalid("The server did not start Prism's program")
                 start = json.dumps({"id": self._id, "exec": self._request}).encode()
                 process.stdin.write(HEAD.pack(b"S", len(start)) + start)
                 messages: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -226,18 +233,6 @@ class LabSession(asyncssh.SSHServerSession[bytes]):
             process.stdin.write(message)
             await process.stdin.drain()
             self._loop.call_soon_threadsafe(self._was_sent, len(message) - HEAD.size)
-
-
-async def _skip_noise(stdout: Any, nonce: str) -> None:
-    """Read until the line with the nonce, however much a login shell prints before."""
-    marker, received = f"{nonce}\n".encode("ascii"), 0
-    while True:
-        line = await stdout.readline()
-        received += len(line)
-        if line.endswith(marker):
-            return
-        if not line or received > MOST_NOISE:
-            raise commands.AnswerInvalid("The server did not start Prism's program")
 
 
 def _length(number: int) -> int:
