@@ -324,6 +324,7 @@ class ExecMessage(TypedDict, total=False):
 # The requests to the gateway of a workspace's network, one packet each.
 TCP_SOCKET = {socket.AF_INET: b"4", socket.AF_INET6: b"6"}
 SOCKET_TABLES = b"t"  # the kernel's tables of the sockets inside
+GATEWAY_TIMEOUT = 5.0  # seconds
 PUBLISH = b"p"  # followed by a port inside: forward connections of the listener that is sent along
 
 
@@ -503,3 +504,19 @@ def replace_file(
         with open(path, "r+b") as known:
             known.write(content)
             known.truncate()
+
+
+def ask_gateway(network: str, request: bytes, descriptors: "list[int] | None" = None) -> list[int]:
+    """The descriptors in a gateway's answer."""
+    path = Path(network)
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gateway,
+        socket_address(path.parent, path.name) as address,
+    ):
+        gateway.settimeout(GATEWAY_TIMEOUT)
+        gateway.connect(address)
+        send_descriptors(gateway, request, descriptors or [])
+        reply, received, _, _ = socket.recv_fds(gateway, 16, 2)
+        if not reply:
+            raise ConnectionResetError("the workspace's network has ended")
+        return received

@@ -1,6 +1,7 @@
 """The machines of a lab server, without a daemon: what a survey says, what the server does."""
 
 import itertools
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from prism.providers.local.ssh.gate import SshGate
+from prism.providers.ssh.commands import AnswerInvalid
 from prism.providers.ssh.compute import LabCompute, SurveyAnswer, machine_id
 from prism.providers.ssh.server import LabServer
 from prism.providers.tunnels.forwards import Forwards
@@ -122,14 +124,38 @@ def test_documents_that_are_no_documents_hide_no_other_machine(compute, lab):
     assert [each.id for each in compute.survey() if each.observed is Observed.ON] == [ID]
 
 
-def test_port_that_no_service_has_is_not_reached(compute):
+def test_port_on_which_nothing_of_the_machine_listens_is_not_reached(compute, lab):
     compute.launch(SPEC)
     becomes(compute, Observed.ON)
     access = eventually(lambda: (now := compute.access(ID)).endpoints and now)
     port = not_none(access.endpoints["page"].port)
     assert not_none(compute.address_of(ID, port)).host == "127.0.0.1"
-    assert compute.address_of(ID, 22) is None
-    assert compute.address_of(ID, compute._server.facts().cpus) is None
+    for other in (22, lab.port):  # the server's own
+        assert compute.address_of(ID, other) is None
+        assert compute.target(ID, "127.0.0.1", other) is None
+    assert compute.target(ID, "example.org", port) is None
+    assert compute.address_of("../elsewhere", port) is None
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"host": "10.0.0.1", "port": 80, "listener": "x"},
+        {"host": "127.0.0.1", "port": 0, "listener": "x"},
+        {"host": "127.0.0.1", "port": 1 << 16, "listener": "x"},
+        {"host": "127.0.0.1", "port": 80, "listener": "x" * 1000},
+    ],
+)
+def test_hostile_end_of_a_tunnel_is_refused(compute, lab, end):
+    compute.survey()
+    [program] = lab.home.glob(".prism-server/agent/*/prism/agent/lab/host.py")
+    answer = json.dumps({"answer": [end]})
+    program.write_text(
+        f"import sys\nbody = {answer!r}.encode()\n"
+        "sys.stdout.buffer.write(f'\\n{sys.argv[1]} {len(body)}\\n'.encode() + body)\n"
+    )
+    with pytest.raises(AnswerInvalid):
+        compute.address_of(ID, 8888)
 
 
 def test_tunnel_is_closed_once_its_machine_is_off(compute):

@@ -10,7 +10,7 @@ from prism.files.model import DiskFull
 from prism.providers.ssh.commands import AnswerInvalid
 from prism.providers.ssh.files import LabFiles
 from prism.providers.ssh.model import NotOnServers, ServerUnreachable
-from tests.project.home import BIN
+from tests.daemons import BIN
 from tests.providers.ssh.conftest import LAB
 from tests.providers.ssh.test_life import LabHome
 from tests.waiting import eventually

@@ -67,6 +67,7 @@ def _verbs(root: Path) -> dict[str, Callable[[Fields], Any]]:
         "expire": lambda order: machines.expire(order["id"], order["at"], order["action"]),
         "watch": lambda order: machines.watch(order["id"], order["rule"]),
         "describe": lambda order: machines.update(order["id"], order["fields"], order["launched"]),
+        "reach": lambda order: [machines.reach(order["id"], order["port"])],
         "access": lambda order: [machines.access(order["id"])],
         "tail": lambda order: logs.tail(order["id"], order["log"], order["lines"]),
         "after": lambda order: logs.after(order["id"], order["log"], order["mark"]),

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from prism.agent.lab.facts import lingers
+from prism.agent.lab.reached_ports import reached_port
 from prism.agent.machine.folder import read
+from prism.agent.network.ports import HOST
 from prism.agent.protocol import (
     ALIVE,
     DISK_FULL_ERRORS,
@@ -156,6 +158,20 @@ class LabMachines:
         with suppress(FileNotFoundError):
             token = (path / TOKEN_FILE).read_text()
         return {"report": report, "token": token}
+
+    def reach(self, id: str, port: int) -> "dict[str, Any] | None":
+        """Where a tunnel reaches a port of a machine that is on; a service by its template's."""
+        if (path := self.folder(id)) is None:
+            return None
+        services, spec = read(path / OBSERVED).get("services", {}), read(path / SPEC)
+        for name, service in spec.get("services", {}).items():
+            if service.get("port") == port and services.get(name, {}).get("port"):
+                port = services[name]["port"]
+                break
+        if any(service.get("port") == port for service in services.values()):
+            return {"host": HOST, "port": port, "listener": f"service {port}"}
+        with self._writing():
+            return reached_port(path, port)
 
     def _names(self, remembered: float) -> "list[str]":
         try:

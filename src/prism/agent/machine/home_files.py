@@ -20,7 +20,7 @@ from prism.agent.protocol import Mount
 from prism.agent.system.safe_paths import Directory
 
 HOME_VOLUMES = "volumes"  # the folder of a home that attached volumes are in
-KINDS = {
+REFUSAL_KINDS = {
     errno.ENOENT: "missing",
     errno.ELOOP: "wrong_kind",
     errno.ENOTDIR: "wrong_kind",
@@ -298,7 +298,7 @@ def refusals(path: str) -> "Iterator[None]":
     try:
         yield
     except OSError as error:
-        kind = KINDS.get(error.errno or 0, "failed")
+        kind = REFUSAL_KINDS.get(error.errno or 0, "failed")
         why = os.strerror(error.errno) if error.errno else str(error)
         if kind == "wrong_kind":
             why += "; Prism follows no symbolic link"

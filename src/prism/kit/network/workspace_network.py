@@ -8,17 +8,9 @@ workspace made, because the gateway runs outside of the sandbox.
 import asyncio
 import os
 import socket
-from pathlib import Path
 
-from prism.agent.protocol import (
-    PUBLISH,
-    SOCKET_TABLES,
-    TCP_SOCKET,
-    send_descriptors,
-    socket_address,
-)
+from prism.agent.protocol import PUBLISH, SOCKET_TABLES, TCP_SOCKET, ask_gateway
 
-GATEWAY_TIMEOUT = 5.0
 HOST, LISTEN_BACKLOG = "127.0.0.1", 128
 
 
@@ -41,7 +33,7 @@ async def connect(host: str, port: int, network: str = "") -> socket.socket:
 def listeners(network: str) -> str | None:
     """The kernel's tables of a network's sockets; none if it has no gateway."""
     try:
-        descriptors = _ask_gateway(network, SOCKET_TABLES)
+        descriptors = ask_gateway(network, SOCKET_TABLES)
     except FileNotFoundError:
         return None
     except OSError:  # its gateway has just ended, and with it all that listened
@@ -56,26 +48,10 @@ def listeners(network: str) -> str | None:
 def publish(network: str, port: int) -> int:
     """A new port of this computer that leads to a port inside, for our own user and root."""
     with socket.create_server((HOST, 0), backlog=LISTEN_BACKLOG) as listener:
-        _ask_gateway(network, PUBLISH + str(port).encode(), [listener.fileno()])
+        ask_gateway(network, PUBLISH + str(port).encode(), [listener.fileno()])
         return int(listener.getsockname()[1])
 
 
 def _tcp_socket(network: str, family: socket.AddressFamily) -> socket.socket:
-    [number] = _ask_gateway(network, TCP_SOCKET[family])
+    [number] = ask_gateway(network, TCP_SOCKET[family])
     return socket.socket(fileno=number)
-
-
-def _ask_gateway(network: str, request: bytes, descriptors: list[int] | None = None) -> list[int]:
-    """The descriptors in a gateway's answer."""
-    path = Path(network)
-    with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gateway,
-        socket_address(path.parent, path.name) as address,
-    ):
-        gateway.settimeout(GATEWAY_TIMEOUT)
-        gateway.connect(address)
-        send_descriptors(gateway, request, descriptors or [])
-        reply, received, _, _ = socket.recv_fds(gateway, 16, 2)
-        if not reply:
-            raise ConnectionResetError("the workspace's network has ended")
-        return received

@@ -52,7 +52,7 @@ from prism.providers.local.folder_setup import (
 )
 from prism.providers.local.offer import machine_id
 from prism.providers.local.report_listener import ReportListener
-from prism.providers.local.ssh.gate import SshGate, SshSource
+from prism.providers.local.ssh.gate import FORWARDED_HOSTS, SshGate, SshSource
 from prism.providers.local.storage.file_replacement import FileReplacements, FilesNotReplaced
 from prism.providers.local.storage.mounted_folders import workspace_folder
 from prism.providers.local.supervisor_server import SupervisorServer
@@ -72,7 +72,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MACHINE_ID = re.compile(r"local-[0-9a-f]{17}")
-LOOPBACK_NAMES = {"localhost", HOST, "::1"}
 REMEMBERED = timedelta(hours=1)  # also for drafts of a daemon that died
 REVIVAL = timedelta(seconds=0.4)
 LOOK_AT_ALL = 30.0
@@ -405,7 +404,7 @@ class LocalCompute:
 
     def _target(self, id: str, host: str, port: int) -> Address | None:
         """The address to which an SSH client's forwarding leads: a port of this machine."""
-        if host not in LOOPBACK_NAMES or (folder := self._folder(id)) is None:
+        if host not in FORWARDED_HOSTS or (folder := self._folder(id)) is None:
             return None
         if (report := folders.read_report(folder)) and (spec := folders.read_spec(folder)):
             by_port = {

@@ -6,26 +6,23 @@ programs listen there.
 """
 
 import contextlib
-import os
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from prism.agent.network.owned_ports import (
+    LISTENING_ADDRESSES,
+    V4,
+    V6,
+    held_sockets,
+    kernel_tables,
+    listening_inodes,
+)
 from prism.agent.protocol import NETWORK_SOCKET, supervisor_pid
 from prism.connections.ports import Address
 from prism.kit.network.workspace_network import listeners
 from prism.kit.network.workspace_peers import descendants
 from prism.providers.local.folder import read_report
-
-V4, V6 = "127.0.0.1", "::1"
-# Local addresses as the kernel writes them, by the address that reaches them.
-LISTENING_ADDRESSES = {
-    V4: ("0100007F", "00000000", "0" * 32, "0000000000000000FFFF00000100007F"),
-    V6: ("00000000000000000000000001000000", "0" * 32),
-}
-LISTENS = r":\s({}):{:04X}\s0+:0000\s0A\s(?:\S+\s+){{3}}\s*(\d+)\s+\d+\s+(\d+)\s"
-SOCKET_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
 def address_of(folder: Path, port: int) -> Address | None:
@@ -38,9 +35,9 @@ def address_of(folder: Path, port: int) -> Address | None:
     network = str(folder / NETWORK_SOCKET)
     if (tables := listeners(network)) is not None:
         return _address_in_own_network(network, tables, port)
-    tables = _kernel_tables()
+    tables = kernel_tables()
     for host, locals_ in LISTENING_ADDRESSES.items():
-        if inodes := _listening_inodes(tables, locals_, port):
+        if inodes := listening_inodes(tables, locals_, port):
             if not _are_of_the_machine(folder, supervisor, inodes):
                 return None
             return Address(host=host, port=port, listener=min(inodes))
@@ -50,23 +47,9 @@ def address_of(folder: Path, port: int) -> Address | None:
 def _address_in_own_network(network: str, tables: str, port: int) -> Address | None:
     """The address of a port in a network of one machine."""
     for host, locals_ in LISTENING_ADDRESSES.items():
-        if inodes := _listening_inodes(tables, locals_, port):
+        if inodes := listening_inodes(tables, locals_, port):
             return Address(host=host, port=port, listener=min(inodes), network=network)
     return None
-
-
-def _kernel_tables() -> str:
-    texts = []
-    for table in SOCKET_TABLES:
-        with contextlib.suppress(FileNotFoundError), open(table) as file:
-            texts.append(file.read())
-    return "".join(texts)
-
-
-def _listening_inodes(tables: str, locals_: tuple[str, ...], port: int) -> dict[str, int]:
-    """The sockets that listen on a port, on one of these addresses: the uid of each inode."""
-    row = re.compile(LISTENS.format("|".join(locals_), port))
-    return {match[3]: int(match[2]) for match in row.finditer(tables)}
 
 
 def _are_of_the_machine(folder: Path, supervisor: int, owners: Mapping[str, int]) -> bool:
@@ -74,22 +57,7 @@ def _are_of_the_machine(folder: Path, supervisor: int, owners: Mapping[str, int]
     report = read_report(folder)
     if report and (uid := report.get("uid")) is not None:
         return set(owners.values()) == {uid}
-    return set(owners) <= _held_sockets(supervisor, set(owners))
-
-
-def _held_sockets(supervisor: int, inodes: set[str]) -> set[str]:
-    """The sockets among these that programs of the supervisor hold."""
-    matching: set[str] = set()
-    for pid in descendants({supervisor}):
-        with contextlib.suppress(OSError):  # it has just ended
-            for number in os.listdir(held := f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):  # it has just closed it
-                    link = os.readlink(f"{held}/{number}")
-                    if link.startswith("socket:[") and link[8:-1] in inodes:
-                        matching.add(link[8:-1])
-        if matching >= inodes:
-            break
-    return matching
+    return set(owners) <= held_sockets(descendants({supervisor}), set(owners))
 
 
 def _address_by_psutil(supervisor: int, port: int) -> Address | None:

@@ -10,10 +10,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Struct, structs, to_builtins
+from msgspec import Meta, Struct, structs, to_builtins
 
 from prism.agent.protocol import (
     ALIVE,
@@ -26,7 +26,7 @@ from prism.errors import Unavailable
 from prism.kit.clock import WallClock
 from prism.providers.idle_documents import encoded
 from prism.providers.local.adoption import LaunchRecord, SpecRecord, found_machine
-from prism.providers.local.ssh.gate import SshGate
+from prism.providers.local.ssh.gate import FORWARDED_HOSTS, SshGate
 from prism.providers.ssh.server import LabServer
 from prism.providers.supervised import (
     CHANGING,
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 MACHINE_ID = re.compile(r"ssh-[0-9a-f]{17}")
 TOKEN = re.compile(r"[A-Za-z0-9_-]{20,200}")
 MOST_MACHINES = 2000
-PORTS_FRESH = 1.5  # seconds for which the ports of a machine are cached
+PORTS_FRESH, MOST_REACHED = 1.5, 1000  # seconds for which a port is known; how many are
 # A clock there that differs less than this counts as right: the network takes time too.
 CLOCK_TOLERANCE, CLOCK_STEP = 20.0, 10.0
 MINUTE = 60.0
@@ -71,11 +71,19 @@ class MachineReport(Struct, frozen=True):
     token: str
 
 
-class KnownPorts(Struct, frozen=True):
-    """The ports of the services that answered, for a moment."""
+class ReachedPort(Struct, frozen=True):
+    """Where a tunnel reaches a port of a machine, on the server's loopback."""
+
+    host: Literal["127.0.0.1", "::1"]
+    port: Annotated[int, Meta(ge=1, le=65535)]
+    listener: Annotated[str, Meta(max_length=40)]
+
+
+class KnownPort(Struct, frozen=True):
+    """What the server said of a port, for a moment."""
 
     until: float
-    ports: frozenset[int]
+    end: ReachedPort | None
 
 
 class SurveyAnswer(Struct, frozen=True):
@@ -111,7 +119,7 @@ class LabCompute:
         self.forwards = forwards
         self._found: Mapping[str, FoundMachine] = {}
         self._running: Mapping[str, str] = {}
-        self._ports: dict[str, KnownPorts] = {}
+        self._reached: dict[tuple[str, int], KnownPort] = {}
         self._offset = 0.0  # how much the server's clock is ahead of ours
 
     def survey(self) -> Sequence[Machine]:
@@ -208,17 +216,15 @@ class LabCompute:
         if machine is None:
             raise Unavailable(f"Machine {id} is not on")
         secret = machine.token if TOKEN.fullmatch(machine.token) else None
-        endpoints, ports = {}, set[int]()
+        endpoints = {}
         for name, service in machine.report.get("services", {}).items():
             port = service.get("port")
             if service.get("answered") and port is not None and 0 < port < 1 << 16:
-                ports.add(port)
                 endpoints[name] = ServiceEndpoint(
                     url=f"http://{HOST}:{self._tunnel(id, port)}",
                     port=port,
                     token=secret if service.get("token") else None,
                 )
-        self._ports[id] = KnownPorts(time.monotonic() + PORTS_FRESH, frozenset(ports))
         return self._gate.access(id, machine.report["name"], endpoints)
 
     async def serve_ssh(self, id: str, connection: socket.socket) -> None:
@@ -226,15 +232,23 @@ class LabCompute:
         await self._gate.serve(id, connection)
 
     def address_of(self, id: str, port: int) -> Address | None:
-        """The local end of a tunnel to a service; other ports are not reached yet."""
-        known = self._ports.get(id)
-        if known is None or time.monotonic() > known.until:
-            self.access(id)
-            known = self._ports[id]
-        if port not in known.ports:
+        """The local end of a tunnel to a port on which something of that machine listens."""
+        if MACHINE_ID.fullmatch(id) is None:
             return None
-        local = self._tunnel(id, port)
-        return Address(host=HOST, port=local, listener=f"{id} {port}")
+        known = self._reached.get((id, port))
+        if known is None or time.monotonic() > known.until:
+            if len(self._reached) > MOST_REACHED:
+                self._reached.clear()
+            [end] = self._server.call("reach", kind=tuple[ReachedPort | None], id=id, port=port)
+            known = self._reached[id, port] = KnownPort(time.monotonic() + PORTS_FRESH, end)
+        if (end := known.end) is None:
+            return None
+        local = self.forwards.port(ForwardTarget(id, end.host, end.port))
+        return Address(host=HOST, port=local, listener=f"{id} {end.listener}")
+
+    def target(self, id: str, host: str, port: int) -> Address | None:
+        """The address to which an SSH client's forwarding leads: a port of this machine."""
+        return self.address_of(id, port) if host in FORWARDED_HOSTS else None
 
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
         """Implements `RecoverableLocation`, from the specs on the server."""

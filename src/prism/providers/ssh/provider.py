@@ -208,7 +208,7 @@ class LabServers:
         self._gate.add(
             SshSource(
                 running=compute.running,
-                may_reach=lambda id, host, port: None,
+                may_reach=compute.target,
                 folder=ports,
                 session=session,
             )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SERVING = "prism.providers.local.ssh.serving"
 log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
+FORWARDED_HOSTS = {"localhost", HOST, "::1"}  # to which clients may forward
 LISTEN_BACKLOG = 128
 # Connections before their login: of one peer (on this computer, a user), and of all.
 MOST_OF_ONE_PEER, MOST_KNOCKING = 16, 64
