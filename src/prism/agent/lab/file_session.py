@@ -14,7 +14,7 @@ from typing import Any
 from prism.agent.lab.messages import LONGEST, begin, receive, send
 from prism.agent.machine.home_files import (
     FileRefusal,
-    HomeFiles,
+    HomeFolder,
     HomeReading,
     HomeWriting,
     refusals,
@@ -23,7 +23,7 @@ from prism.agent.machine.home_files import (
 ENTRIES = 500  # in one message
 
 
-def serve_files(nonce: str, find: "Callable[[str], HomeFiles | None]") -> int:
+def serve_files(nonce: str, find: "Callable[[str], HomeFolder | None]") -> int:
     """Carry out requests until the daemon closes the connection."""
     begin(nonce)
     session = _FileSession(find)
@@ -43,7 +43,7 @@ def serve_files(nonce: str, find: "Callable[[str], HomeFiles | None]") -> int:
 class _FileSession:
     """At most one open file."""
 
-    def __init__(self, find: "Callable[[str], HomeFiles | None]") -> None:
+    def __init__(self, find: "Callable[[str], HomeFolder | None]") -> None:
         self._find = find
         self._reading: HomeReading | None = None
         self._writing: HomeWriting | None = None
@@ -86,7 +86,7 @@ class _FileSession:
             return None
         return self._begin(verb, self._home(request["id"]), request)
 
-    def _begin(self, verb: str, home: HomeFiles, request: "dict[str, Any]") -> Any:
+    def _begin(self, verb: str, home: HomeFolder, request: "dict[str, Any]") -> Any:
         path = self._path = request["path"]
         if verb == "scan":
             entries, truncated = home.scan(path, request["limit"])
@@ -113,12 +113,12 @@ class _FileSession:
         with refusals(self._path):
             send(b"D", self._reading.read(offset, min(size, LONGEST)))
 
-    def _home(self, id: str) -> HomeFiles:
+    def _home(self, id: str) -> HomeFolder:
         if (home := self._find(id)) is None:
             raise FileRefusal("missing", "The workspace has no home on the server")
         return home
 
 
-def home_files(folder: "Path | None") -> "HomeFiles | None":
+def home_files(folder: "Path | None") -> "HomeFolder | None":
     """The files of the machine in a folder."""
-    return None if folder is None else HomeFiles(folder / "home", lambda: ())
+    return None if folder is None else HomeFolder(folder / "home", lambda: ())

@@ -75,7 +75,7 @@ class HomeEntry(NamedTuple):
     modified: "int | None"
 
 
-class HomeFiles:
+class HomeFolder:
     """The home of one machine."""
 
     def __init__(self, home: Path, mounted: Callable[[], Sequence[Mount]]) -> None:

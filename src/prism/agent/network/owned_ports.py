@@ -12,13 +12,13 @@ LISTENING_ADDRESSES = {
     V6: ("00000000000000000000000001000000", "0" * 32),
 }
 LISTENS = r":\s({}):{:04X}\s0+:0000\s0A\s(?:\S+\s+){{3}}\s*(\d+)\s+\d+\s+(\d+)\s"
-TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+PROC_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
 def kernel_tables() -> str:
     """The tables of the sockets of our own network."""
     texts = []
-    for table in TABLES:
+    for table in PROC_TABLES:
         with contextlib.suppress(FileNotFoundError), open(table) as file:
             texts.append(file.read())
     return "".join(texts)

@@ -9,7 +9,7 @@ from typing import cast
 
 from prism.agent.machine.home_files import (
     FileRefusal,
-    HomeFiles,
+    HomeFolder,
     HomeReading,
     HomeWriting,
 )
@@ -37,11 +37,11 @@ class LocalFiles:
         """The entries of a folder, in the order of the disk."""
         with _problems():
             entries, truncated = self._home(id).scan(path, limit)
-        shown = [
+        file_entries = [
             file_entry(entry.name, cast("Kind", entry.kind), entry.size, entry.modified)
             for entry in entries
         ]
-        return Scan(shown, truncated)
+        return Scan(file_entries, truncated)
 
     def open(self, id: str, path: str) -> HomeReading:
         """A regular file; a pipe or a device is not even opened."""
@@ -69,10 +69,10 @@ class LocalFiles:
         with _problems():
             self._home(id).remove(path, recursive=recursive)
 
-    def _home(self, id: str) -> HomeFiles:
+    def _home(self, id: str) -> HomeFolder:
         if not MACHINE_ID.fullmatch(id):
             raise FileMissing("The workspace has no home on this machine")
-        return HomeFiles(self._root / id / "home", partial(self._mounted, id))
+        return HomeFolder(self._root / id / "home", partial(self._mounted, id))
 
 
 class LocalWriting:
