@@ -62,6 +62,10 @@ class ProfileService:
         names = {self._fixed} if self._fixed else {*store.in_use(sql)}
         return tuple(profile for profile in store.every(sql) if profile.name in names)
 
+    def stored(self, sql: Connection) -> tuple[Profile, ...]:
+        """All profiles, whether somebody uses them or not."""
+        return tuple(store.every(sql))
+
     def current(self) -> Profile:
         """The profile that launches use."""
         with self._db.read() as sql:

@@ -250,9 +250,11 @@ def owners(sql: Connection) -> set[str]:
     return {*sql.execute(select(workspaces.c.owner).distinct()).scalars()}
 
 
-def locations(sql: Connection, like: str) -> list[tuple[str, str]]:
+def locations(sql: Connection, like: str, *, living: bool = False) -> list[tuple[str, str]]:
     """The locations with this prefix that have workspaces, and the profiles of these."""
     query = select(workspaces.c.location, workspaces.c.profile).distinct()
+    if living:
+        query = query.where(LIVE)
     rows = sql.execute(query.where(workspaces.c.location.startswith(like, autoescape=True)))
     return [(location, profile) for location, profile in rows]
 

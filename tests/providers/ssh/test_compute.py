@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,11 +13,12 @@ import pytest
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.ssh.commands import AnswerInvalid
 from prism.providers.ssh.compute import LabCompute, SurveyAnswer, machine_id
+from prism.providers.ssh.model import ServerUnreachable
 from prism.providers.ssh.server import LabServer
 from prism.providers.tunnels.forwards import Forwards
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import Observed
-from prism.workspaces.ports import Machine, MachineSpec, ProviderRefused
+from prism.workspaces.ports import Machine, MachineSpec
 from tests.optional import not_none
 from tests.providers.local.world import page
 from tests.providers.ssh.conftest import LAB
@@ -72,23 +75,63 @@ def test_repeated_launch_makes_one_machine_and_a_removed_one_stays_gone(compute)
     assert becomes(compute, Observed.GONE).id == ID
 
 
-def test_idle_machine_is_stopped_by_the_server(compute):
+@pytest.mark.parametrize("action", ["hibernate", "stop"])
+def test_idle_machine_rests_by_the_server(compute, action):
     limits = {"cpu": 100.0, "network": 1e9, "disk": 1e9, "gpu": 100.0}
-    rule = IdleRule(profile="short", minutes=2, action="hibernate", limits=limits)
+    rule = IdleRule(profile="short", minutes=2, action=action, limits=limits)
     compute.launch(SPEC)
     becomes(compute, Observed.ON)
     compute.watch(ID, rule)
-    off = becomes(compute, Observed.OFF)
-    act = not_none(not_none(off.idle).acted)
-    assert (act.action, act.profile) == ("stop", "short")
+    rests = becomes(compute, Observed.ASLEEP if action == "hibernate" else Observed.OFF)
+    act = not_none(not_none(rests.idle).acted)
+    assert (act.action, act.profile) == (action, "short")
 
 
-def test_hibernation_is_refused_and_the_machine_goes_on(compute):
+def serving(lab):
+    """The processes of the account that serve a page."""
+    return {each.pid for each in lab.programs() if each.cmdline()[1:3] == ["-S", "-c"]}
+
+
+def answers(port):
+    """Whether a page of the server answers within two seconds."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 2) as client:
+        client.settimeout(2)
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        return client.recv(4) == b"HTTP"
+    return False
+
+
+def test_hibernated_machine_keeps_its_programs_with_their_memory(compute, lab):
     compute.launch(SPEC)
     becomes(compute, Observed.ON)
-    with pytest.raises(ProviderRefused):
-        compute.hibernate(ID)
-    assert machine(compute).observed is Observed.ON
+    access = eventually(lambda: (now := compute.access(ID)).endpoints and now)
+    port = not_none(access.endpoints["page"].port)
+    before = serving(lab)
+    assert before
+    assert answers(port)
+    compute.hibernate(ID)
+    becomes(compute, Observed.ASLEEP)
+    assert serving(lab) == before
+    assert not answers(port)
+    compute.start(ID)
+    becomes(compute, Observed.ON)
+    assert serving(lab) == before
+    assert eventually(lambda: answers(port))
+
+
+def test_memory_of_a_hibernated_machine_is_lost_when_the_server_restarts(compute, lab):
+    compute.launch(SPEC)
+    becomes(compute, Observed.ON)
+    compute.hibernate(ID)
+    becomes(compute, Observed.ASLEEP)
+    lab.reboot()
+    off = eventually(
+        lambda: (seen := machine(compute)).observed is Observed.OFF and seen,
+        passing=(ServerUnreachable,),
+    )
+    assert "memory is lost" in str(off), off
+    compute.start(ID)
+    becomes(compute, Observed.ON)
 
 
 def test_clock_of_a_server_that_is_an_hour_ahead_is_converted(compute, server, lab, monkeypatch):

@@ -164,7 +164,6 @@ REFUSALS = [
     (["launch", "plain-shell", "x", "--instance-type", "g4dn.xlarge"], "GPU"),
     (["launch", "plain-shell", "x", "--spot"], "spot"),
     (["volume", "create", "data", "--size", "10"], "not there yet"),
-    (["hibernate", "box"], "hibernat"),
     (["snapshot", "create", "s", "--workspace", "box"], "not there yet"),
 ]
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import time
 from fnmatch import fnmatchcase
 from glob import escape as glob_escape
 from glob import glob
@@ -22,6 +23,7 @@ from prism.cli.workspace.locations import LOCAL_PROVIDER, is_local, is_local_pla
 from prism.cli.workspace.ssh_config import remove_include
 from prism.client.daemon import Daemon
 from prism.client.names import unique_name
+from prism.client.profiles import Profiles
 from prism.client.storage import Snapshots, Volumes
 from prism.client.transport.address import DaemonAddress
 from prism.client.transport.wire import Wire
@@ -30,6 +32,8 @@ from prism.errors import Conflict, Invalid
 from prism.lifecycle import COMES_UP
 
 KEEP, DELETE = "keep", "delete"
+SERVER_MARKS = "servers-used"  # in `ssh`: a file for each lab server that has files of Prism
+LEAVE_SECONDS, LEAVE_POLL = 60.0, 0.2
 REMOVED = ("cache", "ssh")  # even if the data is kept
 ENDED_STATES = {"terminated", "terminating"}
 RUNNING_STATES = {"running", *COMES_UP}
@@ -62,6 +66,7 @@ class Installation:
         self.stored: list[str] = []
         self.has_cloud = False
         self.in_aws: list[dict[str, Any]] = []  # groups and key pairs
+        self.servers: list[dict[str, Any]] = []  # profiles of lab servers
         self.was_asked = False
 
     def ask(self, wire: Wire) -> None:
@@ -78,6 +83,7 @@ class Installation:
         places = wire.call(Daemon.status).get("places", ())
         self.has_cloud = not all(map(is_local_place, places))
         self.in_aws = wire.call(Daemon.aws_leftovers)
+        self.servers = [each for each in wire.call(Profiles.list) if each.get("host")]
 
     def look(self) -> None:
         """Read this computer's workspaces from their folders, without a daemon."""
@@ -130,6 +136,10 @@ def plan(
             if data == DELETE and leftover["id"]
             else ""
             for leftover in installed.in_aws
+        ),
+        *(
+            f"remove Prism from the lab server {profile['host']}" if data == DELETE else ""
+            for profile in installed.servers
         ),
         *at_boot,
         "stop the daemon",
@@ -291,6 +301,8 @@ def _run_steps(installed: Installation, address: DaemonAddress, wire: Wire, data
             _end_workspace(wire, workspace)
     if data == DELETE and installed.in_aws:
         _delete_in_aws(wire)
+    if data == DELETE and installed.servers:
+        _leave_servers(wire, installed)
     remove_boot_services(address.home)
     if installed.exists:
         stop_daemon(address)
@@ -310,6 +322,25 @@ def _delete_in_aws(wire: Wire) -> None:
     for leftover in wire.call(Daemon.aws_leftovers, delete=True):
         if leftover["problem"]:
             say(f"Stays in AWS: {leftover_line(leftover)}")
+
+
+def _leave_servers(wire: Wire, installed: Installation) -> None:
+    """Delete the profiles of lab servers, and wait until the daemon has removed Prism there."""
+    hosts = {str(profile["name"]): str(profile["host"]) for profile in installed.servers}
+    names = [str(each["name"]) for each in wire.call(Profiles.list)]
+    if staying := [name for name in names if name not in hosts]:
+        wire.call(Profiles.switch, staying[0])
+    for profile in installed.servers:
+        wire.call(Profiles.delete, profile["name"])
+    until = time.monotonic() + LEAVE_SECONDS
+    marks = os.path.join(installed.home, "ssh", SERVER_MARKS)
+    while os.path.isdir(marks) and os.listdir(marks):
+        if time.monotonic() > until:
+            remedies = {f"`ssh {host} rm -rf .prism-server`" for host in hosts.values()}
+            say("A lab server does not answer, and keeps Prism's folder. Remove it there:")
+            say(" ".join(sorted(remedies)))
+            return
+        time.sleep(LEAVE_POLL)
 
 
 def _end_workspace(wire: Wire, workspace: dict[str, Any]) -> None:

@@ -40,6 +40,7 @@ from prism.providers.local.restic.repository import S3Access
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.provider import Location, Provider
 from prism.providers.ssh.provider import LabServers, ServersInUse
+from prism.providers.ssh.provider import location_of as server_location
 from prism.recovery.generation import DatabaseGeneration
 from prism.recovery.homes import HomePlace, HomeRegistry
 from prism.recovery.model import SurveyedLocation
@@ -216,19 +217,22 @@ class ProviderWiring(BillingWiring):
         )
 
     def _servers_in_use(self) -> ServersInUse:
-        """Active profiles of lab servers, and rows; cached while the database is away."""
+        """Active profiles of lab servers, and living rows; cached while the database is away."""
         if self._served is not None or self.team:
             return self._last_servers
         try:
             with self.db.read() as sql:
-                known = workspace_rows.locations(sql, f"{LAB_SERVER}:")
-                profiles = self.profiles.in_use(sql)
+                known = workspace_rows.locations(sql, f"{LAB_SERVER}:", living=True)
+                profiles, stored = self.profiles.in_use(sql), self.profiles.stored(sql)
         except DatabaseUnavailable as away:
             log.warning("the lab servers in use are unknown: %s (%s)", away, away.details)
             return self._last_servers
         self._last_servers = ServersInUse(
             profiles=tuple(profile for profile in profiles if profile.provider == LAB_SERVER),
             locations=tuple(location for location, _ in known),
+            kept=frozenset(
+                server_location(each) for each in stored if each.provider == LAB_SERVER
+            ),
         )
         return self._last_servers
 

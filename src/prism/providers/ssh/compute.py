@@ -177,11 +177,8 @@ class LabCompute:
         self._request(id, "off")
 
     def hibernate(self, id: str) -> None:
-        """Refuses."""
-        raise ProviderRefused(
-            "Workspaces on lab servers do not hibernate yet",
-            remediation="Stop it instead: the files stay",
-        )
+        """Request that its programs are frozen with their memory, which stays the server's."""
+        self._request(id, "asleep")
 
     def terminate(self, id: str) -> None:
         """Request that a machine is gone; this request is final."""
@@ -194,9 +191,9 @@ class LabCompute:
         self._describe(id, fields, {})
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
-        """Tell the supervisor when to stop the machine, also without a daemon."""
+        """Tell the supervisor when and how to end its run, also without a daemon."""
         due = self._there(None if at is None else at.timestamp())
-        self._server.call("expire", kind=type(None), id=id, at=due, action="stop")
+        self._server.call("expire", kind=type(None), id=id, at=due, action=action)
 
     def resize(self, id: str, instance_type: str) -> None:
         """Refuses."""
@@ -306,7 +303,6 @@ class LabCompute:
     def _rule(self, rule: IdleRule | None) -> Any:
         settings = msgspec.json.decode(encoded(rule, self._minute))
         if settings:
-            settings["action"] = "stop"  # nothing hibernates there yet
             settings["awake_until"] = self._there(settings.get("awake_until"))
         return settings
 

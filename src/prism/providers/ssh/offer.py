@@ -66,8 +66,8 @@ class LabOffer:
             raise local_refusal(template, reasons)
 
     def hibernates(self, kind: MachineType, template: Template, request: LaunchRequest) -> bool:
-        """False: at its expiry, or when it is idle, a workspace there stops."""
-        return False
+        """True: processes are frozen, by a control group or by signals."""
+        return True
 
     def root_gb(self, kind: MachineType, template: Template, request: LaunchRequest) -> int:
         """As requested, else as in the template; no space is reserved."""

@@ -1,5 +1,6 @@
 """The lab servers in use; each is a location, named after the words that log in to it."""
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import timedelta
@@ -26,15 +27,22 @@ from prism.recovery.model import SurveyedLocation
 if TYPE_CHECKING:
     from asyncssh import SSHServerSession
 
+log = logging.getLogger(__name__)
+MARKS = "servers-used"  # a file for each server that may have files of Prism
 LOOK_EVERY = 15.0  # seconds
 SURVEY_THREADS = 4  # requests to one server at a time; its `MaxSessions` is often 10
 
 
 class ServersInUse(Struct, frozen=True, kw_only=True):
-    """Active profiles of servers, and the locations that have rows."""
+    """Active profiles of servers, and the locations that have rows.
+
+    `kept` are the locations of all profiles, also of those that nobody has switched to; None while
+    they are unknown.
+    """
 
     profiles: tuple[Profile, ...] = ()
     locations: tuple[str, ...] = ()
+    kept: frozenset[str] | None = None
 
 
 class ServerParts(Struct, frozen=True):
@@ -80,7 +88,8 @@ class LabServers:
         """The offer of a profile's server; makes no call."""
         self._refuse_sharing()
         location = location_of(profile)
-        parts = self._parts.get(location)
+        if (parts := self._parts.get(location)) is not None:
+            parts.server.enter()
         return LabOffer(location, profile, parts.server.known if parts else None)
 
     def storage_offer(self, location: str) -> LabStorageOffer:
@@ -145,8 +154,13 @@ class LabServers:
                 for at, parts in self._parts.items()
             }
             self.in_use = frozenset(used)
+            for location in used:
+                self._mark(location)
         for location in fresh:
             self._connected(location)
+        if usage.kept is not None:
+            for location in sorted(self._marked() - used - usage.kept):
+                self._leave(location)
 
     def start(self, connected: Callable[[str], object]) -> None:
         """Look now, regularly, and soon after each `wake`."""
@@ -172,6 +186,34 @@ class LabServers:
             parts.forwards.close()
             parts.server.close()
 
+    def _mark(self, location: str) -> None:
+        """Note that Prism may have files there, for a daemon that starts later."""
+        self._parts[location].server.enter()
+        mark = self._ports.with_name(MARKS) / _short(location)
+        if not mark.exists():
+            mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mark.write_text(location)
+
+    def _marked(self) -> set[str]:
+        folder = self._ports.with_name(MARKS)
+        return {mark.read_text() for mark in folder.iterdir()} if folder.is_dir() else set()
+
+    def _leave(self, location: str) -> None:
+        """Remove Prism from a server that no profile and no workspace uses any more."""
+        parts = self._parts.get(location)
+        server = parts.server if parts else LabServer(location.partition(":")[2])
+        try:
+            remains = server.leave()
+        except Problem as problem:  # it is tried again at the next look
+            log.info("%s still has Prism's folder: %s", server.name, problem.message)
+            return
+        finally:
+            if parts is None:
+                server.close()
+        if remains:
+            log.info("%s keeps what others use: %s", server.name, ", ".join(remains)[:300])
+        (self._ports.with_name(MARKS) / _short(location)).unlink(missing_ok=True)
+
     def _refuse_sharing(self) -> None:
         if self._is_shared:
             raise NotOnServers(
@@ -190,7 +232,7 @@ class LabServers:
     def _connect(self, location: str) -> ServerParts:
         server = LabServer(location.partition(":")[2])
         forwards = Forwards(server, stranger=self._stranger)
-        ports = self._ports / sha256(location.encode()).hexdigest()[:16]
+        ports = self._ports / _short(location)
         compute = LabCompute(
             server,
             self._gate,
@@ -214,6 +256,11 @@ class LabServers:
             )
         )
         return ServerParts(server, compute, forwards, LabFiles(server))
+
+
+def _short(location: str) -> str:
+    """The name of a file for a location."""
+    return sha256(location.encode()).hexdigest()[:16]
 
 
 def location_of(profile: Profile) -> str:

@@ -39,7 +39,7 @@ class LabServer:
         self.background = Background()
         self._link: LabLink | None = None
         self._known: ServerFacts | None = None
-        self._shipping = threading.Lock()
+        self._shipping, self._has_left = threading.Lock(), False
 
     @property
     def known(self) -> ServerFacts | None:
@@ -83,6 +83,25 @@ class LabServer:
                 f"The answer of {self.name} cannot be read", details=str(error)[:MOST_REASON]
             ) from error
 
+    def enter(self) -> None:
+        """Allow programs on the server again, after `leave`."""
+        self._has_left = False
+
+    def leave(self) -> tuple[str, ...]:
+        """Remove all of Prism there, unless a workspace lives; what stays. `enter` undoes it."""
+        self._has_left, nonce = True, secrets.token_hex(16)
+        with self._shipping:
+            command = commands.install_command()
+            code, output = self._run(command, shipment.removal(nonce), SHIP_SECONDS)
+        self._check_python(code)
+        try:
+            answer = msgspec.json.decode(commands.answer_after(nonce, output), type=dict[str, Any])
+            return self._unpacked(answer, tuple[str, ...])
+        except msgspec.MsgspecError as error:
+            raise commands.AnswerInvalid(
+                f"The answer of {self.name} cannot be read", details=str(error)[:MOST_REASON]
+            ) from error
+
     def _unpacked(self, answer: dict[str, Any], kind: type[Kind]) -> Kind:
         if refused := answer.get("refused"):
             raise ProviderRefused(f"{self.name}: {str(refused)[:MOST_REASON]}")
@@ -104,6 +123,8 @@ class LabServer:
     def _ship(self, uv: str) -> None:
         """Send what is missing; each is unpacked beside its place, and renamed."""
         with self._shipping:
+            if self._has_left:
+                raise Unavailable(f"No profile uses {self.name} any more")
             parts = [shipment.agent()]
             if uv:
                 parts.append(shipment.uv_for(uv.rpartition("-")[2]))

@@ -21,6 +21,7 @@ ENTRIES = (
     *("sandbox.isolation", "sandbox.sandbox_probe", "sandbox.overlay_probe"),
 )
 INSTALLER = (AGENT_FOLDER / "lab" / "install.py").read_bytes()
+REMOVER = (AGENT_FOLDER / "lab" / "remove.py").read_bytes()
 FETCH_SECONDS = 300
 
 
@@ -36,7 +37,16 @@ class Shipment(Struct, frozen=True):
         """The input of the command that unpacks it."""
         digest = hashlib.sha256(self.data).hexdigest()
         head = f"{self.kind} {self.name} {digest} {len(self.data)}\n".encode("ascii")
-        return b"%d\n" % len(INSTALLER) + INSTALLER + head + self.data
+        return _as_text(INSTALLER) + head + self.data
+
+
+def removal(nonce: str) -> bytes:
+    """The input of the command that removes all of Prism from a server."""
+    return _as_text(REMOVER) + f"{nonce}\n".encode("ascii")
+
+
+def _as_text(program: bytes) -> bytes:
+    return b"%d\n" % len(program) + program
 
 
 @cache
