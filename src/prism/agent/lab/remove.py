@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 OWN_FOLDERS = ("agent", "cache", "uv", "etc-copy", "workspaces")
-OWN_FILES = ("sandboxed", "networked", "filtered", "isolation-note", "writing.lock")
+PLAIN_FILES = ("sandboxed", "networked", "filtered", "isolation-note", "writing.lock")
 nonce = sys.stdin.buffer.readline().decode("ascii").strip()
 root = os.path.join(os.path.expanduser("~"), ".prism-server")
 workspaces = os.path.join(root, "workspaces")
@@ -53,7 +53,7 @@ def remaining() -> "list[str]":
         for name in OWN_FOLDERS:
             if os.path.lexists(os.path.join(root, name)):
                 shutil.rmtree(os.path.join(root, name), onerror=writable)
-        for name in OWN_FILES:
+        for name in PLAIN_FILES:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(root, name))
     left = os.listdir(root)

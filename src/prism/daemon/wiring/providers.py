@@ -40,7 +40,6 @@ from prism.providers.local.restic.repository import S3Access
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.provider import Location, Provider
 from prism.providers.ssh.provider import LabServers, ServersInUse
-from prism.providers.ssh.provider import location_of as server_location
 from prism.recovery.generation import DatabaseGeneration
 from prism.recovery.homes import HomePlace, HomeRegistry
 from prism.recovery.model import SurveyedLocation
@@ -230,9 +229,7 @@ class ProviderWiring(BillingWiring):
         self._last_servers = ServersInUse(
             profiles=tuple(profile for profile in profiles if profile.provider == LAB_SERVER),
             locations=tuple(location for location, _ in known),
-            kept=frozenset(
-                server_location(each) for each in stored if each.provider == LAB_SERVER
-            ),
+            stored=stored,
         )
         return self._last_servers
 

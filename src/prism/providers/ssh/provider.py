@@ -36,13 +36,12 @@ SURVEY_THREADS = 4  # requests to one server at a time; its `MaxSessions` is oft
 class ServersInUse(Struct, frozen=True, kw_only=True):
     """Active profiles of servers, and the locations that have rows.
 
-    `kept` are the locations of all profiles, also of those that nobody has switched to; None while
-    they are unknown.
+    `stored` are all profiles, also those that nobody has switched to; None while unknown.
     """
 
     profiles: tuple[Profile, ...] = ()
     locations: tuple[str, ...] = ()
-    kept: frozenset[str] | None = None
+    stored: tuple[Profile, ...] | None = None
 
 
 class ServerParts(Struct, frozen=True):
@@ -158,8 +157,9 @@ class LabServers:
                 self._mark(location)
         for location in fresh:
             self._connected(location)
-        if usage.kept is not None:
-            for location in sorted(self._marked() - used - usage.kept):
+        if usage.stored is not None:
+            stored = {location_of(each) for each in usage.stored if each.provider == LAB_SERVER}
+            for location in sorted(self._marked() - used - stored):
                 self._leave(location)
 
     def start(self, connected: Callable[[str], object]) -> None:
