@@ -92,20 +92,21 @@ def test_whole_life_of_jupyterlab(lab, home):
         assert home.page("study")["kernels"] == 0
         home.must("terminate", "study", "--yes")
         eventually(lambda: home.state("study") == "terminated")
+        left = {path.split("/")[0] for path in tree(lab.home) - before}
+        assert left == {".prism-server"}
+        [folder] = (lab.home / ".prism-server/workspaces").iterdir()
+        assert tree(folder) <= {"seen.json", "wanted.json", "lock"}
+        documented = {
+            *("agent", "uv", "cache", "workspaces", "writing.lock"),
+            *("etc-copy", "sandboxed", "networked", "filtered"),
+        }
+        names = {path.name for path in (lab.home / ".prism-server").iterdir()}
+        assert names <= documented, names
+        assert not [each for each in lab.programs() if "sshd" not in each.name()]
         home.must("profile", "switch", "local")
         home.must("profile", "delete", "lab")
-    left = {path.split("/")[0] for path in tree(lab.home) - before}
-    assert left == {".prism-server"}
+        eventually(lambda: tree(lab.home) == before)
     assert (lab.home / "thesis.tex").read_text() == "mine"
-    [folder] = (lab.home / ".prism-server/workspaces").iterdir()
-    assert tree(folder) <= {"seen.json", "wanted.json", "lock"}
-    documented = {
-        *("agent", "uv", "cache", "workspaces", "writing.lock"),
-        *("etc-copy", "sandboxed", "networked", "filtered"),
-    }
-    names = {path.name for path in (lab.home / ".prism-server").iterdir()}
-    assert names <= documented, names
-    assert not [each for each in lab.programs() if "sshd" not in each.name()]
 
 
 def test_two_at_once_outlive_the_daemon_and_the_connection(lab, home):
