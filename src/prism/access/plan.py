@@ -1,5 +1,6 @@
 """The permission matrix, and decisions from it: pure functions."""
 
+import shlex
 from collections.abc import Mapping
 
 from prism.access.model import AccessVerb, Caller, Role, RouteRule, Scope, Subject, current
@@ -33,6 +34,19 @@ SCOPES: Mapping[AccessVerb, Scope] = {
     AccessVerb.MANAGE: Scope.OPERATE,
     AccessVerb.STORE: Scope.OPERATE,
 }  # other verbs need `admin`
+
+
+def request_hint(*words: object, subject: str | None = None) -> str:
+    """How the caller requests more, for the end of a hint; empty for who gives it.
+
+    `subject` is whose limit it is: a person requests more of nobody else's.
+    """
+    caller = current()
+    if not caller.team or caller.operator:
+        return ""
+    if subject is not None and subject.lower() not in {caller.name.lower(), caller.token}:
+        return ""
+    return f", or request more: `{shlex.join(['prism', 'request', *map(str, words)])}`"
 
 
 def allows(role: Role | None, verb: AccessVerb) -> bool:

@@ -4,13 +4,14 @@ Launches, volumes, plans and renewals all ask here, so they cannot disagree.
 """
 
 from collections.abc import Sequence
-from math import floor
+from math import ceil, floor
 from shlex import quote
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from prism.access.plan import request_hint
 from prism.budgets.balances import Balance, dollars, sleep_reason
 from prism.budgets.books import Books
 from prism.budgets.model import BudgetExceeded, Cap, Reservation, Window
@@ -253,13 +254,19 @@ def exceeded(
             f"{sums}, needed {dollars(tightest.need, places)}"
             f"{in_period(balance, comparison.now)}; {possible}"
         ),
-        remediation=(
-            f"See `prism budget forecast {quote(owner)}`"
-            if balance.cap.holder is None
-            else "See `prism limit mine`; the operator or an owner of the project can raise it"
-        ),
+        remediation=_ways_out(balance.cap, owner, tightest.excess),
         data=refusal_data(balance, tightest.need),
     )
+
+
+def _ways_out(cap: Cap, project: str, missing: int) -> str:
+    """What helps against a cap that lacks so many micro-dollars."""
+    more = max(1, ceil(missing / 1e6))
+    if cap.holder is None:
+        hint = request_hint("money", more, "--project", project)
+        return f"See `prism budget forecast {quote(project)}`{hint}"
+    hint = request_hint("money", more, subject=cap.holder.subject)
+    return f"See `prism limit mine`; the operator or an owner of the project can raise it{hint}"
 
 
 def _possible(

@@ -42,7 +42,7 @@ from prism.invitations import api as invitations
 from prism.invitations import store as invitation_rows
 from prism.kit import idempotency, journal, stream
 from prism.kit.clock import Clock, WallClock
-from prism.kit.database.migrate import upgrade
+from prism.kit.database.migrate import revisions, upgrade
 from prism.kit.db import Database
 from prism.kit.gate import AsgiApp, Gate
 from prism.kit.http import Api, RequestValidation, StrictRequest, problems
@@ -193,6 +193,7 @@ class App(Wiring):
     def prepare(self) -> None:
         """Migrate the database, and create what a first start needs."""
         upgrade(self.db.url, migrations.MIGRATIONS_FOLDER)
+        self.db.revision = revisions(migrations.MIGRATIONS_FOLDER)[-1]
         self.db.check()
         self.homes.begin()
         self.generation.begin()

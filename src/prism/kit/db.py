@@ -37,6 +37,7 @@ from prism.kit.database.database_faults import (
     DatabaseDamaged,
     DatabaseFull,
     DatabaseLost,
+    DatabaseMigrated,
     DatabaseUnavailable,
     diagnose,
 )
@@ -44,6 +45,7 @@ from prism.kit.database.no_copy_on_write import keep_index_in_place
 from prism.kit.events import Bus, Event, RecordedEvent
 
 ONE_WRITER = text("SELECT pg_advisory_xact_lock(8947)")
+CURRENT_REVISION = text("SELECT version_num FROM alembic_version")
 NOTIFY = text("NOTIFY prism")
 HOLDER = text(
     "SELECT a.application_name, coalesce(a.state, 'unknown'),"
@@ -95,6 +97,8 @@ class Database:
         self.url = url
         self.identity: Callable[[Connection], bool] | None = None
         """Whether a connection leads to the database of this daemon; set once that is known."""
+        self.revision: str | None = None
+        """The revision of the tables that this program writes; set once it has migrated them."""
         self.full: Callable[[], object] = lambda: None
         """Called when the disk is full, to free space for the next attempt."""
         self.committed: list[Callable[[Tx | None], object]] = []
@@ -163,6 +167,7 @@ class Database:
                     # nothing, and makes check-then-write (a budget, a claim) safe as it stands.
                     # It must be READ COMMITTED: a snapshot taken before the lock would be stale.
                     connection.execute(ONE_WRITER)
+                    self._require_revision(connection)
                 self._queue.pop(ticket)
                 versions.forget(connection, tables)
                 yield connection
@@ -173,6 +178,19 @@ class Database:
             for table in tables:
                 if (bus := self._table_buses.get(table)) is not None:
                     bus.notify()
+
+    def _require_revision(self, connection: Connection) -> None:
+        """Raise if a newer daemon has migrated the database, which waits for writers, too.
+
+        This program does not know what the newer one needs in each row.
+        """
+        if self.revision is None:
+            return
+        if (at := connection.execute(CURRENT_REVISION).scalar_one_or_none()) != self.revision:
+            raise DatabaseMigrated(
+                details=f"it is at revision {at}, and this daemon writes {self.revision}",
+                remediation="Try again at the newer daemon, and replace this one by its version",
+            )
 
     @contextmanager
     def _track_errors(self, *, writing: bool) -> Iterator[None]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from prism.access.plan import request_hint
 from prism.budgets.model import Cap, Holder, Pool
 from prism.catalog.plan import TYPES
 from prism.kit.money import Micros
@@ -159,7 +160,8 @@ def refusal(
     """The refusal to run a workspace besides these; null if the limit allows it."""
     limit, now, more = held.limit, running(besides), gpus_of(workspace)
     if limit.workspaces is not None and now.workspaces + 1 > limit.workspaces:
-        return _reached(name, "workspaces", limit.workspaces, now.workspaces)
+        hint = request_hint("workspaces", 1, subject=held.holder.subject)
+        return _reached(name, "workspaces", limit.workspaces, now.workspaces, hint)
     if limit.gpus is None or more == 0:
         return None
     if more is None:
@@ -169,14 +171,15 @@ def refusal(
             remediation="Choose another type, or ask who set the limit: `prism limit mine`",
         )
     if now.gpus + more > limit.gpus:
-        return _reached(name, "GPUs", limit.gpus, now.gpus)
+        hint = request_hint("gpus", now.gpus + more - limit.gpus, subject=held.holder.subject)
+        return _reached(name, "GPUs", limit.gpus, now.gpus, hint)
     return None
 
 
-def _reached(name: str, kind: str, most: int, now: int) -> LimitReached:
+def _reached(name: str, kind: str, most: int, now: int, hint: str) -> LimitReached:
     return LimitReached(
         f"The limit of {name} is {most} {kind} at once",
         details=f"{now} of them are running",
-        remediation="Stop a workspace that you do not need; see `prism limit mine`",
+        remediation=f"Stop a workspace that you do not need; see `prism limit mine`{hint}",
         data={"limit": most, "running": now, "of": kind},
     )

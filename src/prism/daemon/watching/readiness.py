@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from prism.daemon.database_probe import DatabaseProbe
 from prism.kit.database.database_faults import DatabaseUnavailable
-from prism.kit.database.migrate import CURRENT_REVISION
-from prism.kit.db import Database
+from prism.kit.db import CURRENT_REVISION, Database
 
 FRESH_SECONDS = 1.0
 SILENT = "the database does not answer"

@@ -28,6 +28,10 @@ class DatabaseBusy(DatabaseUnavailable, code="DATABASE_BUSY"):
     """Another program keeps the database busy."""
 
 
+class DatabaseMigrated(DatabaseUnavailable, code="DATABASE_MIGRATED"):
+    """A newer version of Prism has changed the tables of the database."""
+
+
 class DatabaseFull(DatabaseUnavailable, code="DATABASE_FULL"):
     """The disk of the database is full."""
 

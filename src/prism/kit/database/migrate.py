@@ -13,12 +13,10 @@ import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, inspect
 
 from prism.errors import Conflict
-from prism.kit.db import ONE_WRITER
-
-CURRENT_REVISION = text("SELECT version_num FROM alembic_version")
+from prism.kit.db import CURRENT_REVISION, ONE_WRITER
 
 
 class DatabaseNewer(Conflict, code="DATABASE_NEWER"):
