@@ -164,7 +164,7 @@ OWN = {
         "aws setup",
     ),  # the client has no AWS: an administrator's, once
     # Several requests for each person of a class, of which the client has the methods.
-    *("class add", "class status", "class collect", "class reset", "class end"),
+    *("class add", "class status", "class collect", "class reset", "class stop", "class end"),
     # One route for all kinds of requests, with fields of each.
     *("request money", "request time", "request size", "request workspaces", "request gpus"),
     "snapshot copies",  # two routes behind one word: the copies made here, and those at a place

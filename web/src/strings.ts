@@ -982,6 +982,92 @@ export const t = {
     saved: (name: string) => `The limits of ${name} are saved`,
   },
 
+  classes: {
+    title: 'Class',
+    board: (project: string) => `Class ${project}`,
+    open: 'Class board',
+    noAccess: 'Only the admins and owners of a project see it as a class.',
+    visible: 'Opening the workspace or the log of another person is shown to that person.',
+    nobody: 'Nobody is in this class. Invite people on the page of the project, or by command.',
+    noMatch: 'Nobody matches.',
+    find: 'Find people, workspaces and templates',
+    state: 'State',
+    everything: (count: number) => `All (${count})`,
+    counted: (label: string, count: number) => `${label} (${count})`,
+    name: 'Workspace',
+    anyName: 'Every workspace',
+    conditions: {
+      failed: 'Failed',
+      stuck: 'Stuck',
+      absent: 'Not come in',
+      unopened: 'Never opened',
+      idle: 'Idle',
+      asleep: 'Asleep',
+      starting: 'Starting',
+      working: 'Working',
+    },
+    sentence: (working: number, help: number, absent: number) =>
+      `${working} work, ${help} may need help, ${absent} ${absent === 1 ? 'has' : 'have'} not come in.`,
+    // The words of `prism class status`; a test compares them.
+    unanswered: {
+      pending: 'has not answered the invitation',
+      declined: 'has declined the invitation',
+      expired: 'has let the invitation expire',
+    },
+    noMember: 'is no member',
+    noWorkspace: 'has no workspace',
+    undelivered: (problem: string) => `the mail was not delivered: ${problem}`,
+    failed: (why: string) => `failed: ${why}`,
+    unreachable: (why: string) => `is out of reach: ${why}`,
+    waits: (why: string) => `waits: ${why}`,
+    neverOpened: 'was never opened: nothing was done in it since it was ready',
+    idleFor: (minutes: number) => `idle for ${minutes} minutes`,
+    why: (text: string) => sentence(text),
+    resetting: 'Its files are being replaced',
+    stops: (when: string) => `Goes to sleep ${when}`,
+    log: 'Log',
+    logOf: (name: string) => `Log of ${name}`,
+    startAll: (count: number) => `Start all (${count})`,
+    stopAll: (count: number) => `Stop all (${count})…`,
+    resetAll: (count: number) => `Reset all (${count})…`,
+    stopTitle: (count: number) => (count === 1 ? 'Stop 1 workspace' : `Stop ${count} workspaces`),
+    when: 'When',
+    now: {
+      label: 'Now',
+      description: 'Their programs end. All files stay.',
+    },
+    at: {
+      label: 'At a time',
+      description:
+        'They go to sleep then, as they do when they expire. Who expires earlier stays as it is.',
+    },
+    noneLater: 'All of them expire earlier.',
+    resetOf: (name: string) => `Reset ${name}`,
+    resetTitle: (list: readonly string[]) =>
+      list.length === 1 ? `Reset ${names(list)}` : `Reset ${list.length} workspaces`,
+    resetWord: (count: number) => `reset ${count}`,
+    resetButton: 'Reset',
+    resetWarning: (count: number) =>
+      count === 1
+        ? 'Its files are replaced by those of the snapshot. Its present files are first copied into a snapshot of their own, and what runs is stopped.'
+        : 'The files of each are replaced by those of the snapshot. The present files of each are first copied into a snapshot of their own, and what runs is stopped.',
+    snapshot: 'Snapshot',
+    snapshotWhat: 'A copy of a workspace, such as the one in which you prepared the exercise',
+    noSnapshots: 'There is no snapshot of a workspace',
+    cannotReset: (list: readonly string[]) => `Cannot reset ${names(list)}`,
+    isReset: (list: readonly string[], snapshots: readonly string[]) =>
+      list.length === 1
+        ? `Resetting ${names(list)}. The files of before are in the snapshot ${snapshots.join(', ')}.`
+        : `Resetting ${names(list)}. The files of before of each are in a snapshot, from ${snapshots[0] ?? ''} to ${snapshots.at(-1) ?? ''}.`,
+    add: 'Add people and workspaces',
+    status: 'Who is stuck',
+    start: 'Start all',
+    stop: 'Stop all',
+    stopAt: 'Stop all at a time',
+    collect: 'Collect a file of everybody',
+    reset: 'Reset to a snapshot',
+    end: 'End the class',
+  },
   system: {
     daemon: 'The daemon',
     health: { healthy: 'Healthy', degraded: 'Something does not answer' },

@@ -118,6 +118,7 @@ COMMANDS = {
     ("class", "status"): "Show who has not come yet, and whose workspace is stuck",
     ("class", "collect"): "Copy the same file out of each workspace",
     ("class", "reset"): "Replace files by those of a snapshot; today's are kept in another",
+    ("class", "stop"): "Stop all workspaces, now or at a time",
     ("class", "end"): "Destroy the workspaces, with snapshots, and remove the members",
     ("token", "create"): "Make a token; it is shown once",
     ("token", "list"): "Show tokens, without their secrets",

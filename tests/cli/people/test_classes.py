@@ -5,6 +5,8 @@ import json
 import re
 import signal
 import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -170,6 +172,29 @@ def test_reset_gives_the_files_of_a_snapshot_and_keeps_those_of_today(taught, tm
     assert "nobody@x.org" in missing.stderr
 
 
+def test_class_stops_now_or_at_a_time(taught):
+    home, _, _ = taught
+    at = (datetime.now(UTC) + timedelta(days=2)).replace(microsecond=0)
+    earlier = at - timedelta(days=1)
+    home.client.workspaces.extend("work--ann", expires_at=earlier.isoformat())
+    rows = home.cli_json("class", "stop", "stat", "--at", at.isoformat())
+    assert [row["name"] for row in rows] == ["work--ben", "work--cho"]
+    expiries = {w.owner: w.expires_at for w in home.client.workspaces.list(project="stat")}
+    assert expiries == {"ann@x.org": earlier, "ben@x.org": at, "cho@x.org": at}
+    passed = home.cli("class", "stop", "stat", "--at", "2020-01-01T17:00")
+    assert passed.returncode != 0
+    assert "has passed" in passed.stdout + passed.stderr
+    assert home.cli("class", "stop", "stat", input="no\n").returncode != 0
+    assert states(home) == {"running"}
+    rows = home.cli_json("class", "stop", "stat", "--yes")
+    assert {row["done"] for row in rows} <= {"is stopping", "is stopped"}
+    assert len(rows) == len(PEOPLE)
+    eventually(lambda: states(home) == {"stopped"}, 120)
+    assert home.cli_json("class", "stop", "stat", "--yes") == []
+    home.cli("start", "--project", "stat", "--yes")
+    eventually(lambda: states(home) == {"running"}, 120)
+
+
 def test_end_leaves_a_snapshot_of_each_workspace_and_nobody_in_the_class(home, tmp_path):
     """A class of its own: the tests of the other one run in any order."""
     home.cli_json("project", "create", "late")
@@ -194,54 +219,25 @@ def test_end_leaves_a_snapshot_of_each_workspace_and_nobody_in_the_class(home, t
     assert stuck == {}
 
 
-def person(email, status="pending", problem=None):
-    return {"email": email, "status": status, "mail_problem": problem}
+# The web GUI decides the same, and reads the same cases: `web/test/classes.test.ts`.
+CASES = json.loads(Path(__file__).with_name("class_cases.json").read_text())
 
 
-def workspace(owner, **more):
-    row = {"name": "work", "full_name": f"work--{owner[:3]}", "owner": owner, "state": "running"}
-    return row | {"failure": None, "waiting": None, "idle": {"idle_minutes": 3}} | more
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
+def test_condition_of_each_person(case):
+    rows = overview_rows(case["members"], case["invitations"], case["workspaces"], 30)
+    conditions = [
+        {"person": row["person"], "condition": row["condition"], "why": row["stuck"]}
+        for row in sorted(rows, key=lambda row: (row["person"], row["workspace"]))
+    ]
+    assert conditions == case["rows"]
 
 
-BUSY = {"idle_minutes": 0, "because": ["the kernel of task 1.ipynb is busy"]}
-UNUSED = {"idle_minutes": 90, "never_used": True, "because": ["nothing is going on"]}
-NEVER_OPENED = "was never opened: nothing was done in it since it was ready"
-
-
-@pytest.mark.parametrize(
-    ("row", "why"),
-    [
-        (workspace("Ann@x.org"), None),
-        (workspace("ann@x.org", failure={"message": "no disk"}), "failed: no disk"),
-        (workspace("ann@x.org", waiting="AWS is slow"), "waits: AWS is slow"),
-        (workspace("ann@x.org", idle={"idle_minutes": 31}), "idle for 31 minutes"),
-        (workspace("ann@x.org", state="hibernated", idle={"idle_minutes": 31}), None),
-        (workspace("ann@x.org", idle=BUSY), "the kernel of task 1.ipynb is busy"),
-        (workspace("ann@x.org", state="hibernated", idle=BUSY), None),
-        (workspace("ann@x.org", idle={"because": ["a cell of x.ipynb was run"]}), None),
-        (workspace("ann@x.org", idle=UNUSED), NEVER_OPENED),
-        (workspace("ann@x.org", state="stopped", idle=UNUSED), None),
-        (workspace("gone@x.org"), "is no member"),
-    ],
-)
-def test_who_is_stuck(row, why):
-    members = [{"email": "ann@x.org", "role": "member"}, {"email": "t@x.org", "role": "owner"}]
+def test_those_who_are_stuck_come_first():
+    members = [{"email": f"{name}@x.org", "role": "member"} for name in ("ann", "ben")]
+    row = {"name": "work", "owner": "ann@x.org", "state": "running", "failure": None}
     rows = overview_rows(members, [], [row], 30)
-    assert {r["stuck"] for r in rows if r["workspace"]} == {why}
-
-
-@pytest.mark.parametrize(
-    ("invitation", "why"),
-    [
-        (person("new@x.org"), "has not answered the invitation"),
-        (person("new@x.org", "declined"), "has declined the invitation"),
-        (person("new@x.org", "expired"), "has let the invitation expire"),
-        (person("new@x.org", problem="no such box"), "the mail was not delivered: no such box"),
-    ],
-)
-def test_who_has_not_come(invitation, why):
-    [row] = overview_rows([], [invitation], [], 30)
-    assert (row["person"], row["stuck"]) == ("new@x.org", why)
+    assert [row["person"] for row in rows] == ["ben@x.org", "ann@x.org"]
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "\n", "é"])

@@ -86,6 +86,14 @@ export const actions = {
     data(api.POST('/api/v1/snapshots/{name}/restore', { ...at(name), body: { name: volume } })),
   rollBack: (name: string, snapshot: string) =>
     data(api.POST('/api/v1/instances/{name}/rollback', { ...at(name), body: { snapshot } })),
+  /** Gives a workspace the files of a snapshot, also of another one. */
+  resetTo: (name: string, snapshot: string) =>
+    data(
+      api.POST('/api/v1/instances/{name}/rollback', {
+        ...at(name),
+        body: { snapshot, of_another: true },
+      }),
+    ),
   verifySnapshot: (name: string) =>
     data(api.POST('/api/v1/snapshots/{name}/verify', { ...at(name), body: {} })),
   removeSnapshot: (name: string) => data(api.DELETE('/api/v1/snapshots/{name}', at(name))),

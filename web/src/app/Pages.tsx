@@ -12,6 +12,7 @@ const Launch = lazy(() => import('../features/launch/Launch'));
 const Templates = lazy(() => import('../features/templates/Templates'));
 const Projects = lazy(() => import('../features/projects/Projects'));
 const Project = lazy(() => import('../features/projects/Project'));
+const ClassBoard = lazy(() => import('../features/classes/ClassBoard'));
 const Costs = lazy(() => import('../features/money/Costs'));
 const Storage = lazy(() => import('../features/storage/Storage'));
 const Idle = lazy(() => import('../features/idle/Idle'));
@@ -37,6 +38,7 @@ export function Pages() {
           <Route path="/templates/:slug" element={<Template />} />
           <Route path="/projects" element={<Projects />} />
           <Route path="/projects/:name" element={<Project />} />
+          <Route path="/projects/:name/class" element={<ClassBoard />} />
           <Route path="/costs" element={<Costs />} />
           <Route path="/storage" element={<Storage />} />
           <Route path="/idle" element={<Idle />} />

@@ -40,11 +40,12 @@ const TITLES: Record<Section, string> = {
 
 /** The way from the start to a page. */
 export function breadcrumbs(path: string): BreadcrumbGroupProps.Item[] {
-  const [section = '', name] = path.split('/').filter((it) => it !== '');
+  const [section = '', name, part] = path.split('/').filter((it) => it !== '');
   const items: BreadcrumbGroupProps.Item[] = [{ text: t.pages.home, href: '/' }];
   if (Object.hasOwn(TITLES, section))
     items.push({ text: TITLES[section as Section], href: `/${section}` });
-  if (name !== undefined) items.push({ text: decoded(name), href: path });
+  if (name !== undefined) items.push({ text: decoded(name), href: `/${section}/${name}` });
+  if (part === 'class') items.push({ text: t.classes.title, href: path });
   return items;
 }
 

@@ -14,6 +14,7 @@ export function ConfirmDialog({
   warning,
   act,
   close,
+  ready = true,
   children,
 }: {
   readonly title: string;
@@ -22,11 +23,13 @@ export function ConfirmDialog({
   readonly warning: string;
   readonly act: () => Promise<unknown>;
   readonly close: () => void;
+  /** Whether what `children` ask for is given. */
+  readonly ready?: boolean;
   readonly children?: ReactNode;
 }) {
   const [typed, setTyped] = useState('');
   return (
-    <Dialog title={title} button={button} ready={typed === word} act={act} close={close}>
+    <Dialog title={title} button={button} ready={ready && typed === word} act={act} close={close}>
       <Alert type="warning">{warning}</Alert>
       {children}
       <FormField label={t.terminate.type(word)}>

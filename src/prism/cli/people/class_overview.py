@@ -30,22 +30,27 @@ def overview_rows(
     rows = []
     for workspace in workspaces:
         owner = workspace["owner"].lower()
-        why = _absence(owner, joined, answers) or _trouble(workspace, idle_minutes)
-        rows.append(_row(owner, why, workspace))
+        absence = _absence(owner, joined, answers)
+        condition = ("absent", absence) if absence else _condition(workspace, idle_minutes)
+        rows.append(_row(owner, *condition, workspace))
     owners = {row["person"] for row in rows}
     invited = [email for email, row in answers.items() if row["status"] in UNANSWERED]
     learners = [email for email, role in joined.items() if role not in TEACHING_ROLES]
     for person in dict.fromkeys([*learners, *invited]):
         if person not in owners:
-            rows.append(_row(person, _absence(person, joined, answers) or "has no workspace"))
+            why = _absence(person, joined, answers) or "has no workspace"
+            rows.append(_row(person, "absent", why))
     return sorted(rows, key=lambda row: (row["stuck"] is None, row["person"], row["workspace"]))
 
 
-def _row(person: str, why: str | None, workspace: dict[str, Any] | None = None) -> dict[str, Any]:
+def _row(
+    person: str, condition: str, why: str | None, workspace: dict[str, Any] | None = None
+) -> dict[str, Any]:
     return {
         "person": person,
         "workspace": unique_name(workspace) if workspace else "",
         "state": workspace["state"] if workspace else "",
+        "condition": condition,
         "stuck": why,
     }
 
@@ -64,21 +69,32 @@ def _absence(
     return UNANSWERED.get(invitation["status"], "is no member")
 
 
-def _trouble(workspace: dict[str, Any], idle_minutes: int) -> str | None:
-    """Why a workspace is no use to its owner right now; None if nothing is wrong."""
+def _condition(workspace: dict[str, Any], idle_minutes: int) -> tuple[str, str | None]:
+    """How a workspace is, and why it is no use to its owner right now; None if nothing is wrong.
+
+    The class page of the web GUI decides the same: `web/src/features/classes/board.ts`.
+    """
     if failure := workspace.get("failure"):
-        return f"failed: {failure['message']}"
+        return "failed", f"failed: {failure['message']}"
+    if unreachable := workspace.get("unreachable"):
+        return "stuck", f"is out of reach: {unreachable}"
     if waiting := workspace.get("waiting"):
-        return f"waits: {waiting}"
-    if workspace["state"] in SLEEPING_STATES:
-        return None
-    idle = workspace.get("idle") or {}
+        return "stuck", f"waits: {waiting}"
+    if workspace["state"] != "running":
+        return "asleep" if workspace["state"] in SLEEPING_STATES else "starting", None
+    return _use(workspace.get("idle") or {}, idle_minutes)
+
+
+def _use(idle: dict[str, Any], idle_minutes: int) -> tuple[str, str | None]:
+    """How a workspace that runs is used, and why that is no use."""
     if busy := [why for why in idle.get("because", ()) if BUSY_KERNEL.fullmatch(why)]:
-        return str(busy[0])
+        return "stuck", str(busy[0])
     if idle.get("never_used"):
-        return "was never opened: nothing was done in it since it was ready"
+        return "unopened", "was never opened: nothing was done in it since it was ready"
     minutes = idle.get("idle_minutes") or 0
-    return f"idle for {minutes} minutes" if minutes >= idle_minutes else None
+    if minutes >= idle_minutes:
+        return "idle", f"idle for {minutes} minutes"
+    return "working", None
 
 
 def show_overview(rows: Sequence[dict[str, Any]]) -> None:

@@ -15,7 +15,7 @@ from prism.cli.output.terminal import ask, require_terminal, say, show_json, sho
 from prism.cli.parser import UsageError, add_flag, argument, given
 from prism.cli.people.class_overview import overview_rows, show_overview
 from prism.cli.people.members import end_arguments, end_options
-from prism.cli.workspace.bulk_verbs import SomeFailed
+from prism.cli.workspace.bulk_verbs import SomeFailed, has_effect, send_all_first
 from prism.client.errors import DaemonUnreachable
 from prism.client.models import invitations
 from prism.client.names import unique_name
@@ -174,6 +174,35 @@ def _reset(args: Namespace) -> None:
     _raise_failures(rows, "The others are reset. Repeat the command with the people that failed")
 
 
+def _stop(args: Namespace) -> None:
+    wire = daemon()
+    workspaces = _living(wire, args.project, args.name)
+    if args.at is None:
+        workspaces = [row for row in workspaces if has_effect("stop", row)]
+        _confirm(args, f"stop {len(workspaces)}", "This ends the programs in", workspaces)
+        names = [unique_name(row) for row in workspaces]
+        answer = send_all_first(names, lambda name: wire.call(Workspaces.stop, name))
+
+        def stop(workspace: dict[str, Any]) -> dict[str, Any]:
+            return {"done": f"is {answer(unique_name(workspace))['new_state']}"}
+    else:
+        from prism.cli.people import class_stop  # noqa: PLC0415  cold start: datetime costs 2 ms
+
+        at = class_stop.time_of(args.at)
+        workspaces = [row for row in workspaces if class_stop.runs_longer(row, at)]
+
+        expiry: dict[str, Any] = {"expires_at": at}
+
+        def stop(workspace: dict[str, Any]) -> dict[str, Any]:
+            wire.call(Workspaces.extend, unique_name(workspace), **expiry)
+            return {"done": f"goes to sleep {class_stop.local_time(at)}", "expires_at": at}
+
+    rows = _each(workspaces, unique_name, stop)
+    _show(args, rows, ("DONE", "done"))
+    suggest(f"Let all of them run again: `prism start --project {args.project}`")
+    _raise_failures(rows, "It succeeded for the others. Repeat the command for these")
+
+
 def _end(args: Namespace) -> None:
     """End a class: mails that were not answered, workspaces, and members, in this order."""
     wire = daemon()
@@ -330,6 +359,13 @@ def _reset_arguments(parser: ArgumentParser) -> None:
     _name_argument(parser)
 
 
+def _stop_arguments(parser: ArgumentParser) -> None:
+    _class_argument(parser)
+    help_text = "not now, but at this time: 17:00 (today), or 2027-12-31T18:00"
+    parser.add_argument("--at", metavar="TIME", help=help_text)
+    _name_argument(parser)
+
+
 def _status_arguments(parser: ArgumentParser) -> None:
     _class_argument(parser)
     from prism.cli.output.time_format import minutes  # noqa: PLC0415  cold start: as in `launch`
@@ -348,5 +384,6 @@ VERBS = {
     "status": (_status_arguments, _overview),
     "collect": (_collect_arguments, _collect),
     "reset": (_reset_arguments, _reset),
+    "stop": (_stop_arguments, _stop),
     "end": (_end_arguments, _end),
 }

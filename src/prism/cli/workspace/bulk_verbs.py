@@ -26,7 +26,7 @@ def workspaces_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--project", metavar="PROJECT", help="all of this project")
 
 
-def _has_effect(verb: str, workspace: dict[str, Any]) -> bool:
+def has_effect(verb: str, workspace: dict[str, Any]) -> bool:
     """Whether a verb changes something; a stop also ends a restart that is under way."""
     ends_restart = verb == "stop" and workspace.get("restarting") is True
     return ends_restart or workspace["state"] in VERBS[verb].bulk
@@ -41,7 +41,7 @@ def selected_names(args: Namespace, wire: Wire) -> list[str]:
     if not by_list:
         return list(dict.fromkeys(args.names))
     workspaces = wire.call(Workspaces.list, project=args.project)
-    names = [unique_name(row) for row in workspaces if _has_effect(args.verb, row)]
+    names = [unique_name(row) for row in workspaces if has_effect(args.verb, row)]
     if names and not args.yes:
         _confirm(args.verb, names)
     return names

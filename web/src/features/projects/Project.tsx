@@ -1,3 +1,4 @@
+import Button from '@cloudscape-design/components/button';
 import ContentLayout from '@cloudscape-design/components/content-layout';
 import Header from '@cloudscape-design/components/header';
 import SpaceBetween from '@cloudscape-design/components/space-between';
@@ -15,6 +16,7 @@ import { ProjectMembers } from '../people/ProjectMembers';
 import { ProjectMoney } from '../money/ProjectMoney';
 import { ProjectSettings } from './ProjectSettings';
 import { projectOf } from '../../lib/equivalents';
+import { useFollow } from '../../lib/follow';
 import { useSearch } from '../../lib/useSearch';
 import { hasRole, useMe } from '../../lib/me';
 import { t } from '../../strings';
@@ -27,6 +29,7 @@ export default function Project() {
   const navigate = useNavigate();
   const query = useQuery(queries.projects);
   const me = useMe();
+  const follow = useFollow();
   return (
     <Loaded query={query} what={name}>
       {(list) => {
@@ -52,6 +55,14 @@ export default function Project() {
                 actions={
                   <SpaceBetween direction="horizontal" size="xs">
                     <AsCommand equivalents={projectOf(project.name)} />
+                    {hasRole(me, project.id, 'admin', 'owner') && (
+                      <Button
+                        href={`/projects/${encodeURIComponent(project.name)}/class`}
+                        onFollow={follow}
+                      >
+                        {t.classes.open}
+                      </Button>
+                    )}
                     {hasRole(me, project.id, 'owner') && (
                       <Confirm
                         text={t.files.remove}
