@@ -118,6 +118,6 @@ def test_texts_of_others_become_single_lines():
 def test_week_has_all_workspaces_and_unknown_prices_are_unknown():
     lines = [WeekLine("a", 3600, 7200, 1_500_000, 500_000), WeekLine("b", 60, 0, None, 0)]
     draft = weekly("ada@x.org", "2026-W01", lines)
-    assert draft.title == "Week 2026-W01: ran 1.0 h, slept 2.0 h, cost unknown, saved $0.50"
-    assert draft.text.splitlines()[0] == "a: ran 1.0 h, slept 2.0 h, cost $1.50, saved $0.50"
+    assert draft.title == "Week 2026-W01: ran 1.0 h, slept 2.0 h, computing unknown, saved $0.50"
+    assert draft.text.splitlines()[0] == "a: ran 1.0 h, slept 2.0 h, computing $1.50, saved $0.50"
     assert week_of(BEGIN) == "2026-W01"

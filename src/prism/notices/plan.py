@@ -531,7 +531,8 @@ def weekly(person: str, week: str, lines: Sequence[WeekLine]) -> Draft:
         key=f"weekly:{week}",
         kind=NoticeKind.WEEKLY,
         to=Audience(person=person),
-        title=f"Week {week}: ran {_hours(ran)}, slept {_hours(slept)}, cost {paid}, saved {saved}",
+        title=f"Week {week}: ran {_hours(ran)}, slept {_hours(slept)}, "
+        f"computing {paid}, saved {saved}",
         text="\n".join([*rows, *more]),
         command="prism cost history",
     )
@@ -541,7 +542,7 @@ def _week_row(line: WeekLine) -> str:
     paid, saved = _sum([line.paid]), _sum([line.saved])
     return (
         f"{text_of(line.name)}: ran {_hours(line.ran)}, slept {_hours(line.slept)}, "
-        f"cost {paid}, saved {saved}"
+        f"computing {paid}, saved {saved}"
     )
 
 

@@ -47,6 +47,7 @@ EXPIRIES_EVERY, MONEY_EVERY = timedelta(minutes=1), timedelta(minutes=5)
 RUN_OUTS_EVERY = timedelta(hours=1)  # a forecast of each project
 LONGEST_NOTICE = timedelta(hours=168)  # before an expiry, that a person can choose
 RUNS_OUT_WITHIN, RUNS_OUT_AGAIN = timedelta(days=7), timedelta(days=7)
+MAX_WAIT_FOR_SURVEY = timedelta(hours=12)  # after the end of a week
 WEEKS_TOLD = "weekly"  # the name of the progress
 Told = tuple[str, Draft]
 
@@ -188,18 +189,24 @@ class NoticeWatch:
         if last_week == week:
             return
         drafts = [] if last_week is None else self._last_week(now)
+        if drafts is None:
+            return
         with self._db.write() as tx:
             if store.progress_of(tx.sql, WEEKS_TOLD) == last_week:
                 self._writer.tell(tx, drafts)
                 store.set_progress(tx, WEEKS_TOLD, week)
 
-    def _last_week(self, now: datetime) -> list[Draft]:
+    def _last_week(self, now: datetime) -> list[Draft] | None:
+        """The pages about the last week; null while a survey is awaited that sees its end."""
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         monday = midnight - timedelta(days=midnight.weekday())
         start, end = int((monday - timedelta(days=7)).timestamp()), int(monday.timestamp())
         week = week_of(monday - timedelta(days=1))
         with self._db.read() as sql:
             rows = store.segments_between(sql, start, end)
+        is_behind = any(row.ended is None and (row.counted or end) < end for row in rows)
+        if is_behind and now < monday + MAX_WAIT_FOR_SURVEY:
+            return None
         owned: dict[str, dict[str, list[Any]]] = {}
         for row in rows:
             owned.setdefault(row.owner, {}).setdefault(row.name, []).append(row)
