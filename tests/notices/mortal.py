@@ -39,8 +39,8 @@ BOB = "bob@x.org"
 PROJECTS = tuple(f"Reef{number}" for number in range(4))
 START = datetime(2026, 1, 1, 9, tzinfo=UTC)
 AWAY = timedelta(minutes=7)  # between a death and the next daemon
-STEP, STEPS = timedelta(minutes=1), 150
-WEBHOOK_PATIENCE = 0.3  # seconds
+STEPS = [timedelta(minutes=1)] * 150 + [timedelta(minutes=10)] * 200  # longer than retries take
+WEBHOOK_PATIENCE = 2.0  # seconds, also on a busy computer
 armed, die_at = False, -1
 passed: list[str] = []
 lock = threading.RLock()
@@ -116,11 +116,11 @@ class World:
 
     def live(self):
         """Let hours pass, in which everything that waits is sent."""
-        for _ in range(STEPS):
+        for step in STEPS:
             self.parts.collector.collect()
             for loop in self.parts.loops:
                 loop.once()
-            self.clock.time += STEP
+            self.clock.time += step
 
     def outcome(self):
         with self.daemon.db.read() as sql:
@@ -164,7 +164,7 @@ def live(job):
 def come_back(job):
     """Start the next daemon of that home, which acts again and sends what waits."""
     world = World(job)
-    world.clock.time += STEP * STEPS + AWAY
+    world.clock.time += sum(STEPS, AWAY)
     for loop in world.parts.loops:
         loop.inherit()
     world.act()

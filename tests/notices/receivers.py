@@ -116,7 +116,9 @@ class WebhookReceiver:
 
     def _read(self, connection: socket.socket) -> Received:
         with connection.makefile("rb") as file:
-            _, path, _ = file.readline().decode().split()
+            if not (line := file.readline().decode()):
+                raise ConnectionResetError("it was closed before the request")
+            _, path, _ = line.split()
             headers: dict[str, str] = {}
             while line := file.readline().strip().decode():
                 name, _, value = line.partition(":")
