@@ -837,6 +837,29 @@ export const t = {
     total: (total: string, trend: string) => `${total} in total; ${trend}`,
   },
 
+  memberEnd: {
+    button: 'Set end',
+    of: (email: string) => `End of the membership of ${email}`,
+    column: 'Until',
+    invitation: 'Member until',
+    lastDay: 'Last day',
+    optional: 'Empty: no end. After that day the membership ends, and the workspaces stop.',
+    noDay: (day: string) => `${day} is no day: write it as 2027/03/31`,
+    noEnd: 'Without a day, the membership has no end.',
+    then: 'What happens then to the workspaces of this person in the project',
+    thenWhat:
+      'Nothing is deleted. This person and the owners get notices 14 and 3 days before, and at the end.',
+    removed: (email: string) => `The membership of ${email} has no end`,
+    set: (email: string, day: string) => `${email} is a member until ${day}`,
+    cell: (day: string, atEnd: string | null | undefined, to: string | null | undefined) =>
+      `${day}, then ${
+        atEnd === 'hand_over'
+          ? `${to ?? ''} gets the workspaces`
+          : atEnd === 'keep'
+            ? 'workspaces stay as they are'
+            : 'workspaces stop'
+      }`,
+  },
   roles: { viewer: 'Viewer', member: 'Member', admin: 'Admin', owner: 'Owner' },
 
   money: {

@@ -131,9 +131,14 @@ export const actions = {
     ),
   reallocate: (body: Schemas['NewReallocation']) =>
     data(api.POST('/api/v1/reallocations', { body })),
-  addMember: (project: string, email: string, role: Schemas['Role']) =>
+  addMember: (project: string, body: Schemas['NewMembership']) =>
+    data(api.POST('/api/v1/projects/{project_id}/members', { ...of(project), body })),
+  changeEnd: (project: string, email: string, body: Schemas['MemberChange']) =>
     data(
-      api.POST('/api/v1/projects/{project_id}/members', { ...of(project), body: { email, role } }),
+      api.PUT('/api/v1/projects/{project_id}/members/{email}', {
+        params: { path: { project_id: project, email } },
+        body,
+      }),
     ),
   changeRole: (project: string, email: string, role: Schemas['Role']) =>
     data(

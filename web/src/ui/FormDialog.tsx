@@ -1,3 +1,4 @@
+import DateInput from '@cloudscape-design/components/date-input';
 import FormField from '@cloudscape-design/components/form-field';
 import Input from '@cloudscape-design/components/input';
 import Select from '@cloudscape-design/components/select';
@@ -11,7 +12,7 @@ export interface Field {
   readonly label: string;
   readonly what?: string;
   readonly value?: string;
-  readonly kind?: 'text' | 'number' | 'email';
+  readonly kind?: 'text' | 'number' | 'email' | 'date';
   readonly options?: readonly { readonly value: string; readonly label: string }[];
   readonly optional?: boolean;
 }
@@ -41,7 +42,13 @@ export function FormDialog({
         const chosen = it.options?.find((option) => option.value === value);
         return (
           <FormField key={it.id} label={it.label} description={it.what}>
-            {it.options === undefined ? (
+            {it.kind === 'date' ? (
+              <DateInput
+                placeholder="YYYY/MM/DD"
+                value={value}
+                onChange={({ detail }) => put(it.id, detail.value)}
+              />
+            ) : it.options === undefined ? (
               <Input
                 autoFocus={index === 0}
                 autoComplete={false}

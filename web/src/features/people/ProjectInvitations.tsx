@@ -9,6 +9,8 @@ import { type DragEvent, useRef, useState } from 'react';
 import { actions } from '../../api/actions';
 import type { Schemas } from '../../api/client';
 import { queries } from '../../api/queries';
+import { lastDay } from './lastDay';
+import { LAST_DAY, untilDay } from './MemberEnd';
 import { type Guest, guestsOf } from './people';
 import { ROLE_OPTIONS, roleOf } from './roles';
 import { t } from '../../strings';
@@ -71,13 +73,15 @@ export function ProjectInvitations({ project }: { readonly project: Schemas['Pro
                         { id: 'email', label: t.invitations.email, kind: 'email' },
                         { id: 'role', label: t.money.role, value: 'member', options: ROLE_OPTIONS },
                         { id: 'message', label: t.invitations.message, optional: true },
+                        LAST_DAY,
                       ]}
-                      act={({ email = '', role, message = '' }) =>
+                      act={({ email = '', role, message = '', day = '' }) =>
                         actions.invite({
                           project_id: project.id,
                           email,
                           role: roleOf(role),
                           message,
+                          ...untilDay(day),
                         })
                       }
                     />
@@ -118,6 +122,12 @@ export function ProjectInvitations({ project }: { readonly project: Schemas['Pro
                 header: t.fields.expires,
                 minWidth: 100,
                 cell: (it) => <RelativeTime at={it.expires_at} />,
+              },
+              {
+                id: 'member-until',
+                header: t.memberEnd.invitation,
+                minWidth: 120,
+                cell: (it) => it.until && t.memberEnd.cell(lastDay(it.until), it.at_end, it.to),
               },
               {
                 id: 'actions',

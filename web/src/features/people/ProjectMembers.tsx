@@ -7,6 +7,8 @@ import type { Schemas } from '../../api/client';
 import { hasRole, useMe } from '../../lib/me';
 import { t } from '../../strings';
 import { DialogButton } from '../../ui/DialogButton';
+import { lastDay } from './lastDay';
+import { LAST_DAY, MemberEnd, untilDay } from './MemberEnd';
 import { ROLE_OPTIONS, roleOf } from './roles';
 import { RemoveMember } from './RemoveMember';
 import { RelativeTime } from '../../ui/RelativeTime';
@@ -32,8 +34,11 @@ export function ProjectMembers({ project }: { readonly project: Schemas['Project
                 fields={[
                   { id: 'email', label: t.invitations.email, kind: 'email' },
                   { id: 'role', label: t.money.role, value: 'member', options: ROLE_OPTIONS },
+                  LAST_DAY,
                 ]}
-                act={({ email = '', role }) => actions.addMember(id, email, roleOf(role))}
+                act={({ email = '', role, day = '' }) =>
+                  actions.addMember(id, { email, role: roleOf(role), ...untilDay(day) })
+                }
               />
             )
           }
@@ -61,9 +66,15 @@ export function ProjectMembers({ project }: { readonly project: Schemas['Project
           cell: (it) => <RelativeTime at={it.join_date} />,
         },
         {
+          id: 'until',
+          header: t.memberEnd.column,
+          minWidth: 150,
+          cell: (it) => it.until && t.memberEnd.cell(lastDay(it.until), it.at_end, it.to),
+        },
+        {
           id: 'actions',
           header: t.workspaces.actions,
-          minWidth: 270,
+          minWidth: 330,
           cell: (it) => (
             <SpaceBetween direction="horizontal" size="xs">
               {decides && (
@@ -76,6 +87,9 @@ export function ProjectMembers({ project }: { readonly project: Schemas['Project
                   ]}
                   act={({ role }) => actions.changeRole(id, it.email, roleOf(role))}
                 />
+              )}
+              {decides && (me?.operator === true || it.email !== me?.user.toLowerCase()) && (
+                <MemberEnd project={project} member={it} />
               )}
               {(decides || it.email === me?.user.toLowerCase()) && (
                 <RemoveMember project={project} email={it.email} />

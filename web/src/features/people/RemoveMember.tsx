@@ -11,6 +11,7 @@ import { queries } from '../../api/queries';
 import { t } from '../../strings';
 import { Dialog } from '../../ui/Dialog';
 import { useNotify } from '../../ui/Notifications';
+import { heirsOf } from './roles';
 
 const LEFTOVERS = ['keep', 'stop', 'hand_over'] as const satisfies readonly Schemas['Leftover'][];
 
@@ -52,9 +53,7 @@ function Choice({
       it.tags['Project'] === project.name &&
       it.state !== 'terminated',
   );
-  const heirs = project.members
-    .filter((it) => it.email !== email && it.role !== 'viewer')
-    .map((it) => ({ value: it.email, label: it.email }));
+  const heirs = heirsOf(project, email);
   const remove = async () => {
     const to = leftover === 'hand_over' && heir !== null ? { to: heir } : {};
     const { workspaces } = await actions.removeMember(project.id, email, {

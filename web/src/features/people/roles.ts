@@ -9,3 +9,10 @@ export const ROLE_OPTIONS = ROLES.map((value) => ({ value, label: t.roles[value]
 export function roleOf(word: string | undefined): Role {
   return ROLES.find((it) => it === word) ?? 'viewer';
 }
+
+/** Who may get the workspaces of a member, as options. */
+export function heirsOf(project: Schemas['ProjectShown'], email: string) {
+  return project.members
+    .filter((it) => it.email !== email && it.role !== 'viewer')
+    .map((it) => ({ value: it.email, label: it.email }));
+}

@@ -1,0 +1,93 @@
+"""The end of a membership in the web GUI: how it is given, shown, changed and removed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.project.home import Home
+
+BOB, EVE = "bob@x.org", "eve@x.org"
+DAY = f"{datetime.now(UTC) + timedelta(days=40):%Y-%m-%d}"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("web-ends") / "home")
+    try:
+        with home.run_daemon():
+            yield home
+    finally:
+        home.clear()
+
+
+@pytest.fixture(scope="module")
+def project(home):
+    """A project of three people."""
+    members = {"pi@x.org": "owner", BOB: "member", EVE: "admin"}
+    return home.client.projects.create("Ends", members=members).name
+
+
+def end_of(home, person):
+    row = next(each for each in home.client.members.list("Ends") if each.email == person)
+    return row.until, row.at_end, row.to
+
+
+def test_end_of_a_membership_is_given_with_what_happens_then_and_removed(home, browsing, project):
+    page = browsing(home).open(f"/projects/{project}?tab=members")
+    page.get_by_role("button", name=f"End of the membership of {BOB}").click()
+    dialog = page.get_by_role("dialog")
+    save = dialog.get_by_role("button", name="Save")
+    dialog.get_by_label("Last day").fill(DAY.replace("-", "/")[:7])
+    expect(save).to_be_disabled()
+    dialog.get_by_label("Last day").fill(DAY.replace("-", "/"))
+    expect(dialog.get_by_role("radio", name="Stop them")).to_be_checked()
+    dialog.get_by_role("radio", name="Hand them over").check()
+    expect(save).to_be_disabled()
+    dialog.get_by_role("button", name="New owner").click()
+    page.get_by_role("option", name=EVE).click()
+    save.click()
+    expect(page.get_by_text(f"{BOB} is a member until {DAY}")).to_be_visible()
+    until, at_end, heir = end_of(home, BOB)
+    assert (at_end, heir) == ("hand_over", EVE)
+    assert until == datetime.fromisoformat(DAY).astimezone() + timedelta(days=1)
+    row = page.get_by_role("row").filter(has_text=BOB)
+    expect(row).to_contain_text(DAY)
+    expect(row).to_contain_text(f"{EVE} gets the workspaces")
+
+    row.get_by_role("button", name=f"End of the membership of {BOB}").click()
+    dialog.get_by_label("Last day").fill("")
+    expect(dialog).to_contain_text("the membership has no end")
+    save.click()
+    expect(page.get_by_text(f"The membership of {BOB} has no end")).to_be_visible()
+    assert end_of(home, BOB) == (None, None, None)
+
+
+def test_refusal_of_an_end_stays_in_the_form_with_its_reason(home, browsing, project):
+    page = browsing(home).open(f"/projects/{project}?tab=members")
+    page.get_by_role("button", name="End of the membership of pi@x.org").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Last day").fill(DAY.replace("-", "/"))
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_contain_text("pi@x.org is the only owner of 'Ends' without an end date")
+    assert end_of(home, "pi@x.org") == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
+)
+def test_form_and_table_fit(home, browsing, project, scheme, width):
+    end = datetime.now(UTC) + timedelta(days=9)
+    home.client.members.change(project, BOB, until=end, at_end="keep")
+    size = {"width": width, "height": 900}
+    browser = browsing(home, viewport=size, color_scheme=scheme)
+    page = browser.open(f"/projects/{project}?tab=members")
+    expect(page.get_by_role("row").filter(has_text=BOB)).to_contain_text("stay as they are")
+    browser.shot(f"member-ends-{scheme}-{width}")
+    page.get_by_role("button", name=f"End of the membership of {BOB}").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("radio", name="Keep them as they are")).to_be_checked()
+    box = dialog.bounding_box()
+    assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
+    browser.shot(f"member-end-form-{scheme}-{width}")
+    browser.leave()
