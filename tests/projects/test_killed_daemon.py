@@ -8,7 +8,7 @@ from tests.project.home import Home
 from tests.waiting import eventually
 
 BOB = "bob@x.org"
-TEAM = {"PRISM_AUTH": "tokens", "PRISM_PROJECT_CREATION": "nobody"}
+TEAM = {"PRISM_AUTH": "tokens"}
 LEAD = timedelta(seconds=4)  # from the request to the end
 
 

@@ -21,9 +21,15 @@ def home(tmp_path_factory):
         home.clear()
 
 
+@pytest.fixture
+def project(home, of_three):
+    """A project of three people, none of whom has an end."""
+    home.client.members.change(of_three, BOB, until=None)
+    return of_three
+
+
 @pytest.fixture(scope="module")
-def project(home):
-    """A project of three people."""
+def of_three(home):
     members = {"pi@x.org": "owner", BOB: "member", EVE: "admin"}
     return home.client.projects.create("Ends", members=members).name
 

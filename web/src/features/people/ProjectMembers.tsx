@@ -74,7 +74,7 @@ export function ProjectMembers({ project }: { readonly project: Schemas['Project
         {
           id: 'actions',
           header: t.workspaces.actions,
-          minWidth: 330,
+          minWidth: 380,
           cell: (it) => (
             <SpaceBetween direction="horizontal" size="xs">
               {decides && (
