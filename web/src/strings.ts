@@ -843,8 +843,8 @@ export const t = {
     column: 'Until',
     invitation: 'Member until',
     lastDay: 'Last day',
-    optional: 'Empty: no end. After that day the membership ends, and the workspaces stop.',
-    noDay: (day: string) => `${day} is no day: write it as 2027/03/31`,
+    optional: 'As 2027-03-31; empty: no end. After it, workspaces stop.',
+    noDay: (day: string) => `${day} is no day, as 2027-03-31 is`,
     noEnd: 'Without a day, the membership has no end.',
     then: 'What happens then to the workspaces of this person in the project',
     thenWhat:

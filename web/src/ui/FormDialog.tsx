@@ -1,4 +1,3 @@
-import DateInput from '@cloudscape-design/components/date-input';
 import FormField from '@cloudscape-design/components/form-field';
 import Input from '@cloudscape-design/components/input';
 import Select from '@cloudscape-design/components/select';
@@ -12,7 +11,7 @@ export interface Field {
   readonly label: string;
   readonly what?: string;
   readonly value?: string;
-  readonly kind?: 'text' | 'number' | 'email' | 'date';
+  readonly kind?: 'text' | 'number' | 'email';
   readonly options?: readonly { readonly value: string; readonly label: string }[];
   readonly optional?: boolean;
 }
@@ -42,13 +41,7 @@ export function FormDialog({
         const chosen = it.options?.find((option) => option.value === value);
         return (
           <FormField key={it.id} label={it.label} description={it.what}>
-            {it.kind === 'date' ? (
-              <DateInput
-                placeholder="YYYY/MM/DD"
-                value={value}
-                onChange={({ detail }) => put(it.id, detail.value)}
-              />
-            ) : it.options === undefined ? (
+            {it.options === undefined ? (
               <Input
                 autoFocus={index === 0}
                 autoComplete={false}

@@ -23,7 +23,6 @@ export const LAST_DAY: Field = {
   id: 'day',
   label: t.memberEnd.lastDay,
   what: t.memberEnd.optional,
-  kind: 'date',
   optional: true,
 };
 

@@ -1,6 +1,6 @@
 /** The end of a day in the reader's time zone, as a time for the daemon; null if it is no day. */
 export function endOfDay(day: string): string | null {
-  const parts = /^(\d{4})-(\d{2})-(\d{2})$/.exec(day);
+  const parts = /^(\d{4})[-/](\d{2})[-/](\d{2})$/.exec(day);
   if (parts === null) return null;
   const [year, month, date] = [Number(parts[1]), Number(parts[2]), Number(parts[3])];
   const given = new Date(year, month - 1, date);
