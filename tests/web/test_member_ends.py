@@ -97,3 +97,18 @@ def test_form_and_table_fit(home, browsing, project, scheme, width):
     assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
     browser.shot(f"member-end-form-{scheme}-{width}")
     browser.leave()
+
+
+def test_member_is_added_with_a_last_day_and_what_is_no_day_is_refused(home, browsing, project):
+    page = browsing(home).open(f"/projects/{project}?tab=members")
+    page.get_by_role("button", name="Add a member").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Mail address").fill("new@x.org")
+    dialog.get_by_label("Last day").fill("2099-02-30")
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(dialog).to_contain_text("2099-02-30 is no day")
+    dialog.get_by_label("Last day").fill(DAY)
+    dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_role("row").filter(has_text="new@x.org")).to_contain_text(DAY)
+    assert end_of(home, "new@x.org")[1:] == ("stop", None)
+    home.client.members.remove(project, "new@x.org")
