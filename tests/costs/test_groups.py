@@ -1,11 +1,15 @@
-"""What a period cost, by project, user and template."""
+"""What a period cost, by project, user, template, budget and machine type."""
 
+from collections import Counter
 from itertools import product
 
 import pytest
 
+from prism.costs import store
 from prism.costs.groups import MOST_BARS
-from tests.money import ClockedDaemon
+from prism.costs.model import CostKind
+from prism.costs.plan import remainder
+from tests.money import ClockedDaemon, cost_by
 from tests.shapes import failed
 
 PERIOD = "start_date=2025-12-31&end_date=2026-01-04"
@@ -76,6 +80,41 @@ def test_budget_groups_have_the_names_of_pools_also_of_deleted_ones(clocked_daem
         history = clocked_daemon.get(f"costs/history?{PERIOD}&group_by=budget")
         assert {group["name"]: group["micros"] for group in history["groups"]} == expected
         check_sums(history)
+
+
+@pytest.mark.postgres
+def test_type_groups_are_compute_and_disks_and_addresses_have_no_type(two_projects):
+    history = two_projects.get(f"costs/history?{PERIOD}&group_by=type")
+    expected = Counter()
+    for segment in two_projects.segments():
+        runs = segment.kind in {CostKind.COMPUTE, CostKind.ASLEEP}
+        paid = cost_by(segment, two_projects.now) * (segment.kind is not CostKind.ASLEEP)
+        expected[segment.detail if runs else None] += paid
+    assert {group["name"]: group["micros"] for group in history["groups"]} == expected
+    assert len(expected) > 1
+    check_sums(history)
+
+
+def test_rest_of_the_least_charge_is_of_the_type_of_the_run(clocked_daemon):
+    """EC2 charges a minute for each start, which is booked when a shorter run ends."""
+    clocked_daemon.running("a")
+    [run] = [row for row in clocked_daemon.segments() if row.kind is CostKind.COMPUTE]
+    with clocked_daemon.daemon.db.write() as tx:
+        of, kind, charge = remainder(run, 60)
+        store.begin(
+            tx,
+            of,
+            kind,
+            charge,
+            run.began,
+            counted=run.began + 60,
+            reconstructed=False,
+            is_minimum=True,
+        )
+    clocked_daemon.settle(hours=1)
+    groups = clocked_daemon.get(f"costs/history?{PERIOD}&group_by=type")["groups"]
+    assert {group["name"] for group in groups} == {run.detail, None}
+    assert {group["name"]: group["instances"] for group in groups}[run.detail] == 1
 
 
 def check_sums(history):

@@ -825,9 +825,21 @@ export const t = {
     nothingYet: 'Nothing has cost anything in this period.',
     divide: 'Group by',
     noGroups: 'Not grouped',
-    each: { project: 'By project', user: 'By user', template: 'By template', budget: 'By budget' },
-    groups: { project: 'Project', user: 'User', template: 'Template', budget: 'Budget' },
-    groupName: (by: 'project' | 'user' | 'template' | 'budget') => (name: string | null) =>
+    each: {
+      project: 'By project',
+      user: 'By user',
+      template: 'By template',
+      budget: 'By budget',
+      type: 'By machine type',
+    },
+    groups: {
+      project: 'Project',
+      user: 'User',
+      template: 'Template',
+      budget: 'Budget',
+      type: 'Machine type',
+    },
+    groupName: (by: 'project' | 'user' | 'template' | 'budget' | 'type') => (name: string | null) =>
       name ?? `No ${by}`,
     others: (count: number) => `${count} others`,
     share: 'Share',

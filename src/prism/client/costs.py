@@ -33,7 +33,7 @@ class Costs(Noun):
     ) -> costs.CostHistory:
         """The costs of a period in steps; by default the last 30 days.
 
-        `group_by` adds the costs of each project, user or template.
+        `group_by` adds the costs of each project, user, template, budget or (machine) type.
         """
         parameters = {"start_date": start, "end_date": end, "granularity": granularity}
         parameters |= {"project": project, "group_by": group_by}

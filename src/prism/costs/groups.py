@@ -1,4 +1,4 @@
-"""What a period cost by project, user, template or budget, read from the segments in one query."""
+"""What a period cost by project, user, template, budget or machine type, read in one query."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
@@ -6,9 +6,9 @@ from itertools import pairwise
 from msgspec import Struct
 from sqlalchemy import BigInteger, Connection, case, column, func, select, true, values
 
-from prism.costs.model import DAY, OF_A_WORKSPACE, CostGroup, GroupBy
+from prism.costs.model import DAY, OF_A_WORKSPACE, CostGroup, CostKind, GroupBy
 from prism.costs.months import month_time
-from prism.costs.plan import bucket_end
+from prism.costs.plan import bucket_end, detail_of_run
 from prism.costs.store import PAYING, cost_by, segments, touching
 from prism.costs.view import percent
 from prism.errors import ValidationFailed
@@ -16,11 +16,13 @@ from prism.kit.money import apportioned
 
 MOST_BARS = 400  # each has a number for each group
 EDGES = ("begin", "finish", "month_begin", "month_finish")
+OF_A_TYPE = (CostKind.COMPUTE, CostKind.ASLEEP)  # kinds whose detail is a machine type
 COLUMNS = {
     "project": segments.c.project,
     "user": segments.c.owner,
     "template": segments.c.template,
     "budget": segments.c.pool,
+    "type": case((segments.c.kind.in_(OF_A_TYPE), segments.c.detail)),
 }
 
 
@@ -66,7 +68,12 @@ def sums(
         in_project, whole, touching(bar.begin, bar.finish)
     )
     group_rows = sql.execute(query.group_by(COLUMNS[by], bar.begin))
-    return [GroupSum(key, int(begin), int(p), int(s)) for key, begin, p, s in group_rows]
+    return [GroupSum(_key(by, key), int(begin), int(p), int(s)) for key, begin, p, s in group_rows]
+
+
+def _key(by: GroupBy, value: str | None) -> str | None:
+    """The group of a row: the rest of the least charge for a run is of the type of that run."""
+    return detail_of_run(value) if by == "type" and value is not None else value
 
 
 def workspaces(
@@ -78,7 +85,7 @@ def workspaces(
     costly = cost_by(end) - cost_by(start) > 0
     count = func.count(s.no.distinct())
     query = select(COLUMNS[by], count).where(
-        in_project, touching(start, end), s.kind.in_(OF_A_WORKSPACE), costly
+        in_project, touching(start, end), s.kind.in_(OF_A_WORKSPACE), costly, ~s.is_minimum
     )
     return {key: int(count) for key, count in sql.execute(query.group_by(COLUMNS[by]))}
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from prism.kit.money import Micros
 from prism.kit.transaction import Rows
 
-GroupBy = Literal["project", "user", "template", "budget"]
+GroupBy = Literal["project", "user", "template", "budget", "type"]
 HOUR, DAY, MONTH_HOURS = 3600, 86400, 720
 BURN = 30  # days over which spending is measured
 
@@ -209,10 +209,11 @@ class CostTrends(Struct, frozen=True):
 
 
 class CostGroup(Struct, frozen=True, kw_only=True):
-    """The cost of one project, user, template or budget in a period.
+    """The cost of one project, user, template, budget or machine type in a period.
 
-    `name` is null if there is none: a volume has no template. `costs` has a number for each bar.
-    The cents of all groups add up to the total of the period; `micros` is exact.
+    `name` is null if there is none: a volume has no template, and no disk a machine type.
+    `costs` has a number for each bar. The cents of all groups add up to the total of the
+    period; `micros` is exact.
     """
 
     name: str | None
@@ -229,7 +230,7 @@ class CostHistory(Struct, frozen=True, kw_only=True):
 
     `total_cost` is null if nothing has a known price.
 
-    `groups` is the cost of each project, user or template, if you asked for groups.
+    `groups` is the cost of each project, user, template, budget or type, if you asked for groups.
     """
 
     period: str

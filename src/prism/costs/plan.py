@@ -42,6 +42,7 @@ ABSENT = frozenset({Observed.NONE, Observed.UNSURE, Observed.GONE})
 FREE, SIMULATED, SIMULATED_DISK = "local", "simulated", "gp3"  # the names of simulated prices
 AS_OF = re.compile(r"as of (\d{4}-\d\d-\d\d)")
 EPOCH = date(1970, 1, 1).toordinal()
+MINIMUM = ", to "  # between the detail of a run and the seconds that it costs at least
 NEVER = 2**62  # seconds since 1970: later than every moment
 Driver = tuple[int, str, CostKind]  # what it costs in 720 hours, its name and kind
 Payers = tuple[str | None, str | None, str | None]  # project, allocation and pool
@@ -184,7 +185,12 @@ def same(segment: Segment) -> tuple[Booking, CostKind, Charge]:
 def remainder(segment: Segment, least: int) -> tuple[Booking, CostKind, Charge]:
     """The charge that follows a run that was shorter than the minimum of `least` seconds."""
     of, kind, charge = same(segment)
-    return of, kind, replace(charge, detail=f"{charge.detail}, to {least} s for a start")
+    return of, kind, replace(charge, detail=f"{charge.detail}{MINIMUM}{least} s for a start")
+
+
+def detail_of_run(detail: str) -> str:
+    """The detail of a run, from that of its segment or of the rest of its least charge."""
+    return detail.partition(MINIMUM)[0]
 
 
 def compute_rate(workspace: Workspace) -> Rate:

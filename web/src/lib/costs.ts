@@ -1,7 +1,7 @@
 import type { Schemas } from '../api/client';
 
 export type CostGroup = Schemas['CostGroup'];
-export const GROUPS = ['project', 'user', 'template', 'budget'] as const;
+export const GROUPS = ['project', 'user', 'template', 'budget', 'type'] as const;
 export type GroupBy = (typeof GROUPS)[number];
 
 export interface Series {

@@ -15,7 +15,7 @@ from prism.client.projects import Projects
 
 GRANULARITIES = ("daily", "weekly", "monthly")
 SORTING = ("granularity", "group_by")
-GROUPS = ("project", "user", "template", "budget")
+GROUPS = ("project", "user", "template", "budget", "type")
 MAX_BAR_WIDTH, MIN_BAR_WIDTH = 50, 10  # letters of a bar
 
 
@@ -69,7 +69,7 @@ def _show_history(args: Namespace, answer: Any) -> None:
 
 
 def _groups(by: str, history: dict[str, Any]) -> None:
-    """Each project, user or template, the most expensive first."""
+    """Each project, user, template, budget or type, the most expensive first."""
     groups = history["groups"]
     columns = {
         by.upper(): [f"(no {by})" if group["name"] is None else group["name"] for group in groups],
