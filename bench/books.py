@@ -154,7 +154,7 @@ class Store:
             for segment in ledger.open_of(tx.sql, id):
                 if segment.kind is CostKind.COMPUTE:
                     ledger.end(tx, segment, now, 1_000, reconstructed=False)
-            row = budgets.reservation(tx.sql, id)
+            row = budgets.find_reservation(tx.sql, id)
             assert row is not None, "each workspace has one"
             budgets.put_reservation(
                 tx, msgspec.structs.replace(row, running=False, until=row.since)

@@ -111,7 +111,9 @@ class CapComparison:
     def _load(self, reservation: Reservation, cap: Cap, within: Window) -> CapLoad:
         disk = lasting_disk(reservation, cap, self.now, within)
         need = reserved_compute(reservation, self.now, within) + disk
-        return CapLoad(self._balance_before(cap, within), need, disk)
+        if (before := self._before.get((cap.id, within))) is None:
+            before = self._before[cap.id, within] = self._books.balance_in(cap, within)
+        return CapLoad(before, need, disk)
 
     def fit(self, reservation: Reservation) -> bool:
         """Whether every cap can pay for the reservation."""
@@ -119,11 +121,6 @@ class CapComparison:
             return all(load.excess <= 0 for load in self.loads_of(reservation))
         except BudgetExceeded:
             return False
-
-    def _balance_before(self, cap: Cap, within: Window) -> Balance:
-        if (known := self._before.get((cap.id, within))) is None:
-            known = self._before[cap.id, within] = self._books.balance_in(cap, within)
-        return known
 
 
 class Admitted(Struct, frozen=True):

@@ -151,7 +151,7 @@ class BudgetReconciler:
             store.due(tx, id, self._clock.now() + AGAIN)
             return
         rows = workspaces.by_ids(tx.sql, [id])
-        known = store.reservation(tx.sql, id)
+        known = store.find_reservation(tx.sql, id)
         if known is not None and not rows and (at := self._storage.renew(tx, known)) is not None:
             store.due(tx, id, at)
             return
@@ -160,7 +160,7 @@ class BudgetReconciler:
             return
         workspace = rows[0]
         renewal = self._reservations.renew(tx, workspace)
-        renewed = store.reservation(tx.sql, id)
+        renewed = store.find_reservation(tx.sql, id)
         assert renewed is not None, "it was renewed in this transaction"
         store.put_reservation(tx, renewed, renewal.next_at)
         if state_of(workspace) not in ACTIVE:

@@ -151,7 +151,10 @@ class ReservationService:
         """Shorten the reservation by what the ledger counts from now on."""
         if before is not None and _counts_the_same(before, after):
             return
-        if after.project is None or (reservation := store.reservation(tx.sql, after.id)) is None:
+        if (
+            after.project is None
+            or (reservation := store.find_reservation(tx.sql, after.id)) is None
+        ):
             return
         if after.ended_at is not None:
             store.release(tx, after.id)
@@ -188,7 +191,10 @@ class ReservationService:
 
     def renew(self, tx: Tx, workspace: Workspace) -> Renewal:
         """Extend a reservation as far as its caps can pay."""
-        reservation, books = store.reservation(tx.sql, workspace.id), self._reader.open(tx.sql)
+        reservation, books = (
+            store.find_reservation(tx.sql, workspace.id),
+            self._reader.open(tx.sql),
+        )
         assert reservation is not None, "only a reservation is renewed"
         now = books.now
         if _is_unseen(reservation.counted if reservation.running else 0, now):
@@ -220,7 +226,7 @@ class ReservationService:
 
     def _demand(self, sql: Connection, workspace: Workspace, project: str) -> Demand:
         """What a workspace needs to run, or, if it is moved while it is off, to be kept."""
-        began, stored = _ledger_start(sql, workspace.id), store.reservation(sql, workspace.id)
+        began, stored = _ledger_start(sql, workspace.id), store.find_reservation(sql, workspace.id)
         compute, disk = rates(workspace, self._prices)
         unpriced = "a disk" if disk is None else workspace.instance_type
         payer = (project, workspace.allocation, workspace.pool)

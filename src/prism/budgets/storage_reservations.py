@@ -97,7 +97,7 @@ class StorageReservationService:
         if after is None or (after.observed in OVER and not began):
             store.release(tx, resource.id)
             return
-        reservation = store.reservation(tx.sql, resource.id)
+        reservation = store.find_reservation(tx.sql, resource.id)
         if reservation is None and not began:
             return
         known = reservation
@@ -191,7 +191,7 @@ class StorageReservationService:
     ) -> tuple[str | None, str | None]:
         """The allocation and pool that pay for a new volume or snapshot."""
         source = resource.source_id if isinstance(resource, Snapshot) else resource.from_snapshot
-        whole = store.reservation(sql, source) if source and budget is None else None
+        whole = store.find_reservation(sql, source) if source and budget is None else None
         if whole is not None and whole.project == resource.project:
             return whole.allocation, whole.pool
         parts = store.allocations_of(sql, project=resource.project)
@@ -240,7 +240,7 @@ class StrandedReservations:
         self._locations.add(location)
         later = self._clock.now() + AGAIN
         for id in _ids(tx.sql, location):
-            if reservation := store.reservation(tx.sql, id):
+            if reservation := store.find_reservation(tx.sql, id):
                 store.put_reservation(tx, _without_money(reservation), later)
 
     def go_on(self, tx: Tx, location: str) -> None:
@@ -266,7 +266,7 @@ class StrandedReservations:
 
 def payer(sql: Connection, id: str) -> tuple[str | None, str | None]:
     """The allocation and pool that pay for a volume or snapshot, as decided when it was made."""
-    reservation = store.reservation(sql, id)
+    reservation = store.find_reservation(sql, id)
     return (None, None) if reservation is None else (reservation.allocation, reservation.pool)
 
 

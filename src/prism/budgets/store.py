@@ -179,24 +179,20 @@ def _rest(
     return func.coalesce(func.sum(case((end > start, reserved), else_=0)), 0)
 
 
-def _reserved_sums(
-    *payers: Column[str],
-    of: ColumnElement[bool],
-    within: Sequence[ColumnElement[int]] = tuple(map(_moment, PERIOD)),
-) -> Select[Any]:
-    """The sums of `plan.reserved_compute` and `plan.lasting_disk` as SQL, for each payer."""
+def _reserved_sums(payer: Column[str]) -> Select[Any]:
+    """The sums of `plan.reserved_compute` and `plan.lasting_disk` as SQL, for a payer."""
     r = reservations.c
-    opens, closes, disks_until, opens_month, closes_month, disks_until_month = within
+    of = and_(payer == bindparam("of"), r.id != bindparam("besides"))
+    opens, closes, disks_until, opens_month, closes_month, disks_until_month = map(_moment, PERIOD)
     counted = case((and_(r.counted > 0, r.counted < NOW), r.counted), else_=NOW)
     lasts = and_(r.part_until > r.disk_since, r.part_until < disks_until)
     lasting = case((lasts, disks_until_month), else_=r.part_until_month)
-    disk_end = r.disk_until_month if payers == (r.project,) else lasting
+    disk_end = r.disk_until_month if payer is r.project else lasting
     ran_until = case((r.running, counted), else_=r.since)
     kept_until = case((r.kept, NOW_MONTH), else_=r.disk_since_month)
     runs = _span(r.since, r.until + r.stopping, ran_until, (opens, closes))
     keeps = _span(r.disk_since_month, disk_end, kept_until, (opens_month, closes_month))
     each = select(
-        *payers,
         case((r.until > r.since, r.compute)).label("compute"),
         r.since,
         *(at.label(name) for at, name in zip(runs, ("runs", "ends"), strict=True)),
@@ -206,23 +202,13 @@ def _reserved_sums(
     ).where(of)
     # With an offset, SQLite computes a column once, and not wherever it is used.
     c = each.offset(0).subquery().c
-    names = [c[payer.name] for payer in payers]
     return select(
-        *names,
         _rest(c.compute, 1, c.since, (c.runs, c.ends)),
         _rest(c.disk, MONTH_HOURS, c.disk_since_month, (c.keeps, c.keeps_until)),
-    ).group_by(*names)
-
-
-RESERVED_SUMS = {
-    name: _reserved_sums(
-        reservations.c[name],
-        of=and_(
-            reservations.c[name] == bindparam("of"), reservations.c.id != bindparam("besides")
-        ),
     )
-    for name in RESERVATIONS_OF
-}
+
+
+RESERVED_SUMS = {name: _reserved_sums(reservations.c[name]) for name in RESERVATIONS_OF}
 FURTHEST = {
     name: select(func.max(reservations.c.until + reservations.c.stopping)).where(
         reservations.c[name] == bindparam("of")
@@ -405,8 +391,8 @@ def reserved(
     closes = EVER if within.end is None else within.end
     at = parameters(now=now, opens=within.start, closes=closes, disks_until=disks_until)
     binds = {"of": cap.id, "besides": besides}
-    sums = sql.execute(RESERVED_SUMS[cap.column], binds | at).first()
-    return (0, 0) if sums is None else (int(sums[1]), int(sums[2]))
+    compute, disks = sql.execute(RESERVED_SUMS[cap.column], binds | at).one()
+    return int(compute), int(disks)
 
 
 def reserved_by_project(
@@ -439,9 +425,10 @@ def every_reservation(sql: Connection) -> list[Reservation]:
     return structs_of(sql, Reservation, RESERVATIONS)
 
 
-def reservation(sql: Connection, workspace: str) -> Reservation | None:
+def find_reservation(sql: Connection, workspace: str) -> Reservation | None:
     """The reservation of a workspace."""
-    rows = _reservation(sql, workspace)
+    of = {"of": workspace}
+    rows = once(sql, TOPICS, workspace, lambda: structs_of(sql, Reservation, RESERVATION, of))
     return rows[0] if rows else None
 
 
@@ -449,10 +436,10 @@ def put_reservation(tx: Tx, reservation: Reservation, due_at: datetime | None = 
     """Add or replace a reservation, and when to look at it again (unless that stays)."""
     values = msgspec.structs.asdict(reservation) | ({"due_at": due_at} if due_at else {})
     values |= {f"{name}_month": month_time(values[name]) for name in OF_DISKS}
-    before = _reservation(tx.sql, reservation.id)
-    for row in (*before, reservation):
-        change_part(tx.sql, row.project)
-    if before:
+    if (before := find_reservation(tx.sql, reservation.id)) is not None:
+        change_part(tx.sql, before.project)
+    change_part(tx.sql, reservation.project)
+    if before is not None:
         tx.sql.execute(CHANGE_RESERVATION, values | {"of": reservation.id})
     else:
         tx.sql.execute(ADD_RESERVATION, values | {"attempts": 0})
@@ -484,7 +471,7 @@ def due(tx: Tx, id: str, at: datetime) -> None:
 
 def release(tx: Tx, workspace: str) -> None:
     """Delete a reservation."""
-    for row in _reservation(tx.sql, workspace):
+    if (row := find_reservation(tx.sql, workspace)) is not None:
         change_part(tx.sql, row.project)
     tx.sql.execute(RELEASE, {"of": workspace})
 
@@ -510,7 +497,3 @@ def uncross(tx: Tx, scope: str, threshold: str) -> None:
     """Delete the record that a threshold is exceeded."""
     key = and_(crossings.c.scope == scope, crossings.c.threshold == threshold)
     tx.sql.execute(delete(crossings).where(key))
-
-
-def _reservation(sql: Connection, id: str) -> list[Reservation]:
-    return once(sql, TOPICS, id, lambda: structs_of(sql, Reservation, RESERVATION, {"of": id}))

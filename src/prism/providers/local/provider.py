@@ -51,6 +51,7 @@ class LocalProvider:
     ) -> None:
         """`find_s3` is asked for copies in S3."""
         self._settings, self._location, self._prices = settings, location, prices
+        self._simulates = settings.local_prices != "none"
         self.compute = local_compute(settings)
         self._check = LaunchCheck(settings.folder, self.compute.environ)
         self.compute.on_launch = self._check.launched
@@ -145,7 +146,3 @@ class LocalProvider:
     def close(self) -> None:
         """Stop its copies; its other parts are closed by their users."""
         self.compute.close()
-
-    @property
-    def _simulates(self) -> bool:
-        return self._settings.local_prices != "none"
