@@ -145,20 +145,16 @@ class ProjectMoney:
         limits = [] if self.own is None else [self.own.shown_left]
         if self.parts:
             limits.append(Micros(sum([pool_share.left for pool_share in self.parts])))
-        return None if not limits or self._is_left_unknown else min(limits)
+        unknown = any([pool_share.is_unknown for pool_share in self.parts])
+        unknown = unknown and not any(pool_share.allocation.settled for pool_share in self.parts)
+        unknown = unknown or (self.own is not None and self.own.is_unknown)
+        return None if not limits or unknown else min(limits)
 
     @property
     def overrun(self) -> int:
         """The larger of two excesses: over the project's own cap, and over all allocations."""
         own = 0 if self.own is None else self.own.overrun
         return max(own, sum(pool_share.allocation.overrun for pool_share in self.parts))
-
-    @property
-    def _is_left_unknown(self) -> bool:
-        if self.own is not None and self.own.is_unknown:
-            return True
-        unknown = any([pool_share.is_unknown for pool_share in self.parts])
-        return unknown and not any(pool_share.allocation.settled for pool_share in self.parts)
 
 
 def project_cap(project: Project, amount: Micros) -> Cap:
