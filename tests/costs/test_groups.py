@@ -85,7 +85,7 @@ def test_budget_groups_have_the_names_of_pools_also_of_deleted_ones(clocked_daem
 @pytest.mark.postgres
 def test_type_groups_are_compute_and_disks_and_addresses_have_no_type(two_projects):
     history = two_projects.get(f"costs/history?{PERIOD}&group_by=type")
-    expected = Counter()
+    expected = Counter[str | None]()
     for segment in two_projects.segments():
         runs = segment.kind in {CostKind.COMPUTE, CostKind.ASLEEP}
         paid = cost_by(segment, two_projects.now) * (segment.kind is not CostKind.ASLEEP)

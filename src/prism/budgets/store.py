@@ -179,7 +179,7 @@ def _rest(
     return func.coalesce(func.sum(case((end > start, reserved), else_=0)), 0)
 
 
-def _reserved_sums(payer: Column[str]) -> Select[Any]:
+def _reserved_sums(payer: Column[str]) -> Select[int, int]:
     """The sums of `plan.reserved_compute` and `plan.lasting_disk` as SQL, for a payer."""
     r = reservations.c
     of = and_(payer == bindparam("of"), r.id != bindparam("besides"))
