@@ -12,6 +12,7 @@ from itertools import pairwise
 import pytest
 
 import prism
+from prism.agent.machine.slots import CPUS_VARIABLE, MEMORY_VARIABLE
 from prism.cli.parser import Help, UsageError, build_parser, find
 from prism.cli.run import EXIT
 from prism.client.client import Client
@@ -85,6 +86,7 @@ def test_client_call_that_the_gui_shows_exists(call):
 
 def test_mentioned_environment_variables_are_settings():
     known = {variable(name) for name in Settings.__struct_fields__} | {"PRISM_WRITE_PROOFS"}
+    known |= {CPUS_VARIABLE, MEMORY_VARIABLE}  # of logins on a lab server
     for page in pages():
         variables = set(re.findall(r"\bPRISM_[A-Z_]+\b", page.read_text()))
         assert variables <= known, short(page)

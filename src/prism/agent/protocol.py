@@ -76,7 +76,9 @@ class LocalMachineSpec(TypedDict, total=False):
     services: dict[str, LocalServiceSpec]
     environment: dict[str, str]
     parameters: dict[str, Any]
-    limits: dict[str, int]  # `cpus` and `memory_mb`
+    limits: dict[str, int]  # `cpus`, `memory_mb` and `gpus`
+    node: str  # the name of the lab server that it belongs to: several may have one home
+    gpus: list[str]  # the ids of those that it was given; missing where none are handed out
     uv: str
     python: str
     reachable: list[str]  # paths of Prism's installation that the sandbox shows
@@ -193,6 +195,34 @@ class ObservedMachine(IsolationKinds, total=False):
     let_in: list[str]  # the volumes that programs in its sandbox can reach now
     notes: list[str]
     idle: IdleReport | None
+
+
+class Gpu(TypedDict):
+    """A GPU of a computer."""
+
+    id: str  # as `nvidia-smi` and CUDA name it
+    name: str
+    memory_mb: int  # 0 if that is unknown
+    is_used: bool  # a program uses it, or a supervisor of any user holds it
+
+
+class SlotHolder(TypedDict):
+    """What a workspace holds of a computer."""
+
+    id: str
+    name: str
+    cpus: int
+    memory_mb: int
+    gpus: list[str]
+
+
+class Room(TypedDict, total=False):
+    """What a computer has for workspaces, and what they hold of it."""
+
+    cpus: Required[int]
+    memory_mb: Required[int]
+    gpus: list[Gpu]  # missing if that is unknown
+    holders: Required[list[SlotHolder]]
 
 
 class Mount(TypedDict):

@@ -35,14 +35,14 @@ def _switched(args: Namespace, profile: Any) -> None:
 def _create(args: Namespace) -> None:
     """Try the server of a lab profile first, and say what holds there."""
     wire, fields = daemon(), {name: getattr(args, name) for name in PROFILE_FIELDS}
-    trial = None
     if args.host:
-        trial = wire.call(Profiles.try_server, args.host, accept_host_key=args.accept_host_key)
+        fields["host"] = host = ",".join(args.host)
+        trial = wire.call(Profiles.try_server, host, accept_host_key=args.accept_host_key)
         if not args.json:
             _show_trial(trial)
         if not trial["usable"]:
             raise Conflict(
-                f"{args.host} cannot run workspaces, so no profile was added",
+                f"{host} cannot run workspaces, so no profile was added",
                 remediation="See `docs/lab-servers.md` for what a server needs",
             )
     profile = wire.call(Profiles.create, args.name, **fields)
@@ -68,6 +68,8 @@ def _created(args: Namespace, profile: Any) -> None:
 
 def _update(args: Namespace) -> Any:
     changes = given(args, *PROFILE_FIELDS)
+    if args.host:
+        changes["host"] = ",".join(args.host)
     return change(Profiles.update, args.name, changes, "See `prism profile update --help`")
 
 
@@ -95,7 +97,11 @@ def _update_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--aws-profile", metavar="NAME", help="a section of ~/.aws/config")
     parser.add_argument("--region", help="the AWS region")
     parser.add_argument("--default-project", metavar="NAME", help="the default project")
-    parser.add_argument("--host", help="a lab server: a name of ~/.ssh/config, or USER@HOST:PORT")
+    parser.add_argument(
+        "--host",
+        action="append",
+        help="a lab server: a name of ~/.ssh/config, or USER@HOST:PORT; repeat it for several",
+    )
     for name, unit in zip(RATES, ("a CPU", "a GB of memory", "a GPU"), strict=True):
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(

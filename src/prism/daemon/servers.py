@@ -2,6 +2,7 @@
 
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
+from msgspec.structs import replace
 
 from prism.kit.routes import Routes
 from prism.profiles.model import ServerCheck, ServerTrial, ServerTrialAnswer
@@ -20,11 +21,33 @@ def try_server(
     lab_servers: NamedDependency[LabServers], data: JSONBody[ServerTrial]
 ) -> ServerTrialAnswer:
     """Log in to a lab server with the daemon's SSH keys, and look what a workspace finds there."""
-    parsed(data.host)
-    facts, refusal = lab_servers.facts(data.host, data.accept_host_key)
-    checks = (*_needs(facts), *_offers(facts, refusal))
+    hosts, servers = data.host.split(","), dict[str, str]()
+    for host in hosts:
+        parsed(host)
+    checks: list[ServerCheck] = []
+    for host in hosts:
+        facts, refusal = lab_servers.facts(host, data.accept_host_key)
+        first = servers.setdefault(facts.identity, host)
+        results = (
+            *_needs(facts),
+            *_offers(facts, refusal),
+            *_spellings(host, first, facts, hosts),
+        )
+        label = f"{host} " if len(hosts) > 1 else ""
+        checks += [replace(check, name=f"{label}{check.name}") for check in results]
     usable = all(check.holds for check in checks if check.required)
-    return ServerTrialAnswer(data.host, usable, checks)
+    return ServerTrialAnswer(data.host, usable, tuple(checks))
+
+
+def _spellings(
+    host: str, first: str, facts: ServerFacts, hosts: list[str]
+) -> tuple[ServerCheck, ...]:
+    """Whether the words name another server than those before."""
+    if len(hosts) == 1:
+        return ()
+    same = f"{first} is the same server, by other words; name it once"
+    message = same if first != host else f"another server than the others, for {facts.user}"
+    return (ServerCheck("server", first == host, message, required=True),)
 
 
 def _needs(facts: ServerFacts) -> tuple[ServerCheck, ...]:
@@ -68,7 +91,9 @@ def _offers(facts: ServerFacts, refusal: str) -> tuple[ServerCheck, ...]:
         ),
         ServerCheck(
             "gpus",
-            False,
-            f"{len(facts.gpus)} GPUs, which are not handed out yet" if facts.gpus else "no GPU",
+            bool(facts.gpus),
+            f"{len(facts.gpus)}, handed out one by one: {', '.join(facts.gpus)}"
+            if facts.gpus
+            else "no GPU",
         ),
     )

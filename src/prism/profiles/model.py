@@ -31,8 +31,11 @@ Region = Annotated[
 Host = Annotated[
     str,
     Meta(
-        pattern=r"^([A-Za-z0-9._-]{1,64}@)?[A-Za-z0-9][A-Za-z0-9._-]{0,252}(:[0-9]{1,5})?$(?!\n)",
-        description="a name of `~/.ssh/config`, or `USER@HOST`, or `USER@HOST:PORT`",
+        pattern=r"^([A-Za-z0-9._-]{1,64}@)?[A-Za-z0-9][A-Za-z0-9._-]{0,252}(:[0-9]{1,5})?"
+        r"(,([A-Za-z0-9._-]{1,64}@)?[A-Za-z0-9][A-Za-z0-9._-]{0,252}(:[0-9]{1,5})?){0,31}$(?!\n)",
+        max_length=2000,
+        description="a name of `~/.ssh/config`, or `USER@HOST`, or `USER@HOST:PORT`; several "
+        "have commas between them",
     ),
 ]
 Dollars = Annotated[float, Meta(ge=0, le=10_000, description="US dollars for an hour")]
@@ -59,7 +62,8 @@ class Profile(Struct, frozen=True, kw_only=True):
 
     `aws_profile` names a section of AWS's own files; null leaves the choice to boto3. `host` is
     the lab server of an ssh profile, where an hour of a CPU, of a GB of memory and of a GPU costs
-    so many US dollars; without any of them, what runs there has no price.
+    so many US dollars; without any of them, what runs there has no price. Several servers have
+    commas between them.
     """
 
     name: str

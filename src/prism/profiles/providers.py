@@ -94,5 +94,8 @@ def traits_of(location: str) -> ProviderTraits:
 
 
 def region_of(location: str) -> str:
-    """The region that a location lies in."""
-    return traits_of(location).region or location.rpartition(":")[2]
+    """The region that a location lies in; for a lab server, its name."""
+    traits = traits_of(location)
+    if traits.has_host:
+        return location.partition(":")[2]
+    return traits.region or location.rpartition(":")[2]

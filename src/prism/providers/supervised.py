@@ -14,6 +14,7 @@ from prism.agent.protocol import (
     ObservedMachine,
     Phase,
 )
+from prism.catalog.model import MachineType
 from prism.providers.idle_documents import decoded
 from prism.workspaces.idleness import Idleness
 from prism.workspaces.model import Observed, WorkspaceFailure
@@ -75,6 +76,15 @@ def first_intent(spec: MachineSpec) -> MachineIntent:
         "state": "on" if spec.starts else "off",
         "expires_at": None if spec.expires_at is None else spec.expires_at.timestamp(),
         "expire_action": "hibernate" if spec.hibernation else "stop",
+    }
+
+
+def limits_of(kind: MachineType) -> dict[str, int]:
+    """The limits of a machine type in the format of the supervisor."""
+    return {
+        "cpus": kind.vcpus,
+        "memory_mb": int(kind.memory_gib * 1024),
+        **({"gpus": kind.gpus} if kind.gpus else {}),
     }
 
 

@@ -122,7 +122,7 @@ def test_ended_nvidia_smi_leaves_no_zombie(idle_runner, tmp_path, monkeypatch):
         return pid, pipe
 
     smi = tmp_path / "nvidia-smi"
-    smi.write_text("#!/bin/sh\necho 7\n")
+    smi.write_text("#!/bin/sh\necho GPU-00000000-aa, 7\n")
     smi.chmod(0o700)
     monkeypatch.setattr(gpus, "spawn", spawn_and_record)
     monkeypatch.setattr(gpus, "used", partial(gpus.used, str(tmp_path)))

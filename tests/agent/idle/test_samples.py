@@ -271,8 +271,8 @@ class Smi:
         self.program.chmod(0o700)
         return self.used()
 
-    def used(self, device="/nowhere"):
-        asking = gpus.used(f"{self.path}:/usr/bin:/bin", device)
+    def used(self, device="/nowhere", granted=None):
+        asking = gpus.used(f"{self.path}:/usr/bin:/bin", device, granted=granted)
 
         def answered():
             try:
@@ -289,9 +289,13 @@ def test_gpu_use_is_the_highest_of_nvidia_smi_and_unknown_when_it_fails(tmp_path
     smi = Smi(tmp_path)
     assert smi.used() == 0.0, "there is no GPU"
     assert smi.used(device="/dev/null") is None, "there is a GPU, but no nvidia-smi"
-    assert smi.run("printf '3\\n87\\n'") == 87.0
+    both = "printf 'GPU-00000000-aa, 3\\nGPU-00000000-bb, 87\\n'"
+    assert smi.run(both) == 87.0
+    assert smi.used(granted=["GPU-00000000-aa"]) == 3.0, "others work on the other one"
+    assert smi.used(granted=[]) == 0.0
+    assert smi.used(granted=["GPU-00000000-cc"]) is None, "it is not there any more"
     assert smi.run("echo Failed to initialize NVML; exit 9") is None
-    for _ in range(2):  # a supervisor waits for all its children; here the test has to
+    for _ in range(4):  # a supervisor waits for all its children; here the test has to
         os.waitpid(-1, 0)
 
 

@@ -24,15 +24,16 @@ SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 class Lab:
     """The server, and the `~/.ssh` of a person who logs in to it as `gpu1`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "gpu1", person: Path | None = None) -> None:
+        """`person` is the home of a person who has a server already."""
         require("sshd", "ssh-keygen", "bwrap")
-        self.folder, self.port = folder, free_port()
+        self.folder, self.port, self.name = folder, free_port(), name
         self.uid = 100_000 + self.port  # of this server only: tests run side by side
         self.home = folder / "home"  # of the account there
-        self.person = folder / "person"  # the home of the person here
+        self.person = person or folder / "person"  # the home of the person here
         self.ssh = self.person / ".ssh"
         for path in (self.home, self.ssh):
-            path.mkdir(parents=True)
+            path.mkdir(parents=True, exist_ok=True)
         os.chown(self.home, self.uid, self.uid)
         self.path = SYSTEM_PATH
         self.variables = {
@@ -40,22 +41,63 @@ class Lab:
             for name, value in os.environ.items()
             if name.startswith(("SSL_", "UV_")) or name.lower().endswith("_proxy")
         }
+        # More than this computer may have: it is the tests that say what there is.
+        self.variables |= {"PRISM_SERVER_CPUS": "64", "PRISM_SERVER_MEMORY_GB": "256"}
         self.shell = "/bin/bash"
         self.settings: list[str] = []
+        self.gpus: list[str] = []
         self.process: subprocess.Popen[bytes] | None = None
-        key = self.ssh / "id_ed25519"
+        key = self.ssh / f"id_{name}"
         keypair(key)
         (folder / "authorized").write_text(key.with_suffix(".pub").read_text())
         self.host_key = keypair(folder / "host")
-        (self.ssh / "config").write_text(
-            f"Host gpu1\n  HostName 127.0.0.1\n  Port {self.port}\n  User {USER}\n"
-            f"  IdentityFile {key}\n  UserKnownHostsFile {self.ssh}/known_hosts\n"
+        lines = (
+            f"Host {name} {name}.lab {name}.",
+            f"HostName 127.0.0.1\n  Port {self.port}\n  User {USER}",
+            f"IdentityFile {key}\n  UserKnownHostsFile {self.ssh}/known_hosts\n",
         )
+        with (self.ssh / "config").open("a") as config:
+            config.write("\n  ".join(lines))
         self.trust()
+
+    def plug_in(self, count: int) -> None:
+        """GPUs of the server: a program that answers as `nvidia-smi` of NVIDIA does.
+
+        The programs that use them are in the file `programs`, a line for each.
+        """
+        tools = self.folder / "tools"
+        tools.mkdir(exist_ok=True)
+        (self.folder / "programs").touch()
+        self.gpus = [f"GPU-{number:08x}-1f0e-4c2a-9d3b-6a5e4d3c2b1a" for number in range(count)]
+        listed = "\\n".join(f"{gpu}, NVIDIA A100-SXM4-40GB, 40960" for gpu in self.gpus)
+        script = tools / "nvidia-smi"
+        script.write_text(
+            "#!/bin/sh\n"
+            'case "$1" in\n'
+            f"  --query-gpu=uuid,name,memory.total) printf '{listed}\\n' ;;\n"
+            f"  --query-compute-apps=gpu_uuid,pid) cat {self.folder}/programs ;;\n"
+            "  *) echo 'ERROR: Option is not recognized.'; exit 2 ;;\n"
+            "esac\n"
+        )
+        script.chmod(0o755)
+        self.path = f"{tools}:{SYSTEM_PATH}"
+
+    def use(self, gpu: str) -> None:
+        """Somebody outside of Prism starts a program on a GPU."""
+        (self.folder / "programs").write_text(f"{gpu}, 4242\n")
+
+    def share(self, other: "Lab") -> None:
+        """Be the other one's account and home, as on servers with a common home."""
+        self.stop()
+        self.home, self.uid = other.home, other.uid
 
     def trust(self) -> None:
         """Let the person know the host key, as after `ssh gpu1`."""
-        (self.ssh / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {self.host_key}\n")
+        known = self.ssh / "known_hosts"
+        lines = known.read_text().splitlines() if known.exists() else []
+        own = f"[127.0.0.1]:{self.port} "
+        other_lines = [line for line in lines if not line.startswith(own)]
+        known.write_text("\n".join([*other_lines, f"{own}{self.host_key}"]) + "\n")
 
     def start(self) -> None:
         """Start the server and wait until it listens."""
@@ -90,7 +132,8 @@ class Lab:
             steps.append("mount -t tmpfs -o mode=755 tmpfs /dev/net")
             steps.append("mknod -m 666 /dev/net/tun c 10 200")
         sshd = f"{SSHD} -D -f {self.folder}/config -E {self.folder}/log"
-        own = ["unshare", "--mount", "--propagation", "private"]
+        steps.append(f"echo {self.name} >/proc/sys/kernel/hostname")
+        own = ["unshare", "--mount", "--uts", "--propagation", "private"]
         return [*own, "sh", "-ec", "\n".join([*steps, f"exec {sshd}"])]
 
     def stop(self) -> None:

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.ssh.commands import AnswerInvalid
-from prism.providers.ssh.compute import LabCompute, SurveyAnswer, machine_id
+from prism.providers.ssh.compute import LabCompute, machine_id
 from prism.providers.ssh.model import ServerUnreachable
 from prism.providers.ssh.server import LabServer
 from prism.providers.tunnels.forwards import Forwards
@@ -142,7 +143,7 @@ def test_clock_of_a_server_that_is_an_hour_ahead_is_converted(compute, server, l
     def ahead(do, **fields):
         answer = real(do, **fields)
         if do == "survey":
-            return SurveyAnswer(answer.time + 3600, answer.machines)
+            return structs.replace(answer, time=answer.time + 3600)
         return answer
 
     monkeypatch.setattr(server, "call", ahead)

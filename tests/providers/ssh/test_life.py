@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from prism.catalog.plan import machine_type
 from tests.project.home import Home
 from tests.providers.ssh.conftest import LAB
 from tests.providers.ssh.lab import Lab
@@ -180,7 +181,20 @@ def test_what_is_not_there_yet_is_refused_with_what_works(lab, home):
             helps = "hint:" in done.stderr or "copy files" in done.stderr
             assert helps, (words, done.stderr)
         assert home.states() == ["running"]
+
+
+def test_size_of_a_stopped_workspace_is_changed_and_what_is_not_enforced_is_said(lab, home):
+    with home.run_daemon():
+        home.begin()
+        home.must("launch", "plain-shell", "box")
+        home.inside("box", "echo kept > notes")
         home.must("stop", "box")
         done = home.cli("resize", "box", "--size", "L", "--yes")
-        assert done.returncode != 0
-        assert "not there yet" in done.stderr
+        assert done.returncode == 0, done.stderr
+        assert "the number of CPUs is counted, and not enforced" in done.stdout + done.stderr
+        home.must("start", "box")
+        assert home.inside("box", "cat notes").strip() == "kept"
+    [spec] = lab.home.glob(".prism-server/workspaces/*/order.json")
+    limits = json.loads(spec.read_text())["limits"]
+    kind = machine_type(None, "L")
+    assert limits == {"cpus": kind.vcpus, "memory_mb": kind.memory_gib * 1024}

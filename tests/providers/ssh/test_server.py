@@ -1,5 +1,7 @@
 """A lab server, asked by a real SSH connection."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from prism.providers.ssh.commands import AnswerInvalid, NoPython
@@ -125,6 +127,20 @@ def test_connection_that_dropped_is_opened_again(lab, server):
         server.facts()
     lab.start()
     eventually(lambda: server.facts().user, passing=(ServerUnreachable,))
+
+
+def test_server_that_allows_two_sessions_answers_eight_requests_at_once(lab):
+    lab.stop()
+    lab.settings = ["MaxSessions 2"]
+    lab.start()
+    server = LabServer("gpu1")
+    server.facts()
+    before = (lab.folder / "log").read_text().count("Accepted publickey")
+    with ThreadPoolExecutor(8) as pool:
+        surveys = pool.map(lambda _: server.call("survey", kind=dict, remembered=60), range(8))
+        assert [survey["machines"] for survey in surveys] == [[]] * 8
+    assert (lab.folder / "log").read_text().count("Accepted publickey") == before
+    server.close()
 
 
 @pytest.mark.parametrize(

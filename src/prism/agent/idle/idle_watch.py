@@ -191,7 +191,8 @@ class IdleWatch:
             work += kernels.work
             touches += kernels.touches
             doubts += kernels.doubts
-        gpu = (yield from gpus.used()) if "gpu" in limits else None
+        granted = self._config.spec.get("gpus")
+        gpu = (yield from gpus.used(granted=granted)) if "gpu" in limits else None
         processes = now.processes.values()
         ssh_work, ssh_touches = self._sessions.observed(processes)
         terminal_work, terminal_touches = observed(processes)

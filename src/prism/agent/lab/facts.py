@@ -7,29 +7,31 @@ import platform
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from prism.agent.machine.slots import GpusUnknown, gpus, totals
 from prism.agent.protocol import LAB_FOLDER
 from prism.agent.sandbox.bubblewrap import bubblewrap
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 TRIAL_SECONDS = 20
-GPU_QUERY = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
 REQUIREMENT = b"pip\n"  # a small package that each registry has
 
 
 def facts(root: Path) -> "dict[str, Any]":
     """What holds on this server for this login."""
     disk = shutil.disk_usage(Path.home())
+    cpus, memory_mb = totals(os.environ)
     return {
         "python": ".".join(map(str, sys.version_info[:3])),
         "system": platform.system(),
         "machine": platform.machine(),
-        "boot": BOOT_ID.read_text().strip() if BOOT_ID.exists() else "",
+        "identity": identity(),
         "user": getpass.getuser(),
-        "cpus": os.cpu_count() or 1,
-        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "cpus": cpus,
+        "memory": memory_mb << 20,
         "disk_free": disk.free,
         "locks": _locks_hold(),
         "sandbox": _why_no_sandbox(),
@@ -37,6 +39,15 @@ def facts(root: Path) -> "dict[str, Any]":
         "cgroup": _is_delegated(),
         "gpus": _gpus(),
     }
+
+
+def identity() -> str:
+    """What no other server has now, however it is called: its boot, and its own name.
+
+    Containers of one computer have the same boot.
+    """
+    boot = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
+    return f"{boot} {os.uname().nodename}"
 
 
 def registry(root: Path, uv: str) -> str:
@@ -101,12 +112,6 @@ def _is_delegated() -> bool:
 
 
 def _gpus() -> "list[str]":
-    if shutil.which(GPU_QUERY[0]) is None:
-        return []
-    try:
-        done = subprocess.run(
-            GPU_QUERY, check=False, capture_output=True, text=True, timeout=TRIAL_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        return []
-    return done.stdout.splitlines()[:64] if done.returncode == 0 else []
+    with suppress(GpusUnknown):
+        return [gpu["name"] for gpu in gpus()]
+    return []

@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from prism.agent.lab.facts import facts, registry
+from prism.agent.lab.facts import facts, identity, registry
 from prism.agent.lab.file_session import home_files, serve_files
 from prism.agent.lab.lab_machines import LabMachines, Refused
 from prism.agent.lab.session import serve_session
@@ -59,6 +59,8 @@ def _verbs(root: Path) -> dict[str, Callable[[Fields], Any]]:
         "survey": lambda order: {
             "time": time.time(),
             "machines": machines.survey(order["remembered"]),
+            "identity": identity(),
+            "room": machines.room(with_gpus=order.get("with_gpus", False)),
         },
         "launch": lambda order: machines.launch(
             order["id"], order["spec"], order["intent"], order["rule"], order["uv"]

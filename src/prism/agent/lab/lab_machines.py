@@ -19,6 +19,7 @@ from typing import Any, cast
 from prism.agent.lab.facts import lingers
 from prism.agent.lab.reached_ports import reached_port
 from prism.agent.machine.folder import read
+from prism.agent.machine.slots import GpusUnknown, NoRoom, choose, gpus, slot_of, totals
 from prism.agent.network.ports import HOST
 from prism.agent.protocol import (
     ALIVE,
@@ -30,6 +31,8 @@ from prism.agent.protocol import (
     TOKEN_FILE,
     MachineIntent,
     ObservedMachine,
+    Room,
+    SlotHolder,
     State,
     next_intent,
     poke,
@@ -64,9 +67,15 @@ class LabMachines:
         self.root, self._workspaces = root, root / "workspaces"
 
     def folder(self, id: str) -> "Path | None":
-        """The folder of a machine; None if it has none."""
+        """The folder of a machine; None if it has none on this server."""
         path = self._workspaces / id
-        return path if MACHINE_ID.fullmatch(id) and path.is_dir() else None
+        is_here = MACHINE_ID.fullmatch(id) and path.is_dir() and not self._is_elsewhere(path)
+        return path if is_here else None
+
+    def _is_elsewhere(self, path: Path) -> bool:
+        """Whether a machine belongs to another server that has the same home."""
+        node = (_document(path / SPEC) or {}).get("node")
+        return node is not None and node != os.uname().nodename
 
     def survey(self, remembered: float) -> "list[dict[str, Any]]":
         """Every machine with its files; starts supervisors that are missing."""
@@ -93,8 +102,18 @@ class LabMachines:
         if not MACHINE_ID.fullmatch(id):
             raise Refused("this is no id of a workspace on a server")
         path = self._workspaces / id
+        with self._writing():  # until it is there: nobody else is given the same GPU
+            is_new = self._launch(path, {**spec, **self._own_paths(uv)}, intent, rule)
+        if self._needs_supervisor(path):
+            self._start(path)
+        return is_new
+
+    def _launch(
+        self, path: Path, spec: "dict[str, Any]", intent: MachineIntent, rule: Any
+    ) -> bool:
         if is_new := not path.exists():
-            complete = {**spec, **self._own_paths(uv)}
+            granted = self._choose_gpus(spec) if intent["state"] == "on" else []
+            complete = {**spec, "gpus": granted, "node": os.uname().nodename}
             try:
                 is_new = self._make(path, {SPEC: complete, INTENT: intent, IDLE_RULE: rule})
             except OSError as error:
@@ -102,8 +121,6 @@ class LabMachines:
                 raise Refused(
                     f"no workspace can be made in {path}: {error}", full=is_full
                 ) from error
-        if self._needs_supervisor(path):
-            self._start(path)
         return is_new
 
     def request(self, id: str, state: State, uv: str) -> None:
@@ -113,9 +130,13 @@ class LabMachines:
         with self._writing():
             current = cast("MachineIntent | None", read(path / INTENT) or None)
             report = cast("ObservedMachine | None", read(path / OBSERVED) or None)
+            intent = next_intent(state, current, report)
             if state == "on":
-                self._write(path / SPEC, {**read(path / SPEC), **self._own_paths(uv)})
-            if intent := next_intent(state, current, report):
+                spec = {**read(path / SPEC), **self._own_paths(uv)}
+                if intent and slot_of(id, spec, current, report) is None:
+                    spec["gpus"] = self._choose_gpus(spec)
+                self._write(path / SPEC, spec)
+            if intent:
                 self._write(path / INTENT, intent)
         if not poke(path) and self._needs_supervisor(path):
             self._start(path)
@@ -173,15 +194,56 @@ class LabMachines:
         with self._writing():
             return reached_port(path, port)
 
+    def room(self, *, with_gpus: bool) -> Room:
+        """What this server has and what is held; asking for GPUs may take a second.
+
+        Without GPUs, or if `nvidia-smi` does not answer, nothing is said about them.
+        """
+        cpus, memory = totals(os.environ)
+        room: Room = {"cpus": cpus, "memory_mb": memory, "holders": self._holders()}
+        if with_gpus:
+            with suppress(GpusUnknown):
+                room["gpus"] = gpus()
+        return room
+
+    def _holders(self) -> "list[SlotHolder]":
+        holders = []
+        for name in self._ids():
+            path = self._workspaces / name
+            spec, intent, report = (_document(path / file) for file in (SPEC, INTENT, OBSERVED))
+            with suppress(*UNREADABLE):
+                if holder := slot_of(name, spec, intent, report):
+                    holders.append(holder)
+        return holders
+
+    def _choose_gpus(self, spec: "dict[str, Any]") -> "list[str]":
+        """The GPUs for a machine that starts; under the lock."""
+        limits = spec.get("limits", {})
+        room = self.room(with_gpus=False)
+        try:
+            room["gpus"] = gpus() if limits.get("gpus") else []
+            return choose(room, limits)
+        except GpusUnknown as error:
+            raise Refused(str(error)) from error
+        except NoRoom as error:
+            raise Refused("; ".join(filter(None, (str(error), error.held)))) from error
+
+    def _ids(self) -> "list[str]":
+        try:
+            names = [name for name in os.listdir(self._workspaces) if MACHINE_ID.fullmatch(name)]
+        except FileNotFoundError:
+            return []
+        return [name for name in names if not self._is_elsewhere(self._workspaces / name)]
+
     def _names(self, remembered: float) -> "list[str]":
         try:
-            names = sorted(os.listdir(self._workspaces))
+            names = os.listdir(self._workspaces)
         except FileNotFoundError:
             return []
         for name in names:
             if name.startswith("."):
                 self._remove_old(self._workspaces / name, max(remembered, DRAFT_SECONDS))
-        return [name for name in names if MACHINE_ID.fullmatch(name)]
+        return sorted(self._ids())
 
     def _needs_supervisor(self, path: Path) -> bool:
         if supervisor_pid(str(path)):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from prism.agent.machine.folder import Folder
+from prism.agent.machine.slots import gpu_variables
 from prism.agent.packages.package_trees import lower_of
 from prism.agent.protocol import LocalMachineSpec
 from prism.agent.sandbox.identity import login
@@ -150,6 +151,7 @@ class MachineConfig:
             "XDG_STATE_HOME": f"{home}/.local/state",
             "XDG_RUNTIME_DIR": f"{home}/.local/run",
             **filled,
+            **gpu_variables(self.spec),
             "HOME": str(home),
             "PATH": self.path,
             MACHINE_VARIABLE: str(self.folder.path),

@@ -20,6 +20,7 @@ from prism.agent.machine.output_logs import OutputLog, Selector, last_words
 from prism.agent.machine.pause import Pause
 from prism.agent.machine.process_group import ProcessGroup, ProgramFailed, Work
 from prism.agent.machine.services import ManagedServices
+from prism.agent.machine.slots import GpuClaims
 from prism.agent.network.namespace import WorkspaceNetwork
 from prism.agent.packages.setup import Setup
 from prism.agent.protocol import (
@@ -37,6 +38,7 @@ ENDED_PHASES = {"off", "failed", "gone"}
 UP = {"on", "starting"}
 NOTHING_LEFT = object()
 BUSY_INTERVAL = 0.05
+GPU_TAKEN = "another user of this computer was given its GPU ({gpu}) at the same moment"
 # Requests come with a signal. So this is for what tells nobody: that this computer has another
 # name server or name, that somebody removed the folder, and signals that were lost.
 IDLE_INTERVAL = 5.0
@@ -66,6 +68,7 @@ class SupervisedMachine:
             uid=lambda: self.process_group.uid,
         )
         self._event_log = EventLog(folder.logs)
+        self._claims = GpuClaims()
         self._work: Work | None = None
         self._goal = ""  # the goal of the work
         self._for_later: Work | None = None  # what is done while it runs, for later workspaces
@@ -254,6 +257,8 @@ class SupervisedMachine:
             return
         self._phase, self._failure, self._progress = "starting", self._memory_loss(), 0
         self._services = self._fresh_services(self._services.report())
+        if gpu := self._claims.take(self._config.spec.get("gpus", [])):
+            raise OSError(GPU_TAKEN.format(gpu=gpu))
         yield
         setup = Setup(self._config, self.process_group, self._set_stage)
         yield from setup.work()
@@ -274,6 +279,7 @@ class SupervisedMachine:
         yield
         yield from self.process_group.end(self._config.grace, before == "asleep")
         self._services.ended()
+        self._claims.release()
         self._phase = "off"
         if self._is_shutting_down:
             self._failure = self._shutdown_failure(before)
@@ -301,6 +307,7 @@ class SupervisedMachine:
         self._phase, self._stage = "stopping", None
         self.process_group.kill()
         self._services.ended()
+        self._claims.release()
         yield
         while True:
             try:
@@ -322,6 +329,7 @@ class SupervisedMachine:
         self._work, self._goal = None, ""
         self.process_group.kill()
         self._services.ended()
+        self._claims.release()
         self._phase = "failed"
         self._failure = {"code": code, "message": message}
 

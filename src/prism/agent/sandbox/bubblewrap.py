@@ -8,9 +8,10 @@ machines, the daemon's state and socket, and the sockets in /run, wherever they 
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from prism.agent.machine.slots import hidden_devices
 from prism.agent.sandbox.etc_copy import ETC, OWN_ETC, EtcCopy, tree_of
 from prism.agent.sandbox.installation_access import is_readable_by_all
 from prism.agent.sandbox.sandbox_layers import homes, layers, within
@@ -76,6 +77,7 @@ def bubblewrap_command(
     another_user: bool = False,
     closed: bool = False,
     lower: str | None = None,
+    gpus: Collection[str] | None = None,
 ) -> list[str]:
     """The command that runs `argv` in a sandbox.
 
@@ -83,14 +85,15 @@ def bubblewrap_command(
     otherwise empty; later volumes are mounted in it (`bind_mounts.py`). The paths in `private` are
     hidden, as are Prism's home and the user's. With `another_user`, `argv` can change its user.
     In a `closed` sandbox, no program can make another user namespace. A shared package tree,
-    `lower`, is mounted below the environment. Call `refresh_etc` before.
+    `lower`, is mounted below the environment. Of the GPUs, only `gpus` are shown; None shows all.
+    Call `refresh_etc` before.
     """
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--as-pid-1"]
     reachable, empty = [os.path.realpath(TIME_ZONE), *own_certificates(), *reachable], []
     hidden = [str(folder.parent.parent), *homes(), *private]
     words += [*_capabilities(another_user, closed), *_system()]
     words += etc_words(folder.parent.parent, etc_of(folder), reachable)
-    words += [*_devices(another_user), *_temporary(folder, another_user)]
+    words += [*_devices(another_user, gpus), *_temporary(folder, another_user)]
     if another_user:
         hidden += closed_to_others([str(folder), *reachable])
     for path, is_shown in layers(SYSTEM_FOLDERS, reachable, hidden):
@@ -202,16 +205,23 @@ def etc_words(home: Path, own: Path, reachable: Iterable[str]) -> list[str]:
     return words
 
 
-def _devices(another_user: bool) -> list[str]:
+def _devices(another_user: bool, gpus: Collection[str] | None) -> list[str]:
     words = ["--dev", "/dev"]
     if another_user:  # otherwise only the user of bubblewrap can write to it
         words += ["--perms", "1777", "--tmpfs", "/dev/shm"]
-    for path in accelerators():
+    for path in accelerators(gpus):
         words += ["--dev-bind-try", path, path]
     return words
 
 
-def accelerators() -> list[str]:
-    """The devices in `/dev` of GPUs and InfiniBand adapters."""
-    names = [name for name in os.listdir("/dev") if name.startswith(ACCELERATORS)]
+def accelerators(gpus: Collection[str] | None = None) -> list[str]:
+    """The devices in `/dev` of GPUs and InfiniBand adapters.
+
+    Where only some `gpus` are shown, `dri` is not, which leads to all of them.
+    """
+    hidden = hidden_devices(gpus)
+    hidden |= {"dri"} if hidden else set()
+    names = [
+        name for name in os.listdir("/dev") if name.startswith(ACCELERATORS) and name not in hidden
+    ]
     return [f"/dev/{name}" for name in sorted(names)]

@@ -107,6 +107,7 @@ class SandboxProcess:
         self._unattachable: set[str] = set()  # volumes that cannot be attached while it is open
         self._reachable = spec.get("reachable", [])
         self._is_requested = bool(spec.get("sandbox", True))
+        self._gpus = spec.get("gpus")
         self._lower = lower_of(folder, spec)
         self.log = OutputLog(folder / "logs" / "inside.log")
         self.kind, self.output_pipe = "", -1
@@ -409,6 +410,7 @@ class SandboxProcess:
                 another_user=is_another,
                 closed=closed,
                 lower=None if is_another else self._lower,
+                gpus=self._gpus,
             )
         environment = {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8", MACHINE_VARIABLE: str(self._folder)}
         namespace = self._limiting_namespace() if bwrap else -1

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, structs
 
+from prism.agent.machine.slots import slot_of
 from prism.agent.protocol import (
     ALIVE,
     INTENT,
@@ -34,6 +35,7 @@ from prism.agent.protocol import (
     stamp,
     supervisor_pid,
 )
+from prism.catalog.plan import machine_type
 from prism.connections.ports import Address
 from prism.errors import Problem, Unavailable
 from prism.kit.network.workspace_network import publish
@@ -46,10 +48,13 @@ from prism.providers.local.folder_setup import (
     change_template,
     change_type,
     describe,
+    give_gpus,
+    limits_of_type,
     make,
     remove_old,
     update_installation,
 )
+from prism.providers.local.gpus import granted_gpus
 from prism.providers.local.offer import machine_id
 from prism.providers.local.report_listener import ReportListener
 from prism.providers.local.ssh.gate import FORWARDED_HOSTS, SshGate, SshSource
@@ -226,7 +231,7 @@ class LocalCompute:
         """Make the folder and its supervisor, unless they exist."""
         self.disk.require()
         id = machine_id(spec.key)
-        if is_new := make(self._root / id, spec, self._options):
+        if is_new := self._make(self._root / id, spec):
             self.disk.require()  # from now on it is known that the disk holds something
             self.on_launch()
         if self._look(id) is None:
@@ -420,10 +425,33 @@ class LocalCompute:
         with self._writing:
             current, report = folders.read_intent(folder), folders.read_report(folder)
             if intent := next_intent(state, current, report):
+                if state == "on":
+                    self._give_gpus(folder, current, report)
                 folders.write_intent(folder, intent)
         if intent or self._look(id) is None:
             supervision.ensure(folder, self.environ, self._server)
             self._look(id)
+
+    def _make(self, folder: Path, spec: MachineSpec) -> bool:
+        if not machine_type(spec.instance_type).gpus or folder.exists():
+            return make(folder, spec, self._options)
+        with self._writing:  # until it is there: no other one is given the same GPU
+            limits = limits_of_type(spec.instance_type)
+            gpus = granted_gpus(limits, self._folders()) if spec.starts else []
+            return make(folder, spec, self._options, gpus)
+
+    def _give_gpus(
+        self, folder: Path, intent: MachineIntent | None, report: ObservedMachine | None
+    ) -> None:
+        """Choose GPUs for a machine that is down; call it under the lock."""
+        spec = folders.read_spec(folder)
+        if spec and slot_of(folder.name, spec, intent, report) is None:
+            gpus = granted_gpus(spec.get("limits", {}), self._folders())
+            if gpus is not None:
+                give_gpus(folder, gpus)
+
+    def _folders(self) -> Iterator[Path]:
+        return (self._root / name for name in self._machine_ids())
 
     def _folder(self, id: str) -> Path | None:
         path = self._root / id

@@ -27,7 +27,13 @@ from prism.providers.local.adoption import LaunchRecord
 from prism.providers.local.limits import limits_for
 from prism.providers.local.sandbox_paths import reachable
 from prism.providers.local.storage.trees import try_remove
-from prism.providers.supervised import CHANGING, FROM_TEMPLATE, first_intent, supervised_spec
+from prism.providers.supervised import (
+    CHANGING,
+    FROM_TEMPLATE,
+    first_intent,
+    limits_of,
+    supervised_spec,
+)
 from prism.workspaces.ports import MachineSpec, ProviderRefused
 
 
@@ -40,15 +46,23 @@ class MachineOptions(Struct, frozen=True, kw_only=True):
     minute: float = 60
 
 
-def make(folder: Path, spec: MachineSpec, options: MachineOptions) -> bool:
-    """Make the folder of a spec, atomically; returns whether it did not exist before."""
+def make(
+    folder: Path, spec: MachineSpec, options: MachineOptions, gpus: list[str] | None = None
+) -> bool:
+    """Make the folder of a spec, atomically; returns whether it did not exist before.
+
+    `gpus` are those that are given to it; None where it has no limit.
+    """
     if folder.exists():
         return False
     draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.mkdir(mode=0o700)
-        replace_file(draft / SPEC, msgspec.json.encode(_machine_spec(spec, options)))
+        written: LocalMachineSpec = _machine_spec(spec, options)
+        if gpus is not None:
+            written["gpus"] = gpus
+        replace_file(draft / SPEC, msgspec.json.encode(written))
         folders.write_intent(draft, first_intent(spec))
         folders.write_rule(draft, spec.idle, options.minute)
         draft.rename(folder)
@@ -66,7 +80,13 @@ def make(folder: Path, spec: MachineSpec, options: MachineOptions) -> bool:
 
 def change_type(folder: Path, instance_type: str) -> None:
     """Give a machine that is off the limits of another type."""
-    _update(folder, {"limits": _limits(instance_type)}, {"instance_type": instance_type})
+    limits = limits_of_type(instance_type)
+    _update(folder, {"limits": limits}, {"instance_type": instance_type})
+
+
+def give_gpus(folder: Path, gpus: list[str]) -> None:
+    """Give other GPUs to a machine that is down."""
+    _update(folder, {"gpus": gpus}, {})
 
 
 def change_template(folder: Path, spec: MachineSpec, options: MachineOptions) -> None:
@@ -127,7 +147,7 @@ def _machine_spec(spec: MachineSpec, options: MachineOptions) -> LocalMachineSpe
     installer = os.fspath(uv.find_uv_bin())
     record = {field: getattr(spec, field) for field in LaunchRecord.__struct_fields__}
     return {
-        **supervised_spec(spec, _limits(spec.instance_type), record),
+        **supervised_spec(spec, limits_of_type(spec.instance_type), record),
         "uv": installer,
         "reachable": [*reachable(), installer],
         "python": sys.executable,
@@ -161,7 +181,8 @@ def _cache_paths(cache: Path) -> dict[str, str]:
     return {"cache": str(cache / "wheels"), "slots": str(cache / "slots")}
 
 
-def _limits(instance_type: str) -> dict[str, int]:
+def limits_of_type(instance_type: str) -> dict[str, int]:
+    """What this computer gives of a machine type."""
     kind = machine_type(instance_type)
     limits, _ = limits_for(kind.vcpus, kind.memory_gib)
-    return {"cpus": limits.cpus, "memory_mb": limits.memory >> 20}
+    return {**limits_of(kind), "cpus": limits.cpus, "memory_mb": limits.memory >> 20}

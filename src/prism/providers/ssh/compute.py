@@ -19,10 +19,11 @@ from prism.agent.protocol import (
     ALIVE,
     MachineIntent,
     ObservedMachine,
+    Room,
 )
 from prism.catalog.plan import machine_type
 from prism.connections.ports import Address
-from prism.errors import Unavailable
+from prism.errors import Problem, Unavailable
 from prism.kit.clock import WallClock
 from prism.providers.idle_documents import encoded
 from prism.providers.local.adoption import LaunchRecord, SpecRecord, found_machine
@@ -34,6 +35,7 @@ from prism.providers.supervised import (
     HOST,
     first_intent,
     is_pending,
+    limits_of,
     machine_of_report,
     supervised_spec,
     without_supervisor,
@@ -42,12 +44,13 @@ from prism.providers.tunnels.forwards import Forwards, ForwardTarget
 from prism.recovery.model import FoundMachine
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import Observed
-from prism.workspaces.ports import Access, Machine, MachineSpec, ProviderRefused, ServiceEndpoint
+from prism.workspaces.ports import Access, Machine, MachineSpec, ServiceEndpoint
 
 log = logging.getLogger(__name__)
 MACHINE_ID = re.compile(r"ssh-[0-9a-f]{17}")
 TOKEN = re.compile(r"[A-Za-z0-9_-]{20,200}")
 MOST_MACHINES = 2000
+GPUS_FRESH = 20.0  # seconds after which a survey asks for GPUs again
 PORTS_FRESH, MOST_REACHED = 1.5, 1000  # seconds for which a port is known; how many are
 # A clock there that differs less than this counts as right: the network takes time too.
 CLOCK_TOLERANCE, CLOCK_STEP = 20.0, 10.0
@@ -87,10 +90,12 @@ class KnownPort(Struct, frozen=True):
 
 
 class SurveyAnswer(Struct, frozen=True):
-    """All machines, and the clock of the server."""
+    """All machines, the clock of the server, and what is free there."""
 
     time: float
     machines: list[SurveyedMachine]
+    room: Any = None
+    identity: str = ""
 
 
 class LabCompute:
@@ -120,12 +125,18 @@ class LabCompute:
         self._found: Mapping[str, FoundMachine] = {}
         self._running: Mapping[str, str] = {}
         self._reached: dict[tuple[str, int], KnownPort] = {}
+        self.room: Room | None = None
+        """What the server had, and what was held, at the last survey; makes no call."""
+        self.identity: str | None = None
+        """What no other server has, at the last survey."""
+        self.is_away = False
+        """Whether the last survey failed."""
+        self._gpus_due = 0.0  # when the next survey also asks for GPUs, which takes a while
         self._offset = 0.0  # how much the server's clock is ahead of ours
 
     def survey(self) -> Sequence[Machine]:
         """Every machine; the server starts supervisors that are missing. One command."""
-        seconds = self._remembered.total_seconds()
-        answer = self._server.call("survey", kind=SurveyAnswer, remembered=seconds)
+        answer = self._surveyed()
         self._offset = _clock_offset(answer.time - WallClock().now().timestamp())
         machines: list[Machine] = []
         records, running = {}, {}
@@ -196,8 +207,9 @@ class LabCompute:
         self._server.call("expire", kind=type(None), id=id, at=due, action=action)
 
     def resize(self, id: str, instance_type: str) -> None:
-        """Refuses."""
-        raise ProviderRefused("Workspaces on lab servers cannot be resized yet")
+        """Store new limits, which apply from the next start."""
+        limits = self._limits(instance_type)
+        self._describe(id, {"limits": limits}, {"instance_type": instance_type})
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Send the rule to the supervisor, which follows it without a daemon."""
@@ -256,6 +268,34 @@ class LabCompute:
         """The names of the machines that were on at the last survey, by id."""
         return self._running
 
+    def _surveyed(self) -> SurveyAnswer:
+        """Ask the server, and note what it is and what is free there."""
+        if with_gpus := (now := time.monotonic()) >= self._gpus_due:
+            self._gpus_due = now + GPUS_FRESH
+        seconds = self._remembered.total_seconds()
+        try:
+            answer = self._server.call(
+                "survey", kind=SurveyAnswer, remembered=seconds, with_gpus=with_gpus
+            )
+        except Problem:
+            self.is_away, self._gpus_due = True, 0.0
+            raise
+        self.is_away, self.identity = False, answer.identity or None
+        self._note_room(answer.room, with_gpus=with_gpus)
+        return answer
+
+    def _note_room(self, document: Any, *, with_gpus: bool) -> None:
+        room, before = _decoded(document, Room), self.room
+        if room and before and "gpus" in before and not with_gpus:
+            given_back = _held_gpus(before) - _held_gpus(room)
+            room["gpus"] = [
+                {**gpu, "is_used": gpu["is_used"] and gpu["id"] not in given_back}
+                for gpu in before["gpus"]
+            ]
+            if given_back:  # whether they are really free is asked again
+                self._gpus_due = 0.0
+        self.room = room
+
     def _keep_port_files(self, ids: Collection[str], running: Collection[str]) -> None:
         """A folder for the last SSH port of each machine."""
         for id in running:
@@ -297,8 +337,7 @@ class LabCompute:
         self._server.call("describe", kind=type(None), id=id, fields=fields, launched=launched)
 
     def _limits(self, instance_type: str) -> dict[str, int]:
-        kind = machine_type(instance_type)
-        return {"cpus": kind.vcpus, "memory_mb": int(kind.memory_gib * 1024)}
+        return limits_of(machine_type(instance_type))
 
     def _rule(self, rule: IdleRule | None) -> Any:
         settings = msgspec.json.decode(encoded(rule, self._minute))
@@ -320,6 +359,10 @@ class LabCompute:
 def machine_id(key: str) -> str:
     """The id of the machine with this key; always the same."""
     return f"ssh-{sha256(key.encode()).hexdigest()[:17]}"
+
+
+def _held_gpus(room: Room) -> set[str]:
+    return {gpu for holder in room["holders"] for gpu in holder["gpus"]}
 
 
 def _clock_offset(difference: float) -> float:

@@ -1,10 +1,12 @@
 """Lab servers, and the problems with them."""
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
 
+from prism.agent.protocol import Room
 from prism.errors import Conflict, Invalid, Unavailable
 
 HOST_NAME = re.compile(
@@ -43,7 +45,8 @@ class ServerFacts(Struct, frozen=True, kw_only=True):
     python: str
     system: str
     machine: Literal["x86_64", "aarch64"]
-    boot: str
+    identity: str
+    """What no other server has, by whatever words it is named."""
     user: str
     cpus: int
     memory: int
@@ -55,6 +58,31 @@ class ServerFacts(Struct, frozen=True, kw_only=True):
     cgroup: bool
     gpus: tuple[str, ...]
     time: float
+
+
+class KnownServer(Struct, frozen=True, kw_only=True):
+    """A server of a profile, as far as it is known without a call."""
+
+    host: str
+    location: str
+    facts: ServerFacts | None = None
+    room: Room | None = None
+    """What was free at the last survey."""
+    identity: str | None = None
+    """What no other server has, by whatever words it is named."""
+    is_away: bool = False
+    """Whether the last survey failed."""
+
+
+def distinct(servers: Sequence[KnownServer]) -> list[KnownServer]:
+    """Each server once, also if a profile names it by several words."""
+    identities, answer = set[str](), []
+    for server in servers:
+        if server.identity is None or server.identity not in identities:
+            answer.append(server)
+        if server.identity is not None:
+            identities.add(server.identity)
+    return answer
 
 
 def parsed(text: str) -> ServerName:

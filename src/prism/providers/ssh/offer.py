@@ -1,18 +1,22 @@
 """Checks, notes and prices of workspaces, volumes and snapshots on a lab server."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from prism.agent.machine.slots import NoRoom, choose
 from prism.catalog.model import MachineType
 from prism.errors import ValidationFailed
 from prism.kit.money import Micros
 from prism.profiles.model import Profile
 from prism.profiles.providers import LAB_SERVER, TRAITS
 from prism.providers.ssh.compute import machine_id
-from prism.providers.ssh.model import NotOnServers, ServerFacts
+from prism.providers.ssh.model import KnownServer, NotOnServers, ServerFacts
+from prism.providers.supervised import limits_of
 from prism.storage.model import VolumeKind
 from prism.templates.model import Template
 from prism.templates.plan import local_refusal, runs_locally
 from prism.workspaces.model import LaunchRequest, Workspace
+from prism.workspaces.ports import ProviderRefused
 
 GIB = 2**30
 NO_RATE = "no rate set"
@@ -21,15 +25,23 @@ ELSEWHERE = "Launch it on this computer (`--profile local`) or on AWS, which can
 
 
 class LabOffer:
-    """Implements `workspaces.model.Offer`; `facts` is what the server said last, if anything."""
+    """Implements `workspaces.model.Offer`, for the servers of one profile."""
 
     provider: str = LAB_SERVER
     region = "server"
     ready_in = timedelta(minutes=2)
 
-    def __init__(self, location: str, profile: Profile, facts: ServerFacts | None) -> None:
-        self.location, self._profile, self._facts = location, profile, facts
-        self.region = TRAITS[LAB_SERVER].region or ""
+    def __init__(self, profile: Profile, servers: Sequence[KnownServer]) -> None:
+        """`servers` are those of the profile; its region names one of them, or none.
+
+        `location` and `region` are those of the first, until `accept` has chosen one.
+        """
+        named = [server for server in servers if server.host == profile.region]
+        self._profile, self._servers = profile, named or [*servers]
+        self._settle_on(self._servers[0])
+
+    def _settle_on(self, server: KnownServer) -> None:
+        self.location, self.region, self._facts = server.location, server.host, server.facts
 
     def accept(
         self, template: Template, kind: MachineType, request: LaunchRequest
@@ -37,28 +49,26 @@ class LabOffer:
         """Notes on what differs from the request; raises if it cannot run there."""
         if reasons := runs_locally(template, ()):
             raise local_refusal(template, reasons)
-        if kind.gpus:
-            raise ValidationFailed.of(
-                ("instance_type", f"{kind.name} has a GPU, and handing out GPUs {NOT_YET}"),
-                remediation="Use `--instance-type t3.xlarge` for one without",
-            )
         if request.volumes:
             raise NotOnServers(f"Attaching volumes {NOT_YET}", remediation=ELSEWHERE)
         if request.open_ports or request.spot:
             option = "open ports" if request.open_ports else "spot"
             raise NotOnServers(
                 f"A lab server has no {option}",
-                details="its ports are reached through LAB_SERVER, and it is not rented",
+                details="its ports are reached through SSH, and it is not rented",
                 remediation="Launch it without that option",
             )
-        return self._notes(kind)
+        server = self._choose(kind, request)
+        self._settle_on(server)
+        runs_on = (f"it runs on {server.host}",) if len(self._servers) > 1 else ()
+        return (*runs_on, *self._notes(kind), *_open_services(template, server.facts))
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
-        """Refuses."""
-        raise NotOnServers(
-            f"Resizing {NOT_YET}",
-            remediation="Launch another workspace with that size, and terminate this one",
-        )
+        """Notes on what is not enforced; raises if it needs a GPU that the server has not."""
+        [server, *_] = self._servers
+        if kind.gpus and server.room and server.room.get("gpus") == []:
+            raise _without_gpu(kind, server)
+        return (*self._notes(kind), *_unenforced(server.facts))
 
     def change_template(self, workspace: Workspace, template: Template) -> None:
         """Any template that runs there can replace the present one."""
@@ -86,6 +96,34 @@ class LabOffer:
     def expected_id(self, key: str) -> str | None:
         """The id that `LabCompute.launch` gives to this key."""
         return machine_id(key)
+
+    def _choose(self, kind: MachineType, request: LaunchRequest) -> KnownServer:
+        """The server with most room; raises what each lacks if none has room."""
+        hosts = [server.host for server in self._servers]
+        if request.region not in {None, TRAITS[LAB_SERVER].region, *hosts}:
+            raise ValidationFailed.of(
+                ("region", f"is no server of the profile: {', '.join(hosts)}"),
+            )
+        limits, refusals = limits_of(kind), []
+        fitting: list[KnownServer] = []
+        for server in self._servers:
+            try:
+                if not _holds(server, request.name):
+                    _require_room(server, kind, limits)
+                fitting.append(server)
+            except (ValidationFailed, ProviderRefused) as refusal:
+                refusals.append(refusal)
+        if fitting:
+            return max(fitting, key=lambda server: _preference(server, request.name))
+        if len(refusals) == 1:
+            raise refusals[0]
+        raise ProviderRefused(
+            f"None of {', '.join(hosts)} has room for it",
+            details="; ".join(
+                ": ".join(filter(None, (refusal.message, refusal.details))) for refusal in refusals
+            ),
+            remediation="Stop a workspace there, or launch a smaller one",
+        )
 
     def _notes(self, kind: MachineType) -> tuple[str, ...]:
         """What the server lacks for that type."""
@@ -141,6 +179,70 @@ class LabStorageOffer:
     def no_copies_elsewhere(self) -> str | None:
         """Why snapshots cannot be copied."""
         return f"a snapshot {NOT_YET}"
+
+
+def _holds(server: KnownServer, name: str) -> bool:
+    """Whether a workspace of that name has its slot there already."""
+    return server.room is not None and any(
+        holder["name"] == name for holder in server.room["holders"]
+    )
+
+
+def _preference(server: KnownServer, name: str) -> tuple[bool, bool, int, int]:
+    """The more, the better: where it is already, where somebody answers, where most is free."""
+    if (room := server.room) is None:
+        return (False, not server.is_away, 0, 0)
+    holders = room["holders"]
+    held = {gpu for holder in holders for gpu in holder["gpus"]}
+    free = [g for g in room.get("gpus", []) if not g["is_used"] and g["id"] not in held]
+    memory = room["memory_mb"] - sum(holder["memory_mb"] for holder in holders)
+    return (_holds(server, name), not server.is_away, len(free), memory)
+
+
+def _require_room(server: KnownServer, kind: MachineType, limits: Mapping[str, int]) -> None:
+    """Refuse what does not fit now; what is unknown is no reason to refuse."""
+    if (room := server.room) is None or (kind.gpus and "gpus" not in room):
+        return
+    if kind.gpus and not room["gpus"]:
+        raise _without_gpu(kind, server)
+    try:
+        choose(room, limits)
+    except NoRoom as error:
+        raise ProviderRefused(
+            f"{server.host}: {error}",
+            details=error.held,
+            remediation="Stop a workspace there, or launch a smaller one",
+        ) from error
+
+
+def _without_gpu(kind: MachineType, server: KnownServer) -> ValidationFailed:
+    return ValidationFailed.of(
+        ("instance_type", f"{kind.name} has a GPU and {server.host} has none"),
+        remediation="Use `--instance-type t3.xlarge` for one without",
+    )
+
+
+def _open_services(template: Template, facts: ServerFacts | None) -> tuple[str, ...]:
+    """Which services every user of the server could use, as they have no network of their own."""
+    if facts is None or not facts.sandbox:
+        return ()
+    shared = {**template.environment}
+    names = [
+        name
+        for name, service in template.services.items()
+        if not any("{token}" in text for text in {**shared, **service.environment}.values())
+    ]
+    if not names:
+        return ()
+    return (f"every user of the server can use {', '.join(names)}, which asks for no token",)
+
+
+def _unenforced(facts: ServerFacts | None) -> tuple[str, ...]:
+    """Which limits of a size are only counted there."""
+    notes = ["the number of CPUs is counted, and not enforced"]
+    if facts is not None and not facts.cgroup:
+        notes.append("memory is counted, and not enforced: no cgroup is delegated there")
+    return tuple(notes)
 
 
 def price_of(kind: MachineType, profile: Profile) -> tuple[Micros | None, str]:

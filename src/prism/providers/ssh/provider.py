@@ -18,7 +18,7 @@ from prism.providers.provider import Location, Login
 from prism.providers.ssh.compute import LabCompute
 from prism.providers.ssh.files import LabFiles
 from prism.providers.ssh.logs import LabLogs
-from prism.providers.ssh.model import NotOnServers, ServerFacts
+from prism.providers.ssh.model import KnownServer, NotOnServers, ServerFacts, distinct
 from prism.providers.ssh.offer import LabOffer, LabStorageOffer
 from prism.providers.ssh.server import LabServer
 from prism.providers.tunnels.forwards import Forwards
@@ -84,12 +84,24 @@ class LabServers:
 
     # ------------------------------------------------------------ for requests
     def offer(self, profile: Profile, *, wait: float) -> LabOffer:
-        """The offer of a profile's server; makes no call."""
+        """The offer of a profile's servers; makes no call."""
         self._refuse_sharing()
-        location = location_of(profile)
-        if (parts := self._parts.get(location)) is not None:
-            parts.server.enter()
-        return LabOffer(location, profile, parts.server.known if parts else None)
+        return LabOffer(profile, distinct([*map(self._known_server, hosts_of(profile))]))
+
+    def _known_server(self, host: str) -> KnownServer:
+        location = location_of(host)
+        if (parts := self._parts.get(location)) is None:
+            return KnownServer(host=host, location=location)
+        parts.server.enter()
+        compute, facts = parts.compute, parts.server.known
+        return KnownServer(
+            host=host,
+            location=location,
+            facts=facts,
+            room=compute.room,
+            identity=compute.identity or (facts.identity if facts else None),
+            is_away=compute.is_away,
+        )
 
     def storage_offer(self, location: str) -> LabStorageOffer:
         """The storage offer, which refuses."""
@@ -138,7 +150,8 @@ class LabServers:
     def look(self, wait: float) -> None:
         """Find the servers in use; a connection is opened by the first request."""
         usage = self._usage()
-        used = {*map(location_of, usage.profiles), *usage.locations}
+        hosts = {host for profile in usage.profiles for host in hosts_of(profile)}
+        used = {*map(location_of, hosts), *usage.locations}
         with self._lock:
             fresh = [] if self._closed.is_set() else sorted(used - self._parts.keys())
             for location in fresh:
@@ -158,7 +171,12 @@ class LabServers:
         for location in fresh:
             self._connected(location)
         if usage.stored is not None:
-            stored = {location_of(each) for each in usage.stored if each.provider == LAB_SERVER}
+            stored = {
+                location_of(host)
+                for profile in usage.stored
+                if profile.provider == LAB_SERVER
+                for host in hosts_of(profile)
+            }
             for location in sorted(self._marked() - used - stored):
                 self._leave(location)
 
@@ -263,8 +281,13 @@ def _short(location: str) -> str:
     return sha256(location.encode()).hexdigest()[:16]
 
 
-def location_of(profile: Profile) -> str:
-    """The location of a profile's server."""
+def hosts_of(profile: Profile) -> list[str]:
+    """The servers of a profile."""
     if profile.host is None:
         raise NotOnServers(f"Profile {profile.name!r} names no server")
-    return f"{LAB_SERVER}:{profile.host}"
+    return profile.host.split(",")
+
+
+def location_of(host: str) -> str:
+    """The location of a server."""
+    return f"{LAB_SERVER}:{host}"

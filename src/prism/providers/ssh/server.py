@@ -7,6 +7,7 @@ import contextlib
 import json
 import secrets
 import threading
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -26,6 +27,7 @@ Kind = TypeVar("Kind")
 CALL_SECONDS, SHIP_SECONDS = 40.0, 300.0
 EXTRA_SECONDS = 25.0  # to connect
 CLOSE_SECONDS = 5.0
+TURN_SECONDS, TURN_INTERVAL = 30.0, 0.1  # how long a request waits for others to end
 OUTPUT_CHUNK = 1 << 16
 MOST_REASON = 500  # characters of what the server says about a failure
 
@@ -184,13 +186,24 @@ class LabServer:
         with link.used():
             try:
                 async with asyncio.timeout(seconds + EXTRA_SECONDS):
-                    process = await self.start_process(command)
+                    process = await self._start_in_turn(command)
                     return await _communicate(process, stdin)
             except (asyncssh.Error, OSError, TimeoutError) as error:
                 raise ServerUnreachable(
                     f"{self.name} ended the connection, or takes too long",
                     details=f"{type(error).__name__}: {error}".rstrip(": "),
                 ) from error
+
+    async def _start_in_turn(self, command: str) -> SSHClientProcess[bytes]:
+        """Start a command once the server allows another session: requests end soon."""
+        until = time.monotonic() + TURN_SECONDS
+        while True:
+            try:
+                return await self.start_process(command)
+            except NotOnServers:
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(TURN_INTERVAL)
 
     async def start_process(self, command: str) -> SSHClientProcess[bytes]:
         """Start a command without a terminal; for code in the loop.
