@@ -3,22 +3,27 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from prism.agent.machine.folder import read
 from prism.agent.machine.slots import GpusUnknown, NoRoom, choose, gpus, slot_of
-from prism.agent.protocol import INTENT, OBSERVED, SPEC, Room
+from prism.agent.protocol import Room
+from prism.providers.local import folder as folders
 from prism.workspaces.ports import ProviderRefused
 
 
-def granted_gpus(limits: Mapping[str, int], folders: Iterable[Path]) -> list[str] | None:
-    """The GPUs for a machine that starts, beside those of `folders`; None if it needs none.
+def granted_gpus(limits: Mapping[str, int], paths: Iterable[Path]) -> list[str] | None:
+    """The GPUs for a machine that starts; None if it needs none. Those in `paths` hold theirs.
 
     Call it under the lock of whoever writes specs and intents.
     """
     if not (count := limits.get("gpus", 0)):
         return None
     slots = (
-        slot_of(path.name, read(path / SPEC), read(path / INTENT), read(path / OBSERVED))
-        for path in folders
+        slot_of(
+            path.name,
+            folders.read_spec(path),
+            folders.read_intent(path),
+            folders.read_report(path),
+        )
+        for path in paths
     )
     holders = [slot for slot in slots if slot and slot["gpus"]]
     try:
