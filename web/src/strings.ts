@@ -897,6 +897,8 @@ export const t = {
     pool: 'Pool',
     poolsWhat: 'A grant, or a budget of a department, that several projects share.',
     noPools: 'No pools yet.',
+    lastDay: 'Last day',
+    lastDayWhat: 'As 2027-12-31; without one it does not end',
     newPool: 'New pool',
     total: 'Total in USD',
     period: 'Period',

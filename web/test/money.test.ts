@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   burnDown,
   daysBetween,
+  endOfDay,
   isNearCap,
   monthsUntil,
   outlook,
@@ -90,4 +91,10 @@ describe('a limit', () => {
     expect(isNearCap({ ...budget, left: null })).toBe(false);
     expect(isNearCap({ ...budget, total_allocated: null })).toBe(false);
   });
+});
+
+it('the last day of a grant ends with the day, and no day is left to be refused', () => {
+  const end = new Date(endOfDay(' 2030-09-30 '));
+  expect(end).toEqual(new Date(2030, 9, 1));
+  expect(endOfDay('soon')).toBe('soon');
 });

@@ -10,6 +10,7 @@ import { t } from '../../strings';
 import { DialogButton } from '../../ui/DialogButton';
 import { CapBar } from './CapBar';
 import { Confirm } from '../../ui/Confirm';
+import { endOfDay } from './money';
 import { ListTable, nameColumn } from '../../ui/ListTable';
 
 type Pool = Schemas['PoolShown'];
@@ -44,13 +45,15 @@ export function PoolTable({
           value: 'project',
           options: PERIODS.map((value) => ({ value, label: t.money.periods[value] })),
         },
+        { id: 'last', label: t.money.lastDay, what: t.money.lastDayWhat, optional: true },
       ]}
-      act={({ name = '', total, period }) =>
+      act={({ name = '', total, period, last = '' }) =>
         actions.createPool({
           name,
           total_amount: Number(total),
           period: PERIODS.find((it) => it === period) ?? 'project',
           created_by: user,
+          end_date: last === '' ? null : endOfDay(last),
         })
       }
     />

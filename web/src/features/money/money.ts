@@ -107,3 +107,11 @@ export function monthsUntil(now: Date, first: Date): string[] {
   );
   return months.filter((it) => it >= start);
 }
+
+/** The end of a day, in the reader's time zone; what is no day stays as it is, to be refused. */
+export function endOfDay(day: string): string {
+  const at = new Date(`${day.trim()}T00:00`);
+  if (Number.isNaN(at.getTime())) return day;
+  at.setDate(at.getDate() + 1);
+  return at.toISOString();
+}
