@@ -61,7 +61,7 @@ def test_links_of_the_reference_lead_to_types():
 def test_every_decision_is_listed():
     folder = ROOT / "docs" / "decisions"
     listed = re.findall(r"^\| \[\d+\]\((\S+)\)", (folder / "README.md").read_text(), re.MULTILINE)
-    assert listed == sorted(path.name for path in folder.glob("0*.md"))
+    assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))
 
 
 @pytest.mark.parametrize("page", pages(), ids=short)
