@@ -20,6 +20,12 @@ ROW = re.compile(r"^\| (.+?) \| (.+) \|$", re.MULTILINE)
 TOP = ("case", "result")
 # The text of each section with several cases.
 SHARED = {
+    "Killed on a lab server": (
+        "A real daemon and a real sshd. At each commit and each request to the server, before it "
+        "and after it, one of them dies: the daemon by SIGKILL, or the server with everything "
+        "that runs there. Then it comes back, the request is repeated, and the verb is carried "
+        "out. Orphans are supervisors or folders without a row, doubles are second ones."
+    ),
     "Shares": "One app or the terminal of a workspace, for another person, until it is ended.",
     "A laptop that slept for a day": (
         "Half an hour after a launch, the laptop sleeps for 24 hours, so no survey runs. The "
