@@ -21,10 +21,9 @@ TOP = ("case", "result")
 # The text of each section with several cases.
 SHARED = {
     "Killed on a lab server": (
-        "A real daemon and a real sshd. At each commit and each request to the server, before it "
-        "and after it, one of them dies: the daemon by SIGKILL, or the server with everything "
-        "that runs there. Then it comes back, the request is repeated, and the verb is carried "
-        "out. Orphans are supervisors or folders without a row, doubles are second ones."
+        "A real daemon and a real sshd. The daemon is killed at commits and at requests to the "
+        "server, before and after them, started again, and the request is repeated. Orphans are "
+        "supervisors or folders without a row, doubles are second ones."
     ),
     "Shares": "One app or the terminal of a workspace, for another person, until it is ended.",
     "A laptop that slept for a day": (

@@ -161,6 +161,8 @@ class Lab:
         self.end_programs()
         for path in self.home.glob(".prism-server/workspaces/*/seen.json"):
             report = json.loads(path.read_text())
+            if report["phase"] == "gone":
+                continue
             assert report["boot"] == Path(BOOT_ID).read_text().strip()
             path.write_text(json.dumps({**report, "boot": "before"}))
         self.start()

@@ -1,10 +1,8 @@
-"""A real daemon that dies, or whose lab server dies, at any commit or call from a verb on.
+"""A real daemon that dies at any commit or request to a lab server, from a verb on.
 
 `ARMED` names the method of `WorkspaceService` with which the points begin. There is a point before
-and after each commit, and before and after each request to the server. At the point `DIE_AT`,
-`HOW` says what dies: `daemon`, or `server`, of which `SERVER` has the pid of sshd and the uid of
-the account. Before a request, a dead server carries nothing out; after it, the answer is lost.
-The names of the points go to `POINTS`.
+and after each commit, and before and after each request to the server. `DIE_AT` is the number of
+the point at which it dies. The names of the points go to `POINTS`.
 """
 
 import contextlib
@@ -13,44 +11,27 @@ import signal
 import threading
 from typing import Any
 
-import psutil
-
 from prism.daemon.main import main
 from prism.kit.db import Database
-from prism.providers.ssh.model import ServerUnreachable
 from prism.providers.ssh.server import LabServer
 from prism.workspaces.service import WorkspaceService
 
-die_at, how = int(os.environ["DIE_AT"]), os.environ["HOW"]
+die_at = int(os.environ["DIE_AT"])
 log = os.open(os.environ["POINTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 lock = threading.RLock()
 passed = None  # counts from the verb on
 
 
-def point(name: str, *, of_server: bool = False) -> bool:
-    """Pass a point; returns whether the server has died there."""
+def point(name: str) -> None:
+    """Pass a point, and die there if it is the chosen one."""
     global passed
     with lock:
         if passed is None:
-            return False
+            return
         os.write(log, f"{name}\n".encode())
-        number, passed = passed, passed + 1
-        if number != die_at:
-            return False
-        if how == "daemon":
+        if passed == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        if of_server:
-            _kill_server(*map(int, os.environ["SERVER"].split()))
-        return of_server
-
-
-def _kill_server(sshd: int, uid: int) -> None:
-    """Kill the server, and everything that runs for the account."""
-    os.killpg(sshd, signal.SIGKILL)
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.uids().real == uid:
-                process.kill()
+        passed += 1
 
 
 def armed(original: Any) -> Any:
@@ -65,12 +46,10 @@ def armed(original: Any) -> Any:
 
 
 def announced_call(self: Any, do: str, original: Any = LabServer.call, **fields: Any) -> Any:
-    """Announce a request; a server that dies after it has carried it out."""
-    if point(f"before {do}", of_server=True):
-        raise ServerUnreachable("the server died")
+    """Announce a request to the server."""
+    point(f"before {do}")
     answer = original(self, do, **fields)
-    if point(f"after {do}", of_server=True):
-        raise ServerUnreachable("the server died")
+    point(f"after {do}")
     return answer
 
 
