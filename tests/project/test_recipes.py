@@ -122,6 +122,7 @@ def test_contributing_names_each_file_of_a_recipe(recipe):
     assert {file.rpartition("/")[2] for file in absent} <= OF_ANOTHER_NOUN.get(recipe, set())
 
 
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("recipe", TESTS)
 def test_recipe_still_makes_a_change_that_keeps_every_rule(recipe, copy_of_project):
     root = copy_of_project(recipe)
@@ -135,6 +136,7 @@ def test_recipe_still_makes_a_change_that_keeps_every_rule(recipe, copy_of_proje
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize(
     ("recipe", "file"),
     [
