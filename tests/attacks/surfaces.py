@@ -65,6 +65,7 @@ SURFACES = {
     "SSH": ("tests/providers/local/test_ssh.py", "tests/attacks/test_ssh_door.py"),
     "roles": (
         "tests/attacks/test_deceptive_addresses.py",
+        "tests/attacks/test_ends_of_memberships.py",
         "tests/attacks/test_event_streams.py",
         "tests/attacks/test_moved_snapshots.py",
         "tests/attacks/test_floods.py",

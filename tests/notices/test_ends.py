@@ -110,3 +110,28 @@ def test_end_that_is_put_off_is_told_again_for_its_new_time(team, inbox, clock):
     assert (
         membership_notices(inbox, "member")[-1][0] == "Your membership of Reef has no end any more"
     )
+
+
+def test_who_has_ended_is_told_nothing_of_the_workspaces_that_stay(team, inbox, clock):
+    """No expiry, no failure and no week of a workspace that the person can no longer see."""
+    for caller in ("member", "viewer"):
+        role = {"role": "member"}
+        ok(team("operator", "PUT", f"projects/Reef/members/{caller}@x.org", json=role))
+        ok(team.launch(caller, f"of-{caller}", ttl_hours=72))
+    team.daemon.settle()
+    until = (clock.now() + timedelta(hours=2)).isoformat()
+    body = {"until": until, "at_end": "keep"}
+    ok(team("owner", "PUT", "projects/Reef/members/member@x.org", json=body))
+    clock.advance(hours=3)
+    team.daemon.settle()
+    before = {person: len(inbox(person)) for person in ("member", "viewer")}
+    clock.advance(hours=60)
+    inbox("member")
+    clock.advance(days=7)
+    for _ in range(2):
+        team.daemon.settle()
+    later = {
+        person: {row["kind"] for row in inbox(person)[: len(inbox(person)) - count]}
+        for person, count in before.items()
+    }
+    assert later == {"member": set(), "viewer": {"expiry", "sleep", "weekly"}}

@@ -61,8 +61,8 @@ from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
 from prism.kit.look_alike_names import require_honest_address
 from prism.projects import store as projects
-from prism.projects.members import join, permit, put_change
-from prism.projects.model import Member, NewMembership, Project
+from prism.projects.members import join, permit, permit_until, put_change
+from prism.projects.model import Leftover, Member, NewMembership, Project
 
 DAY = timedelta(days=1)
 INVITED, MEMBER = "already invited", "already a member"
@@ -161,6 +161,7 @@ class InvitationService:
             before = store.named(tx.sql, id)
             project = projects.named(tx.sql, before.project)
             permit(tx, project, before.role, AccessVerb.INVITE, self._clock.now())
+            permit_until(tx, project, before.until)
             if before.answer is not None:
                 raise _already_answered(before)
             if before.resend_count >= MOST_RESENT:
@@ -206,7 +207,7 @@ class InvitationService:
             project = projects.named(tx.sql, invitation.project)
             member = projects.member(tx.sql, invitation.project, invitation.email)
             if member is None:
-                join(tx, self._clock, project, self._offered(invitation))
+                join(tx, self._clock, project, self._offered(tx.sql, invitation))
             elif member.role.rank < invitation.role.rank:
                 put_change(tx, project, member, structs.replace(member, role=invitation.role))
             self._close(tx, invitation, InvitationStatus.ACCEPTED)
@@ -221,8 +222,11 @@ class InvitationService:
             message=f"Successfully joined project as {invitation.role}",
         )
 
-    def _offered(self, invitation: Invitation) -> Member:
-        """The membership that an invitation offers; raises if its time is over."""
+    def _offered(self, sql: Connection, invitation: Invitation) -> Member:
+        """The membership that an invitation offers; raises if its time is over.
+
+        It lasts no longer than that of its sender, who may have got an end meanwhile.
+        """
         now = self._clock.now()
         offered = Member(
             invitation.email,
@@ -232,13 +236,25 @@ class InvitationService:
             at_end=invitation.at_end,
             to=invitation.to,
         )
+        end = self._end_of_sender(sql, invitation)
+        if end is not None and (offered.until is None or offered.until > end):
+            at_end = offered.at_end or Leftover.STOP
+            offered = structs.replace(offered, until=end, at_end=at_end)
         if offered.is_over(now):
             raise InvitationExpired(
                 "The membership that the invitation offers has ended",
-                details=f"it was until {invitation.until:%Y-%m-%d %H:%M} UTC",
+                details=f"it was until {offered.until:%Y-%m-%d %H:%M} UTC",
                 remediation=f"Ask {invitation.invited_by} for a new invitation",
             )
         return offered
+
+    def _end_of_sender(self, sql: Connection, invitation: Invitation) -> datetime | None:
+        """When the membership of the sender ends; the operator's does not limit anybody."""
+        sender = invitation.invited_by.lower()
+        if self._clear or sender == self._operator:
+            return None
+        member = projects.member(sql, invitation.project, sender)
+        return None if member is None else member.until
 
     def decline(self, id: str, request: DeclineRequest) -> DeclineAnswer:
         """Do not join; this takes the token too."""

@@ -416,6 +416,6 @@ def segments_between(sql: Connection, start: int, end: int) -> Sequence[Any]:
     """The charges for compute, and the savings, in a period, with their owners."""
     s = segments.c
     within = and_(s.began < end, func.coalesce(s.ended, end) > start)
-    columns = (s.owner, s.name, s.kind, s.amount, s.hours, s.began, s.ended, s.counted)
+    columns = (s.owner, s.project, s.name, s.kind, s.amount, s.hours, s.began, s.ended, s.counted)
     query = select(*columns).where(within, s.kind.in_(("compute", "asleep")))
     return sql.execute(query).all()

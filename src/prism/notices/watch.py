@@ -108,7 +108,8 @@ class NoticeWatch:
                 draft = expires_soon(row.id, row.name, row.project, row.expires_at, now)
                 for person in self._writer.people(sql, Audience(person=row.owner)):
                     hours = chosen.get(person, Preferences()).expiry_hours
-                    if is_expiry_told(row.launched_at, row.expires_at, hours, now):
+                    is_told = is_expiry_told(row.launched_at, row.expires_at, hours, now)
+                    if is_told and self._writer.belongs(sql, row.owner, row.project):
                         yield person, draft
 
     def _ends(self, now: datetime) -> Iterator[Told]:
@@ -204,12 +205,15 @@ class NoticeWatch:
         week = week_of(monday - timedelta(days=1))
         with self._db.read() as sql:
             rows = store.segments_between(sql, start, end)
+            pairs = {(row.owner, row.project) for row in rows}
+            owners = {pair for pair in pairs if self._writer.belongs(sql, *pair)}
         is_behind = any(row.ended is None and (row.counted or end) < end for row in rows)
         if is_behind and now < monday + MAX_WAIT_FOR_SURVEY:
             return None
         owned: dict[str, dict[str, list[Any]]] = {}
         for row in rows:
-            owned.setdefault(row.owner, {}).setdefault(row.name, []).append(row)
+            if (row.owner, row.project) in owners:
+                owned.setdefault(row.owner, {}).setdefault(row.name, []).append(row)
         return [
             weekly(person, week, [_week_line(name, of, start, end) for name, of in names.items()])
             for person, names in sorted(owned.items())

@@ -112,13 +112,21 @@ class NoticeWriter:
         """The owners of a project; without a project, the operator."""
         return self.people(sql, Audience(owners_of=project))
 
+    def belongs(self, sql: Connection, person: str, project: str | None) -> bool:
+        """Whether a person may still know of what they own in a project, which outlasts them."""
+        if not self.team or project is None or person.lower() == self._operator:
+            return True
+        return project in projects.roles_of(sql, person, self._clock.now()).roles
+
     def _people(self, sql: Connection, to: Audience) -> list[str]:
         if to.person is not None:
             return [to.person]
         if to.workspace is not None:
-            return [row.owner for row in workspaces.by_ids(sql, [to.workspace])]
+            row = next(iter(workspaces.by_ids(sql, [to.workspace])), None)
+            return [row.owner] if row and self.belongs(sql, row.owner, row.project) else []
         if to.snapshot is not None:
-            return [row.owner for row in storage.by_ids(sql, Snapshot, [to.snapshot])]
+            copy = next(iter(storage.by_ids(sql, Snapshot, [to.snapshot])), None)
+            return [copy.owner] if copy and self.belongs(sql, copy.owner, copy.project) else []
         if to.owners_of is not None:
             members = projects.members_of(sql, to.owners_of)
             return [member.email for member in members if member.role is Role.OWNER]

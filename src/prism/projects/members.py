@@ -1,6 +1,6 @@
 """The members of projects and their roles; each project keeps an owner."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from msgspec import UNSET, structs
@@ -46,14 +46,16 @@ class MemberService:
         *,
         creation: str,
         operator: str,
+        on_end: Callable[[Tx, Project, str], None],
     ) -> None:
         """`creation` says who may make projects in team mode (`Settings.project_creation`).
 
-        The `operator` is who runs the daemon, and may have workspaces in every project.
+        The `operator` is who runs the daemon, and may have workspaces in every project. `on_end`
+        is called in the transaction that ends a membership at its time.
         """
         self._db, self._clock, self._listeners = db, clock, listeners
         self._workspaces, self._revocation, self._creation = workspaces, revocation, creation
-        self._operator = operator.lower()
+        self._operator, self._on_end = operator.lower(), on_end
 
     def every(self, project: str) -> list[Member]:
         """Its members, in the order of joining."""
@@ -107,7 +109,7 @@ class MemberService:
             permit(tx, row, highest, AccessVerb.MEMBERS, now)
             if _mentions_end(request):
                 _require_other(before)
-            if after.until != before.until:
+            if after.until != before.until or after.role.rank > before.role.rank:
                 permit_until(tx, row, after.until)
             if after.role is not Role.OWNER or after.until is not None:
                 _require_owner(tx, row, before)
@@ -172,6 +174,7 @@ class MemberService:
         heir = member.to if leftover is Leftover.HAND_OVER else None
         self._leave(tx, project, structs.replace(member, at_end=leftover, to=heir))
         self._handle_leftovers(tx, project, member, leftover, heir, else_stop=True)
+        self._on_end(tx, project, member.email)
 
     def _may_inherit(self, sql: Connection, project: Project, heir: str | None) -> bool:
         """Whether a person may have workspaces in the project now."""
@@ -284,7 +287,7 @@ def put_change(tx: Tx, project: Project, before: Member, after: Member) -> Membe
 
 
 def permit_until(tx: Tx, project: Project, until: datetime | None) -> None:
-    """Raise if the caller would let somebody stay in a project longer than themselves."""
+    """Raise if the caller would let somebody stay, or have a role, longer than themselves."""
     caller = current()
     own = None if caller.operator else store.member(tx.sql, project.id, caller.name)
     if own is None or own.until is None or (until is not None and until <= own.until):

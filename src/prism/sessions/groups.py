@@ -2,23 +2,25 @@
 
 At each login, a person gets the roles of their groups and loses those of groups that they have
 left. A membership that somebody gave by hand, or changed by hand later, stays as it is, and who
-was removed by hand is not made a member again while the groups give the same project.
+was removed by hand is not made a member again while the groups give the same project. Who gives
+a membership an end decides by hand, too; once it has ended, no group brings the person back.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from msgspec import Struct
-from sqlalchemy import Column, Connection, String, Table, delete, select
+from sqlalchemy import Column, Connection, String, Table, and_, delete, select
 
 from prism.access.model import Caller, Role
 from prism.kit.actor import CURRENT_ACTOR
 from prism.kit.db import Tx
 from prism.kit.tables import metadata
 from prism.projects import store as projects
-from prism.projects.model import GroupMembers
+from prism.projects.model import GroupMembers, Project
 
 BY_HAND = "by hand"  # in place of a role: somebody had decided otherwise at the last login
+EVERY_ISSUER = "*"  # in place of an issuer, which is an address or a plain word
 given_roles = Table(
     "group_roles",
     metadata,
@@ -87,14 +89,15 @@ class GroupRoles:
         for project in {*target, *previous}:
             present = projects.member(tx.sql, project, person)
             before = present.role if present else None
-            after = next_role(before, previous.get(project), target.get(project))
+            has_end = present is not None and present.until is not None
+            last_role = BY_HAND if has_end else previous.get(project)
+            after = next_role(before, last_role, target.get(project))
             if after is not before:
                 with acting(Caller(name=person)):
                     self._members.set_by_group(tx, project, person, after)
                 if after is None:  # no other provider takes it for a removal by hand
                     _forget(tx, person=person, project=project)
-            is_by_hand = before != previous.get(project)
-            role = BY_HAND if is_by_hand else target.get(project)
+            role = BY_HAND if before != last_role else target.get(project)
             self._remember(tx, person, project, role if project in target else None)
 
     def _by_id(self, sql: Connection, roles: Mapping[str, Role]) -> dict[str, Role]:
@@ -103,15 +106,25 @@ class GroupRoles:
         return {row.id: role for row, role in rows if row is not None}
 
     def _given(self, sql: Connection, person: str) -> dict[str, str]:
-        mine = (given_roles.c.person == person, given_roles.c.issuer == self._issuer)
-        rows = sql.execute(select(given_roles.c.project, given_roles.c.role).where(*mine))
-        return {project: role for project, role in rows}
+        """What was given at the last login, by the id of the project."""
+        columns = (given_roles.c.project, given_roles.c.role)
+        own = and_(given_roles.c.person == person, given_roles.c.issuer == self._issuer)
+        ends = and_(given_roles.c.person == person.lower(), given_roles.c.issuer == EVERY_ISSUER)
+        rows = [sql.execute(select(*columns).where(where)).all() for where in (own, ends)]
+        return {project: role for part in rows for project, role in part}
 
     def _remember(self, tx: Tx, person: str, project: str, role: str | None) -> None:
         key = {"person": person, "project": project, "issuer": self._issuer}
         _forget(tx, **key)
         if role is not None:
             tx.sql.execute(given_roles.insert().values(**key, role=role))
+
+
+def remember_end(tx: Tx, project: Project, email: str) -> None:
+    """No group of any provider brings back who has ended."""
+    key = {"person": email.lower(), "project": project.id, "issuer": EVERY_ISSUER}
+    _forget(tx, **key)
+    tx.sql.execute(given_roles.insert().values(**key, role=BY_HAND))
 
 
 def _forget(tx: Tx, **columns: str) -> None:

@@ -213,10 +213,11 @@ class StorageService:
                 self._detach(tx, volume, [attachment])
 
     def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
-        """Detach a project's volumes from what a person can enter elsewhere, and stop that.
+        """Detach a project's volumes from what a person has or can enter elsewhere, and stop that.
 
         Implements `projects.model.MembershipListener`. A person who may still manage the project's
-        storage keeps them.
+        storage keeps them. Workspaces of the person count also where the person cannot enter them
+        now, as after the end of another membership: a later one opens them again.
         """
         keeps = role is not None and allows(role, AccessVerb.STORE)
         if keeps or self._operator is None or email.lower() == self._operator.lower():
@@ -230,7 +231,7 @@ class StorageService:
                 for attachment in links
                 if (host := hosts.get(attachment.workspace))
                 and host.project != project.id
-                and can_enter(host, email, roles)
+                and (host.owner.lower() == email.lower() or can_enter(host, email, roles))
             ]
             self._detach(tx, volume, links)
             self._stop(tx, volume, links, f"was detached: {email} lost the right to it")

@@ -1,6 +1,7 @@
 """Parsing of durations and dates."""
 
 import time
+from datetime import datetime
 
 import pytest
 
@@ -13,6 +14,7 @@ from prism.cli.output.time_format import (
     minutes,
     to_utc,
 )
+from prism.cli.parser import UsageError
 
 
 @pytest.mark.parametrize(
@@ -84,3 +86,29 @@ def test_last_day_ends_at_midnight_here_also_when_the_clock_changes(berlin, day,
 
 def test_time_that_is_no_midnight_here_is_shown_as_a_time(berlin):
     assert last_day(last_moment("2027-03-28T18:00")) == "2027-03-28 18:00 CEST"
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "at"),
+    [
+        ("Africa/Cairo", "2027-04-29", "2027-04-29T22:00:00Z"),
+        ("America/Santiago", "2027-09-04", "2027-09-05T04:00:00Z"),
+        ("Asia/Beirut", "2027-03-27", "2027-03-27T22:00:00Z"),
+    ],
+)
+def test_last_day_before_a_day_without_a_midnight_is_shown_as_that_day(monkeypatch, zone, day, at):
+    assert to_utc(day, zone, whole_day=True) == at
+    assert day_in(at, zone, end=True) == day
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        assert (last_moment(day), last_day(at)) == (at, day)
+    time.tzset()
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "0999-12-31", "9999-12-31"])
+def test_day_far_away_is_sent_as_an_instant_or_refused_as_no_date(day):
+    try:
+        assert datetime.fromisoformat(last_moment(day)).year in {1, 999, 1000}
+    except UsageError as error:
+        assert "is not a date or time" in str(error)

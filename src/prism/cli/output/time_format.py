@@ -105,20 +105,20 @@ def to_utc(text: str, zone: str | None, *, whole_day: bool = False) -> str:
     try:
         if whole_day and WHOLE_DAY.fullmatch(text):
             at += timedelta(days=1)
-        return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except OverflowError as error:
+        return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (OverflowError, ValueError) as error:
         raise _invalid_time(text) from error
 
 
 def day_in(at: str, zone: str, *, end: bool = False) -> str:
-    """A time as a date, if it is midnight in that time zone; else with the time of day.
+    """A time as a date, if a day begins then in that time zone; else with the time of day.
 
-    With `end`, a midnight is the end of the day before.
+    With `end`, it is the end of the day before.
     """
-    local = datetime.fromisoformat(at).astimezone(_zone(zone))
-    if (local.hour, local.minute, local.second) != (0, 0, 0):
+    local, before = _with_moment_before(at, _zone(zone))
+    if local.date() == before.date():
         return local.strftime("%Y-%m-%d %H:%M %Z")
-    return f"{local.date() - timedelta(days=1 if end else 0)}"
+    return f"{before.date() if end else local.date()}"
 
 
 def last_moment(text: str) -> str:
@@ -128,10 +128,17 @@ def last_moment(text: str) -> str:
 
 def last_day(at: str) -> str:
     """The day whose end on this computer is that time, else the time."""
-    local = datetime.fromisoformat(at).astimezone()
-    before = (local - timedelta(seconds=1)).date()
-    is_midnight = (local.hour, local.minute, local.second) == (0, 0, 0)
-    return f"{before}" if is_midnight else local_time(at)
+    local, before = _with_moment_before(at, None)
+    return local_time(at) if local.date() == before.date() else f"{before.date()}"
+
+
+def _with_moment_before(at: str, zone: tzinfo | None) -> tuple[datetime, datetime]:
+    """A time and the second before it, in a time zone or that of this computer.
+
+    Where clocks are changed at midnight, a day can begin at 01:00.
+    """
+    time = datetime.fromisoformat(at)
+    return time.astimezone(zone), (time - timedelta(seconds=1)).astimezone(zone)
 
 
 def _parse(text: str) -> datetime:

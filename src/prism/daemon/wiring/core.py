@@ -77,6 +77,7 @@ from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
 from prism.sessions.api import LoginSettings
 from prism.sessions.app_sessions import AppSessions
+from prism.sessions.groups import remember_end
 from prism.sessions.invitation_links import InvitationLinks
 from prism.sessions.lineage import SessionLineage
 from prism.sessions.service import SessionService
@@ -322,7 +323,7 @@ class Wiring(NoticeWiring, WatchingWiring):
         parts = (self.db, self.clock, self.membership_listeners, self.leaving, self.revocation)
         settings = self.settings
         operator, creation = settings.actor, settings.project_creation
-        return MemberService(*parts, creation=creation, operator=operator)
+        return MemberService(*parts, creation=creation, operator=operator, on_end=remember_end)
 
     @cached_property
     def member_end_loop(self) -> Loop[Any]:
