@@ -31,6 +31,8 @@ OBSERVED_BY_PHASE: dict[Phase, Observed] = {
 }
 HOST = "127.0.0.1"
 MOST_NOTES, NOTE_CHARACTERS = 10, 500
+LATEST_MOMENT = 32_503_680_000.0  # the year 3000: a difference of clocks may still be added
+PERCENT = range(101)
 CHANGING = ("owner", "project", "budget", "idle_profile", "ends_at")
 FROM_TEMPLATE = (
     *("template", "packages", "post_install", "services", "environment"),
@@ -47,14 +49,21 @@ def machine_of_report(id: str, report: ObservedMachine) -> Machine:
         observed=OBSERVED_BY_PHASE[phase],
         private_ip=HOST if phase == "on" else None,
         stage=report.get("stage"),
-        progress=report.get("progress"),
+        progress=progress if (progress := report.get("progress")) in PERCENT else None,
         failure=WorkspaceFailure(failure["code"], failure["message"]) if failure else None,
         interrupted=phase == "off" and bool(failure and failure.get("ran")),
-        since=datetime.fromtimestamp(at, UTC) if (at := report.get("since")) else None,
-        started=datetime.fromtimestamp(at, UTC) if (at := report.get("up")) else None,
+        since=moment(report.get("since")),
+        started=moment(report.get("up")),
         idle=_decode_idleness(report.get("idle")),
         notes=_notes(report),
     )
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """A time in a document, in seconds since 1970; None if it is missing or absurd."""
+    if seconds is None or not 0 < seconds < LATEST_MOMENT:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def is_pending(report: ObservedMachine, intent: MachineIntent | None) -> bool:

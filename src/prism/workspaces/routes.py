@@ -1,5 +1,6 @@
 """Reads that must ask the machine, not memory: how to connect to a workspace."""
 
+import re
 from collections.abc import Mapping
 from shlex import quote
 
@@ -8,10 +9,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import UNSET
 
+from prism.errors import Unavailable
 from prism.workspaces.model import ServiceAccess, SshAccess, WorkspaceConnection, WorkspaceState
 from prism.workspaces.plan import elsewhere, not_running
 from prism.workspaces.ports import Access, Compute, ServiceEndpoint
 from prism.workspaces.read_model import CachedWorkspace, ReadModel
+
+SSH_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
 class ConnectionReader:
@@ -53,6 +57,11 @@ def connect(
 
 def connection(access: Access) -> WorkspaceConnection:
     """The answer of `connect`, with a command whose values Prism made or checked."""
+    if SSH_USER.fullmatch(access.user) is None:
+        raise Unavailable(
+            "The machine's answer is not used",
+            details="its user of SSH has characters that a shell would interpret",
+        )
     ssh = None
     if access.ssh_port is not None:
         key = f" -i {quote(access.ssh_key)}" if access.ssh_key else ""

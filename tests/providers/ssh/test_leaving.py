@@ -135,3 +135,33 @@ def test_server_that_does_not_answer_is_not_left(lab, server):
     lab.stop()
     with pytest.raises(ServerUnreachable):
         server.leave()
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o500])
+def test_closed_folder_in_the_cache_is_removed(lab, server, mode):
+    server.facts()
+    cache = lab.home / ".prism-server/cache"
+    folder = cache / "wheels/closed/deeper"
+    folder.mkdir(parents=True)
+    (folder / "file").write_text("x")
+    (folder / "link").symlink_to("/etc/passwd")
+    os.mkfifo(folder / "pipe")
+    for path in (cache, *cache.rglob("*")):
+        os.chown(path, lab.uid, lab.uid, follow_symlinks=False)
+    for path in (folder, folder.parent, cache):
+        path.chmod(mode)
+    assert server.leave() == ()
+    assert not (lab.home / ".prism-server").exists()
+    assert Path("/etc/passwd").exists()
+
+
+def test_what_is_behind_a_link_is_named_and_not_removed(lab, server):
+    scratch = lab.home / "scratch"
+    scratch.mkdir()
+    (scratch / "data").write_text("mine")
+    os.chown(scratch, lab.uid, lab.uid)
+    (lab.home / ".prism-server").symlink_to("scratch")
+    server.facts()
+    before = tree(scratch)
+    assert "agent" in server.leave()
+    assert tree(scratch) == before

@@ -157,9 +157,10 @@ def test_expiry_is_kept_by_the_server_without_a_daemon(lab, home):
     [folder] = (lab.home / ".prism-server/workspaces").iterdir()
     intent = json.loads((folder / "wanted.json").read_text())
     (folder / "wanted.json").write_text(json.dumps({**intent, "expires_at": 1.0}))
-    eventually(lambda: json.loads((folder / "seen.json").read_text())["phase"] == "off")
+    assert intent["expire_action"] == "hibernate"
+    eventually(lambda: json.loads((folder / "seen.json").read_text())["phase"] == "asleep")
     with home.run_daemon():
-        eventually(lambda: home.state("brief") == "stopped")
+        eventually(lambda: home.state("brief") == "hibernated")
 
 
 REFUSALS = [

@@ -1,6 +1,7 @@
 """Surveys are shared between rows, except by a row whose request is newer."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -86,3 +87,21 @@ def test_many_starting_machines_share_surveys(daemon, cloud, clock):
     before = surveys(cloud)
     daemon.settle()
     assert surveys(cloud) - before <= 2  # one of `mark_due`, one for all rows
+
+
+def test_absurd_answer_of_one_location_does_not_end_the_survey_of_others(cloud, clock):
+    cloud.busy = timedelta(seconds=2)
+    computes: dict[str, Any] = {"spoiled": Spoiled(), LOCATION: cloud}
+    surveys = SurveyCache(computes, clock).anew()
+    assert surveys["spoiled"].problem == "The answer of spoiled cannot be used"
+    assert surveys[LOCATION].problem is None
+
+
+class Spoiled:
+    """A location whose answer has a time that no calendar has."""
+
+    busy = timedelta(seconds=1)
+
+    def survey(self):
+        """As the standard library refuses such a time."""
+        return [datetime.fromtimestamp(1e300, UTC)]

@@ -42,6 +42,7 @@ from prism.agent.protocol import (
 from prism.agent.system.safe_paths import remove_tree
 
 MACHINE_ID = re.compile(r"ssh-[0-9a-f]{17}")
+DRAFT = re.compile(r"\.ssh-[0-9a-f]{17}-[0-9a-f]{8}")  # as `_draft_of` names them
 SUPERVISOR = Path(__file__).resolve().parents[1] / "supervisor.py"
 START_SECONDS = 30
 MOST_REVIVED = 8  # in one survey; the next one continues
@@ -49,7 +50,10 @@ DRAFT_SECONDS = 3600
 LAUNCH_RECORD = "launched"
 SURVEYED = {"report": OBSERVED, "intent": INTENT, "spec": SPEC}
 MOST_DOCUMENT = 1 << 20  # bytes
-UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+UNREADABLE = (
+    *(LookupError, TypeError, ValueError, AttributeError),
+    *(RecursionError, OverflowError),
+)
 
 
 class Refused(Exception):
@@ -172,7 +176,7 @@ class LabMachines:
     def access(self, id: str) -> "dict[str, Any] | None":
         """The report of a machine and the secret of its services; None if it is not on."""
         path = self.folder(id)
-        report = read(path / OBSERVED) if path else {}
+        report = (_document(path / OBSERVED) or {}) if path else {}
         if path is None or report.get("phase") != "on" or not supervisor_pid(str(path)):
             return None
         token = ""
@@ -241,7 +245,7 @@ class LabMachines:
         except FileNotFoundError:
             return []
         for name in names:
-            if name.startswith("."):
+            if DRAFT.fullmatch(name):  # the folder may be a link to one with other things
                 self._remove_old(self._workspaces / name, max(remembered, DRAFT_SECONDS))
         return sorted(self._ids())
 
@@ -270,7 +274,7 @@ class LabMachines:
     def _make(self, path: Path, files: Mapping[str, Any]) -> bool:
         """Make a machine's folder at once; returns whether no other call was faster."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        draft = _draft_of(path)
         draft.mkdir()
         try:
             for name, content in files.items():
@@ -325,18 +329,26 @@ class LabMachines:
             if time.time() - path.stat().st_mtime < seconds:
                 return
             if not path.name.startswith("."):
-                path = path.rename(path.with_name(f".{path.name}-{secrets.token_hex(4)}"))
+                path = path.rename(_draft_of(path))
             remove_tree(path)
 
 
+def _draft_of(path: Path) -> Path:
+    """Another name for a folder that is not whole; none of a machine."""
+    return path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+
+
 def _document(path: Path) -> "dict[str, Any] | None":
-    """The object in a file; None if it is missing, too long or no object."""
+    """The object in a file; None if it is missing, too long, no object, or cannot be sent on."""
     try:
         if os.stat(path).st_size > MOST_DOCUMENT:
             return None
-        return read(path) or None
-    except (OSError, RecursionError):
+        document = read(path)
+        # One number or character that JSON does not have would spoil the answer about all.
+        json.dumps(document, allow_nan=False, ensure_ascii=False).encode()
+    except (OSError, RecursionError, ValueError):
         return None
+    return document or None
 
 
 def _last_words(path: Path) -> str:

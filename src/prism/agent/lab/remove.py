@@ -9,8 +9,8 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import sys
-from typing import Any
 
 OWN_FOLDERS = ("agent", "cache", "uv", "etc-copy", "workspaces")
 PLAIN_FILES = ("sandboxed", "networked", "filtered", "isolation-note", "writing.lock")
@@ -34,16 +34,22 @@ def lives(name: str) -> bool:
     return False
 
 
-def writable(remove: Any, path: str, error: object) -> None:
-    """Remove what lies in a folder without the permission to write."""
-    os.chmod(os.path.dirname(path), 0o700)
-    remove(path)
+def open_up(folder: str) -> None:
+    """Allow us everything in a folder and in those below it, not through links."""
+    os.chmod(folder, 0o700)
+    for _, names, _, descriptor in os.fwalk(folder):
+        for name in names:
+            kind = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
+            if stat.S_ISDIR(kind):
+                os.chmod(name, 0o700, dir_fd=descriptor)
 
 
 def remaining() -> "list[str]":
     """Remove everything of Prism, unless a workspace lives; returns what stays."""
-    if os.path.islink(root) or not os.path.isdir(root):
+    if not os.path.isdir(root):
         return []
+    if os.path.islink(root):  # the folder elsewhere may have things of others by these names
+        return sorted({*OWN_FOLDERS, *PLAIN_FILES}.intersection(os.listdir(root)))
     with open(os.path.join(root, "writing.lock"), "a") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX)
         names = os.listdir(workspaces) if os.path.isdir(workspaces) else []
@@ -51,8 +57,10 @@ def remaining() -> "list[str]":
         if living:
             return living
         for name in OWN_FOLDERS:
-            if os.path.lexists(os.path.join(root, name)):
-                shutil.rmtree(os.path.join(root, name), onerror=writable)
+            path = os.path.join(root, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                open_up(path)
+                shutil.rmtree(path)
         for name in PLAIN_FILES:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(root, name))

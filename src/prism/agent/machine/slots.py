@@ -20,6 +20,7 @@ GPU_FIELDS = ("--query-gpu=uuid,name,memory.total", "--format=csv,noheader,nouni
 PROGRAM_FIELDS = ("--query-compute-apps=gpu_uuid,pid", "--format=csv,noheader,nounits")
 GPU_ID = re.compile(r"GPU-[0-9a-fA-F-]{8,40}")
 QUERY_SECONDS = 20
+MOST_HELD = 1 << 31  # CPUs, or MB
 MOST_GPUS = 64
 DRIVER = Path("/proc/driver/nvidia/gpus")
 NAMED_SOCKETS = Path("/proc/net/unix")
@@ -113,10 +114,15 @@ def slot_of(
     return {
         "id": id,
         "name": str(spec.get("name", id)),
-        "cpus": int(limits.get("cpus", 0)),
-        "memory_mb": int(limits.get("memory_mb", 0)),
+        "cpus": _held(limits, "cpus"),
+        "memory_mb": _held(limits, "memory_mb"),
         "gpus": [str(gpu) for gpu in spec.get("gpus") or []],
     }
+
+
+def _held(limits: "Mapping[str, Any]", name: str) -> int:
+    """An amount that a workspace without a sandbox may have written itself."""
+    return max(0, min(int(limits.get(name, 0)), MOST_HELD))
 
 
 # ------------------------------------------------------------------ what another one gets

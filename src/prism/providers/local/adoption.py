@@ -1,6 +1,6 @@
 """A found machine, from its folder, for a daemon that has lost its rows."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 
 from prism.agent.protocol import SPEC, MachineIntent
 from prism.providers.local import folder as folders
+from prism.providers.supervised import moment
 from prism.recovery.model import FoundMachine
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
@@ -62,7 +63,6 @@ def found_machine(
     machine: Machine, spec: SpecRecord, intent: MachineIntent | None
 ) -> FoundMachine:
     """A machine with what its files say about the launch."""
-    due = intent.get("expires_at") if intent else None
     return FoundMachine(
         id=machine.id,
         key=spec.key,
@@ -72,7 +72,7 @@ def found_machine(
         resolved_template=_template_of(spec),
         parameters=spec.parameters,
         started_at=machine.since if machine.observed is Observed.ON else None,
-        stops_at=None if due is None else datetime.fromtimestamp(due, UTC),
+        stops_at=moment(intent.get("expires_at")) if intent else None,
         at_home=True,
         **asdict(spec.launched),
     )

@@ -1,7 +1,6 @@
 """The workspaces of one lab server: each request is one command there."""
 
 import logging
-import math
 import re
 import socket
 import time
@@ -28,6 +27,7 @@ from prism.kit.clock import WallClock
 from prism.providers.idle_documents import encoded
 from prism.providers.local.adoption import LaunchRecord, SpecRecord, found_machine
 from prism.providers.local.ssh.gate import FORWARDED_HOSTS, SshGate
+from prism.providers.ssh.commands import AnswerInvalid
 from prism.providers.ssh.server import LabServer
 from prism.providers.supervised import (
     CHANGING,
@@ -54,6 +54,12 @@ GPUS_FRESH = 20.0  # seconds after which a survey asks for GPUs again
 PORTS_FRESH, MOST_REACHED = 1.5, 1000  # seconds for which a port is known; how many are
 # A clock there that differs less than this counts as right: the network takes time too.
 CLOCK_TOLERANCE, CLOCK_STEP = 20.0, 10.0
+MOST_CLOCK_DIFFERENCE = 100 * 366 * 86400.0  # a clock that was never set is in 1970
+# What a document may have instead of what is expected; such a machine is skipped.
+ABSURD_DOCUMENT = (ArithmeticError, LookupError, TypeError, ValueError)
+WORKSPACE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+SERVICE_NAME = re.compile(r"[a-z0-9-]{1,64}")
+MOST_SERVICES = 32  # of one machine
 MINUTE = 60.0
 
 
@@ -143,14 +149,14 @@ class LabCompute:
         for surveyed in answer.machines[:MOST_MACHINES]:
             if MACHINE_ID.fullmatch(surveyed.id) is None:
                 continue
-            machine, spec = self._machine(surveyed)
-            if machine is None:
-                log.warning("%s: %s cannot be read", self._server.name, surveyed.id)
+            try:
+                machine, spec, record = self._read(surveyed)
+            except ABSURD_DOCUMENT as why:
+                log.warning("%s: %s cannot be read: %s", self._server.name, surveyed.id, why)
                 continue
             machines.append(machine)
-            if spec is not None:
-                intent = _decoded(surveyed.intent, MachineIntent)
-                records[machine.id] = found_machine(machine, spec, intent)
+            if record is not None:
+                records[machine.id] = record
             if machine.observed is Observed.ON and spec is not None:
                 running[machine.id] = spec.name
         self._found = records
@@ -224,10 +230,14 @@ class LabCompute:
         [machine] = self._server.call("access", kind=tuple[MachineReport | None], id=id)
         if machine is None:
             raise Unavailable(f"Machine {id} is not on")
+        if WORKSPACE_NAME.fullmatch(machine.report["name"]) is None:
+            raise AnswerInvalid(f"{self._server.name} names a workspace as Prism names none")
         secret = machine.token if TOKEN.fullmatch(machine.token) else None
-        endpoints = {}
+        endpoints: dict[str, ServiceEndpoint] = {}
         for name, service in machine.report.get("services", {}).items():
-            port = service.get("port")
+            port, is_named = service.get("port"), SERVICE_NAME.fullmatch(name) is not None
+            if len(endpoints) == MOST_SERVICES or not is_named:
+                continue
             if service.get("answered") and port is not None and 0 < port < 1 << 16:
                 endpoints[name] = ServiceEndpoint(
                     url=f"http://{HOST}:{self._tunnel(id, port)}",
@@ -249,10 +259,12 @@ class LabCompute:
             if len(self._reached) > MOST_REACHED:
                 self._reached.clear()
             [end] = self._server.call("reach", kind=tuple[ReachedPort | None], id=id, port=port)
+            if known is not None and known.end is not None and known.end != end:
+                self.forwards.forget(_target(id, known.end))
             known = self._reached[id, port] = KnownPort(time.monotonic() + PORTS_FRESH, end)
         if (end := known.end) is None:
             return None
-        local = self.forwards.port(ForwardTarget(id, end.host, end.port))
+        local = self.forwards.port(_target(id, end))
         return Address(host=HOST, port=local, listener=f"{id} {end.listener}")
 
     def target(self, id: str, host: str, port: int) -> Address | None:
@@ -306,6 +318,23 @@ class LabCompute:
                     with suppress(OSError):
                         (path / "ssh_port").unlink(missing_ok=True)
                         path.rmdir()
+
+    def _read(
+        self, surveyed: SurveyedMachine
+    ) -> tuple[Machine, SpecRecord | None, FoundMachine | None]:
+        """A machine with its spec and its record; raises `ABSURD_DOCUMENT`."""
+        machine, spec = self._machine(surveyed)
+        if machine is None:
+            raise ValueError("it has neither a report nor a spec")
+        if any(machine_id(known.key) != surveyed.id for known in (machine, spec) if known):
+            raise ValueError("it is the copy of another folder, or has the key of another one")
+        if spec is None:
+            return machine, None, None
+        return (
+            machine,
+            spec,
+            found_machine(machine, spec, _decoded(surveyed.intent, MachineIntent)),
+        )
 
     def _machine(self, surveyed: SurveyedMachine) -> tuple[Machine | None, SpecRecord | None]:
         """A machine from its documents; without a report or a spec it cannot be known."""
@@ -361,13 +390,17 @@ def machine_id(key: str) -> str:
     return f"ssh-{sha256(key.encode()).hexdigest()[:17]}"
 
 
+def _target(id: str, end: ReachedPort) -> ForwardTarget:
+    return ForwardTarget(id, end.host, end.port)
+
+
 def _held_gpus(room: Room) -> set[str]:
     return {gpu for holder in room["holders"] for gpu in holder["gpus"]}
 
 
 def _clock_offset(difference: float) -> float:
     """How much another clock is ahead, in steps, so that it is the same at each look."""
-    if not math.isfinite(difference) or abs(difference) < CLOCK_TOLERANCE:
+    if not CLOCK_TOLERANCE <= abs(difference) <= MOST_CLOCK_DIFFERENCE:  # NaN is not, either
         return 0.0
     return round(difference / CLOCK_STEP) * CLOCK_STEP
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LOOPBACK_HOST = "127.0.0.1"
 FORWARD_TIMEOUT = 5.0
 LISTEN_BACKLOG = 128
+MOST_PORTS = 64  # of one machine: what it says decides how many are wanted
 
 
 class ForwardTarget(Struct, frozen=True):
@@ -72,6 +73,11 @@ class Forwards:
         if closed:
             self._pool.background.start(self._close_ports(closed))
 
+    def forget(self, end: ForwardTarget) -> None:
+        """Close the port that is forwarded to `end`, if there is one."""
+        if end in self._ports:
+            self._pool.background.start(self._close_ports([end]))
+
     def close(self) -> None:
         """Close all."""
         if self._ports:
@@ -89,6 +95,7 @@ class Forwards:
         if self._peers is None and peers_known():
             self._peers = PeerCheck(stranger=self._stranger)
         if end not in self._open:
+            await self._make_room(end.machine)
             loop = asyncio.get_running_loop()
             self._open[end] = listener = socket.create_server(
                 (LOOPBACK_HOST, 0), backlog=LISTEN_BACKLOG
@@ -100,6 +107,13 @@ class Forwards:
                 listener, self._accept, listener, partial(LocalForwarder, self, self._pool, end)
             )
         return self._ports[end]
+
+    async def _make_room(self, machine: str) -> None:
+        """Close the oldest port of a machine that has too many, rather one that is not in use."""
+        ends = [end for end in self._ports if end.machine == machine]
+        if len(ends) >= MOST_PORTS:
+            used = set(self.callers.values())
+            await self._close_ports([min(ends, key=used.__contains__)])
 
     def _accept(self, listener: socket.socket, make: Callable[[], asyncio.BaseProtocol]) -> None:
         try:

@@ -1,5 +1,6 @@
 """Surveys of locations, shared by everything that needs one at the same time."""
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 from threading import Lock
@@ -10,7 +11,10 @@ from prism.kit.clock import Clock
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import Compute, Machine
 
+log = logging.getLogger(__name__)
 Machines = Mapping[str, Machine]
+# What code raises that meets a value in an answer for which it is not made.
+ABSURD_ANSWER = (ArithmeticError, LookupError, TypeError, ValueError)
 
 
 class Survey(NamedTuple):
@@ -76,6 +80,9 @@ class SurveyCache:
             machines = self._computes[location].survey()
         except Problem as problem:
             survey = Survey(began, Unavailable.because(problem))
+        except ABSURD_ANSWER:  # one location must not end the surveys of the others
+            log.exception("the answer of %s cannot be used", location)
+            survey = Survey(began, Unavailable(f"The answer of {location} cannot be used"))
         else:
             # Living machines come last, so they replace a machine with the same key that is gone.
             ordered = sorted(machines, key=lambda it: it.observed is not Observed.GONE)
