@@ -22,6 +22,7 @@ def server_with_workspaces(server, home, environ, tmp_path):
     server.on("GET /snapshots", [])
     server.on("GET /daemon/status", {"places": [{"provider": "aws"}]})
     server.on("GET /daemon/aws/leftovers", [])
+    server.on("GET /profiles", [])
     return server
 
 
@@ -67,6 +68,28 @@ def test_uninstall_refuses_to_delete_data_while_cloud_resources_exist(
     server_with_workspaces.on("GET /storage/volumes", {"efs_volumes": [volume], "ebs_volumes": []})
     done = prism("uninstall", "--data", "delete")
     assert (done.returncode, "storage in the cloud" in done.stderr) == (1, True)
+
+
+def test_uninstall_says_on_which_lab_server_workspaces_are(prism, server_with_workspaces):
+    server_with_workspaces.on("GET /instances", [workspace("study", region="gpu2")])
+    server_with_workspaces.on("GET /profiles", [{"name": "lab", "host": "gpu1,gpu2"}])
+    places = [{"provider": "ssh", "place": f"ssh:{host}"} for host in ("gpu1", "gpu2")]
+    server_with_workspaces.on("GET /daemon/status", {"places": places})
+    done = prism("uninstall", "--dry-run", "--data", "keep")
+    assert "would stop the workspaces on lab servers: study on gpu2\n" in done.stdout
+    assert "cloud" not in done.stdout
+    done = prism("uninstall", "--data", "delete")
+    assert done.returncode == 1
+    assert "study on gpu2" in done.stderr
+    assert "`prism terminate study`" in done.stderr
+    assert "cloud" not in done.stderr
+    # Its volumes are those of this computer, which are destroyed with the data.
+    server_with_workspaces.on("GET /instances", [])
+    server_with_workspaces.on("GET /snapshots", [{"name": "before"}])
+    done = prism("uninstall", "--dry-run", "--data", "delete")
+    assert done.returncode == 0, done.stderr
+    for host in ("gpu1", "gpu2"):
+        assert f"would remove Prism from the lab server {host}\n" in done.stdout
 
 
 @pytest.fixture

@@ -81,9 +81,9 @@ class Installation:
         self.stored = [volume["name"] for kind in kinds for volume in volumes[kind]]
         self.stored += [snapshot["name"] for snapshot in snapshots]
         places = wire.call(Daemon.status).get("places", ())
-        self.has_cloud = not all(map(is_local_place, places))
         self.in_aws = wire.call(Daemon.aws_leftovers)
         self.servers = [each for each in wire.call(Profiles.list) if each.get("host")]
+        self.has_cloud = not all(map(self._costs_nothing, places))
 
     def look(self) -> None:
         """Read this computer's workspaces from their folders, without a daemon."""
@@ -102,9 +102,24 @@ class Installation:
         return [workspace for workspace in self.workspaces if is_local(workspace)]
 
     @property
+    def hosts(self) -> list[str]:
+        """The lab servers of all profiles."""
+        return sorted({host for each in self.servers for host in each["host"].split(",")})
+
+    @property
+    def on_servers(self) -> list[dict[str, Any]]:
+        """The workspaces of lab servers."""
+        return [workspace for workspace in self.workspaces if workspace["region"] in self.hosts]
+
+    @property
     def in_the_cloud(self) -> list[dict[str, Any]]:
         """The workspaces that cost money elsewhere."""
-        return [workspace for workspace in self.workspaces if not is_local(workspace)]
+        others = [workspace for workspace in self.workspaces if not is_local(workspace)]
+        return [workspace for workspace in others if workspace["region"] not in self.hosts]
+
+    def _costs_nothing(self, place: dict[str, Any]) -> bool:
+        host = str(place.get("place", "")).partition(":")[2]
+        return is_local_place(place) or host in self.hosts
 
 
 def _read(file: str) -> dict[str, Any]:
@@ -126,11 +141,13 @@ def plan(
         return at_boot + ([f"remove the line that names it from {include}"] if include else [])
     down = _names(installed.here, RUNNING_STATES | ASLEEP)
     running = _names(installed.in_the_cloud, RUNNING_STATES)
+    serving = [row for row in installed.on_servers if row["state"] in RUNNING_STATES]
     contents = f"{len(installed.here)} workspaces here"
     contents += f", {len(installed.stored)} volumes and snapshots" if installed.was_asked else ""
     steps = [
         f"stop the workspaces of this computer: {', '.join(down)}" if down else "",
         f"stop the workspaces in the cloud: {', '.join(running)}" if running else "",
+        f"stop the workspaces on lab servers: {_with_hosts(serving)}" if serving else "",
         *(
             f"delete in AWS: {leftover_line(leftover)}"
             if data == DELETE and leftover["id"]
@@ -138,8 +155,8 @@ def plan(
             for leftover in installed.in_aws
         ),
         *(
-            f"remove Prism from the lab server {profile['host']}" if data == DELETE else ""
-            for profile in installed.servers
+            f"remove Prism from the lab server {host}" if data == DELETE else ""
+            for host in installed.hosts
         ),
         *at_boot,
         "stop the daemon",
@@ -154,6 +171,10 @@ def plan(
 
 def _names(workspaces: list[dict[str, Any]], states: set[str]) -> list[str]:
     return [unique_name(row) for row in workspaces if row["state"] in states]
+
+
+def _with_hosts(workspaces: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{unique_name(row)} on {row['region']}" for row in workspaces)
 
 
 def _uninstall(args: Namespace) -> None:
@@ -175,7 +196,7 @@ def _uninstall(args: Namespace) -> None:
     include = remove_include(os.path.join(address.home, "ssh", "config"), dry_run=True)
     data = args.data or (KEEP if args.dry_run or args.yes else _ask_about_data(installed))
     if data == DELETE:
-        _refuse_cloud_leftovers(installed)
+        _refuse_leftovers(installed)
         _refuse_foreign_files(installed)
     elif installed.exists:
         _refuse_mounts(*(os.path.join(installed.home, part) for part in REMOVED))
@@ -188,9 +209,9 @@ def _uninstall(args: Namespace) -> None:
 
 def _options_for(data: str) -> list[str]:
     """The first steps if no daemon runs; a dry run does not start one."""
-    steps = ["start the daemon, to ask it for workspaces in the cloud, volumes and snapshots"]
+    steps = ["start the daemon, to ask it for workspaces elsewhere, volumes and snapshots"]
     if data == DELETE:
-        steps.append("refuse to go on if machines or storage in the cloud would be left behind")
+        steps.append("refuse to go on if machines or storage elsewhere would be left behind")
     return steps
 
 
@@ -242,13 +263,22 @@ def _ask_about_data(installed: Installation) -> str:
     return answer
 
 
-def _refuse_cloud_leftovers(installed: Installation) -> None:
-    """Raise if machines or storage would stay in the cloud, unlisted."""
+def _refuse_leftovers(installed: Installation) -> None:
+    """Raise if machines or storage would stay in the cloud or on lab servers, unlisted."""
     if installed.in_the_cloud:
         names = [workspace["name"] for workspace in installed.in_the_cloud]
         raise Conflict(
             "Nothing was removed: machines in the cloud would continue to cost money",
             details=f"without its data Prism could not find them any more: {', '.join(names)}",
+            remediation=f"Destroy them first: `prism terminate {' '.join(names)}`; "
+            "or keep the data: `prism uninstall --data keep`",
+        )
+    if installed.on_servers:
+        names = [unique_name(workspace) for workspace in installed.on_servers]
+        raise Conflict(
+            "Nothing was removed: workspaces would stay on lab servers, with their files",
+            details="without its data Prism could not find them any more: "
+            f"{_with_hosts(installed.on_servers)}",
             remediation=f"Destroy them first: `prism terminate {' '.join(names)}`; "
             "or keep the data: `prism uninstall --data keep`",
         )
@@ -326,9 +356,9 @@ def _delete_in_aws(wire: Wire) -> None:
 
 def _leave_servers(wire: Wire, installed: Installation) -> None:
     """Delete the profiles of lab servers, and wait until the daemon has removed Prism there."""
-    hosts = {str(profile["name"]): str(profile["host"]) for profile in installed.servers}
+    leaving = {str(profile["name"]) for profile in installed.servers}
     names = [str(each["name"]) for each in wire.call(Profiles.list)]
-    if staying := [name for name in names if name not in hosts]:
+    if staying := [name for name in names if name not in leaving]:
         wire.call(Profiles.switch, staying[0])
     for profile in installed.servers:
         wire.call(Profiles.delete, profile["name"])
@@ -336,7 +366,7 @@ def _leave_servers(wire: Wire, installed: Installation) -> None:
     marks = os.path.join(installed.home, "ssh", SERVER_MARKS)
     while os.path.isdir(marks) and os.listdir(marks):
         if time.monotonic() > until:
-            remedies = {f"`ssh {host} rm -rf .prism-server`" for host in hosts.values()}
+            remedies = {f"`ssh {host} rm -rf .prism-server`" for host in installed.hosts}
             say("A lab server does not answer, and keeps Prism's folder. Remove it there:")
             say(" ".join(sorted(remedies)))
             return
