@@ -180,6 +180,17 @@ def test_record_of_terminated_machine_is_kept_for_the_set_time_or_while_locked(w
     assert [path.name for path in world.root.iterdir()] == [DISK_MARKER]
 
 
+def test_hidden_folder_that_prism_did_not_make_stays(world):
+    world.compute.survey()
+    draft = ".local-" + "0" * 17 + "-0123abcd"
+    for name in (".git", draft):
+        (world.root / name).mkdir(parents=True)
+        aged(world.root / name, minutes=100_000)
+    world.compute.survey()
+    assert (world.root / ".git").exists()
+    assert not (world.root / draft).exists()
+
+
 def aged(folder, minutes):
     """Set the times of the folder that far back."""
     then = time.time() - 60 * minutes

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MACHINE_ID = re.compile(r"local-[0-9a-f]{17}")
+DRAFT = re.compile(r"\.local-[0-9a-f]{17}-[0-9a-f]{8}")  # of a launch, or of a removal
 REMEMBERED = timedelta(hours=1)  # also for drafts of a daemon that died
 REVIVAL = timedelta(seconds=0.4)
 LOOK_AT_ALL = 30.0
@@ -468,7 +469,7 @@ class LocalCompute:
         for name in names:
             if MACHINE_ID.fullmatch(name):
                 yield name
-            elif name.startswith("."):
+            elif DRAFT.fullmatch(name):  # the folder may be a link to one with other things
                 remove_old(self._root / name, REMEMBERED)
 
     def _look(self, name: str) -> Machine | None:
