@@ -114,8 +114,8 @@ class Installation:
     @property
     def in_the_cloud(self) -> list[dict[str, Any]]:
         """The workspaces that cost money elsewhere."""
-        others = [workspace for workspace in self.workspaces if not is_local(workspace)]
-        return [workspace for workspace in others if workspace["region"] not in self.hosts]
+        elsewhere = [workspace for workspace in self.workspaces if not is_local(workspace)]
+        return [workspace for workspace in elsewhere if workspace["region"] not in self.hosts]
 
     def _costs_nothing(self, place: dict[str, Any]) -> bool:
         host = str(place.get("place", "")).partition(":")[2]
