@@ -45,7 +45,8 @@ def hostile(lab, server):
 
     def become(script):
         [program] = lab.home.glob(".prism-server/agent/*/prism/agent/lab/host.py")
-        program.write_text(f"{HOSTILE}{script}\n")
+        # It does not end before it was asked.
+        program.write_text(f"{HOSTILE}{script}\nsys.stdin.buffer.read()\n")
         return LabFiles(server)
 
     return become
