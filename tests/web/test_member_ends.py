@@ -41,7 +41,7 @@ def end_of(home, person):
 
 def test_end_of_a_membership_is_given_with_what_happens_then_and_removed(home, browsing, project):
     page = browsing(home).open(f"/projects/{project}?tab=members")
-    page.get_by_role("button", name=f"End of the membership of {BOB}").click()
+    page.get_by_role("button", name=f"Set end of the membership of {BOB}").click()
     dialog = page.get_by_role("dialog")
     save = dialog.get_by_role("button", name="Save")
     dialog.get_by_label("Last day").fill(DAY.replace("-", "/")[:7])
@@ -61,7 +61,7 @@ def test_end_of_a_membership_is_given_with_what_happens_then_and_removed(home, b
     expect(row).to_contain_text(DAY)
     expect(row).to_contain_text(f"{EVE} gets the workspaces")
 
-    row.get_by_role("button", name=f"End of the membership of {BOB}").click()
+    row.get_by_role("button", name=f"Set end of the membership of {BOB}").click()
     dialog.get_by_label("Last day").fill("")
     expect(dialog).to_contain_text("the membership has no end")
     save.click()
@@ -71,7 +71,7 @@ def test_end_of_a_membership_is_given_with_what_happens_then_and_removed(home, b
 
 def test_refusal_of_an_end_stays_in_the_form_with_its_reason(home, browsing, project):
     page = browsing(home).open(f"/projects/{project}?tab=members")
-    page.get_by_role("button", name="End of the membership of pi@x.org").click()
+    page.get_by_role("button", name="Set end of the membership of pi@x.org").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Last day").fill(DAY.replace("-", "/"))
     dialog.get_by_role("button", name="Save").click()
@@ -90,7 +90,7 @@ def test_form_and_table_fit(home, browsing, project, scheme, width):
     page = browser.open(f"/projects/{project}?tab=members")
     expect(page.get_by_role("row").filter(has_text=BOB)).to_contain_text("stay as they are")
     browser.shot(f"member-ends-{scheme}-{width}")
-    page.get_by_role("button", name=f"End of the membership of {BOB}").click()
+    page.get_by_role("button", name=f"Set end of the membership of {BOB}").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("radio", name="Keep them as they are")).to_be_checked()
     box = dialog.bounding_box()
