@@ -852,7 +852,7 @@ export const t = {
   memberEnd: {
     button: 'Set end',
     of: (email: string) => `End of the membership of ${email}`,
-    set: (email: string) => `Set end of the membership of ${email}`,
+    setOf: (email: string) => `Set end of the membership of ${email}`,
     column: 'Until',
     invitation: 'Member until',
     lastDay: 'Last day',

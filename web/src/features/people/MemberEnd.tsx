@@ -45,7 +45,7 @@ export function MemberEnd({
   const [open, setOpen] = useState(false);
   return (
     <>
-      <Button ariaLabel={t.memberEnd.set(member.email)} onClick={() => setOpen(true)}>
+      <Button ariaLabel={t.memberEnd.setOf(member.email)} onClick={() => setOpen(true)}>
         {t.memberEnd.button}
       </Button>
       {open && <EndForm project={project} member={member} close={() => setOpen(false)} />}
