@@ -83,7 +83,7 @@ class _Session:
             self._selector.register(output, selectors.EVENT_READ, self._pass_on)
         self._selector.register(self._door, selectors.EVENT_READ, self._end)
         self._selector.register(0, selectors.EVENT_READ, self._receive)
-        code = None
+        code = self._exit_code()  # a short program may have ended with the first answer
         while code is None:
             for key, _ in self._selector.select(0.05 if self._waiting else None):
                 code = key.data(key.fd) if code is None else code
@@ -113,11 +113,12 @@ class _Session:
     def _end(self, _: int) -> "int | None":
         piece = self._door.recv(4096)
         self._rest += piece
-        if not piece:
-            return 255
-        if b"\n" not in self._rest:
-            return None
-        return int(json.loads(self._rest.partition(b"\n")[0]).get("exit", 255))
+        return 255 if (code := self._exit_code()) is None and not piece else code
+
+    def _exit_code(self) -> "int | None":
+        """The exit code of the program, if it has been received."""
+        line, end, _ = self._rest.partition(b"\n")
+        return int(json.loads(line).get("exit", 255)) if end else None
 
     def _receive(self, _: int) -> "int | None":
         try:
