@@ -29,8 +29,8 @@ def test_audit_entry_contains_actor_subject_before_and_after(http):
     newest = http("GET", LOG).json()[0]
     assert newest["actor"] == "ada"
     assert (newest["event"], newest["subject"]) == ("member_changed", "Reef")
-    assert newest["before"] == {"role": "viewer"}
-    assert newest["after"] == {"role": "admin"}
+    assert newest["before"] == {"role": "viewer", "until": None}
+    assert newest["after"] == {"role": "admin", "until": None}
     assert newest["data"]["email"] == "bob@x.org"
 
 

@@ -132,11 +132,17 @@ def test_only_safe_paths_resolves_paths_that_a_workspace_can_write(file):
     )
 
 
+# A file that is sent alone to a server, and runs there as its login once no workspace lives.
+# `rmtree` then follows no link, since it opens each folder below the one before.
+OTHER_USES = {"src/prism/agent/lab/remove.py": {"rmtree"}}
+
+
 @pytest.mark.parametrize("file", CHECKED, ids=short)
 def test_shutil_is_used_only_for_disk_usage_and_programs(file):
+    harmless = {"disk_usage", "which"} | OTHER_USES.get(short(file), set())
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "shutil":
-            assert node.attr in {"disk_usage", "which"}, f"line {node.lineno}"
+            assert node.attr in harmless, f"line {node.lineno}"
         assert not (isinstance(node, ast.ImportFrom) and node.module == "shutil")
 
 

@@ -1,14 +1,16 @@
 """A real daemon that dies at any commit or request to a lab server, from a verb on.
 
 `ARMED` names the method of `WorkspaceService` with which the points begin. There is a point before
-and after each commit, and before and after each request to the server. `DIE_AT` is the number of
-the point at which it dies. The names of the points go to `POINTS`.
+and after each commit, and before and after each request to the server. It dies at the point with
+the name `DIE_AT`, when that is passed for the time `TIME`; the order of points differs between
+runs. The names of the points go to `POINTS`.
 """
 
 import contextlib
 import os
 import signal
 import threading
+from collections import Counter
 from typing import Any
 
 from prism.daemon.main import main
@@ -16,22 +18,21 @@ from prism.kit.db import Database
 from prism.providers.ssh.server import LabServer
 from prism.workspaces.service import WorkspaceService
 
-die_at = int(os.environ["DIE_AT"])
+die_at, time_of_death = os.environ["DIE_AT"], int(os.environ["TIME"])
 log = os.open(os.environ["POINTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 lock = threading.RLock()
-passed = None  # counts from the verb on
+passed: Counter[str] | None = None  # by name, from the verb on
 
 
 def point(name: str) -> None:
     """Pass a point, and die there if it is the chosen one."""
-    global passed
     with lock:
         if passed is None:
             return
         os.write(log, f"{name}\n".encode())
-        if passed == die_at:
+        passed[name] += 1
+        if name == die_at and passed[name] == time_of_death:
             os.kill(os.getpid(), signal.SIGKILL)
-        passed += 1
 
 
 def armed(original: Any) -> Any:
@@ -39,7 +40,7 @@ def armed(original: Any) -> Any:
 
     def verb(*args: Any, **options: Any) -> Any:
         global passed
-        passed = 0 if passed is None else passed
+        passed = Counter() if passed is None else passed
         return original(*args, **options)
 
     return verb

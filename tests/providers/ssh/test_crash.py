@@ -18,7 +18,8 @@ from tests.waiting import eventually
 
 pytestmark = [*LAB, pytest.mark.timeout(3000)]
 MORTAL = (sys.executable, Path(__file__).with_name("mortal_daemon.py"))
-NEVER, MOST_POINTS = -1, 60
+NEVER, MOST_POINTS = ("never", 0), 60
+Point = tuple[str, int]  # its name, and which of the points with this name
 # What is requested first; the verb; the method with which its points begin; the goal.
 VERBS = {
     "launch": ((), "launch", "running"),
@@ -68,9 +69,14 @@ class Run:
                 assert self.ask(verb)
                 self.reaches(GOALS[verb])
 
-    def dies(self, at: int) -> bool:
+    def dies(self, at: Point) -> bool:
         """Let the verb die at a point; returns whether its request was acknowledged."""
-        crash = {"DIE_AT": str(at), "POINTS": str(self.points), "ARMED": self.armed}
+        crash = {
+            "DIE_AT": at[0],
+            "TIME": str(at[1]),
+            "POINTS": str(self.points),
+            "ARMED": self.armed,
+        }
         with self.home.run_daemon(MORTAL, **crash) as daemon:
             acknowledged = self.ask(self.verb)
             if at == NEVER:
@@ -124,24 +130,24 @@ def points_of(folder: Path, lab: Lab, verb: str) -> list[str]:
     return names[:end][:MOST_POINTS]
 
 
-def chosen(points: list[str], every: bool) -> list[int]:
+def chosen(names: list[str], every: bool) -> list[Point]:
     """All points, or the first of each name."""
-    return [n for n, name in enumerate(points) if every or points.index(name) == n]
+    points = [(name, names[: n + 1].count(name)) for n, name in enumerate(names)]
+    return [point for point in points if every or point[1] == 1]
 
 
 def check(tmp_path: Path, lab: Lab, verb: str, *, every: bool) -> Counter[str]:
     """Let the daemon die at points of a verb; counts the deaths by the point's name."""
-    points = points_of(tmp_path / "never", lab, verb)
+    names = points_of(tmp_path / "never", lab, verb)
     deaths = Counter[str]()
-    for at in chosen(points, every):
-        run = Run(tmp_path / f"at{at}", lab, verb)
+    for number, at in enumerate(chosen(names, every)):
+        run = Run(tmp_path / f"at{number}", lab, verb)
         try:
             run.prepare()
             run.recovers(run.dies(at))
         finally:
             run.home.clear()
-        passed = run.points.read_text().splitlines()
-        deaths[passed[at]] += 1
+        deaths[at[0]] += 1
     assert deaths
     return deaths
 
