@@ -146,10 +146,11 @@ class Idempotency(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Answer, or repeat the stored answer."""
         values = [v for k, v in scope["headers"] if k == HEADER.lower().encode()]
-        is_without = scope["route_handler"].opt.get(WITHOUT_KEY)
-        if not values or scope.get("method") != "POST" or is_without:
+        if not values or scope.get("method") != "POST":
             return await next_app(scope, receive, send)
         key = _key(values)
+        if scope["route_handler"].opt.get(WITHOUT_KEY):
+            return await next_app(scope, receive, send)
         # If the client disconnects, the transaction still ends.
         work = asyncio.ensure_future(self._once(key, scope, receive, next_app))
         answer, replayed = await asyncio.shield(work)

@@ -1,6 +1,7 @@
 """GPUs of this computer, one for each workspace whose machine type has one."""
 
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 
@@ -11,7 +12,8 @@ from prism.workspaces.ports import ProviderRefused
 from tests.optional import not_none
 from tests.providers.local.world import page
 
-GPUS = [f"GPU-{number:08x}-1f0e-4c2a-9d3b-6a5e4d3c2b1a" for number in range(2)]
+OWN = f"{uuid4()}"[8:]  # names of sockets in the kernel say who has one: not another test
+GPUS = [f"GPU-{number:08x}{OWN}" for number in range(2)]
 
 
 @pytest.fixture

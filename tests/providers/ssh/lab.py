@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 
@@ -68,7 +69,8 @@ class Lab:
         tools = self.folder / "tools"
         tools.mkdir(exist_ok=True)
         (self.folder / "programs").touch()
-        self.gpus = [f"GPU-{number:08x}-1f0e-4c2a-9d3b-6a5e4d3c2b1a" for number in range(count)]
+        own = f"{uuid4()}"[8:]  # names of sockets in the kernel say who has one: not another test
+        self.gpus = [f"GPU-{number:08x}{own}" for number in range(count)]
         listed = "\\n".join(f"{gpu}, NVIDIA A100-SXM4-40GB, 40960" for gpu in self.gpus)
         script = tools / "nvidia-smi"
         script.write_text(
