@@ -403,10 +403,15 @@ def test_daemon_applies_the_connection_limit_of_its_settings(tmp_path):
         with home.run_daemon(PRISM_CONNECTIONS_PER_PEER="3"), contextlib.ExitStack() as stack:
             port = json.loads((home.folder / "daemon.lock").read_text())["port"]
             head = b"GET /api/v1/daemon/status HTTP/1.1\r\nHost: localhost:%d\r\n" % port
-            crowd = [stack.enter_context(connected(port)) for _ in range(4)]
-            for client in crowd[:3]:
+
+            def answered():
+                """A connection with an answer; refused while one of before is being closed."""
+                client = stack.enter_context(connected(port))
                 client.sendall(head + b"\r\n")
-                assert client.recv(12) == b"HTTP/1.1 200"
+                return client if client.recv(12) == b"HTTP/1.1 200" else None
+
+            crowd = [eventually(answered) for _ in range(3)]
+            crowd.append(stack.enter_context(connected(port)))
             assert b" 503 " in receive_all(crowd[3])
             assert home.client.daemon.status().status == "healthy", "the socket is open"
             with connected(port) as other:

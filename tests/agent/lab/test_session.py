@@ -12,6 +12,7 @@ import pytest
 
 from prism.agent.lab.messages import HEAD
 from prism.agent.protocol import EXEC_SOCKET
+from tests.optional import not_none
 
 ROOT = Path(__file__).parents[3]
 MACHINE = f"ssh-{1:017x}"
@@ -57,8 +58,9 @@ def test_exit_code_arrives_however_the_answers_are_split(tmp_path, answers):
             env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         )
         with session:
-            session.stdin.write(HEAD.pack(b"S", len(request)) + request)
-            session.stdin.flush()
-            output = session.stdout.read()
+            to_session = not_none(session.stdin)
+            to_session.write(HEAD.pack(b"S", len(request)) + request)
+            to_session.flush()
+            output = not_none(session.stdout).read()
         supervisor.join()
     assert output == b"\nnonce\n" + HEAD.pack(b"X", 1) + b"3"
