@@ -9,20 +9,19 @@ call that changes something announces a point before and after. The clock is sto
 """
 
 import contextlib
-import os
 import pickle
-import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from prism.daemon.app import App
 from prism.errors import Problem
 from prism.kit.clock import StoppedClock
-from prism.kit.db import CURRENT_TX, Database
+from prism.kit.db import Database
 from prism.kit.tables import metadata
 from prism.settings import Settings
 from prism.workspaces.model import Observed
 from tests.budgets.lives import LIVES, State
+from tests.deaths import announced_write, arm, disarm, passed, point
 from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
 from tests.forks import serve, tell
@@ -33,30 +32,6 @@ from tests.rows import every_workspace
 LOCATION = "local:there:home"
 AWAY = timedelta(minutes=7)  # between a death and the next daemon
 KEPT = ("_specs", "_born", "_changes", "_expiry", "_rules", "_idle", "history")
-armed, die_at = False, -1
-passed: list[str] = []
-
-
-def point(name):
-    """Announce a point, and kill this process if it is number `die_at`."""
-    if not armed:
-        return
-    passed.append(name)
-    if len(passed) - 1 == die_at:
-        tell(passed=passed)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def announced_write(self, original=Database.write):
-    """Announce every commit; a nested write is not a commit of its own."""
-    joined = CURRENT_TX.get() is not None
-    with original(self) as tx:
-        yield tx
-        if not joined:
-            point("before commit")
-    if not joined:
-        point("after commit")
 
 
 class FileCompute(MemoryCompute):
@@ -144,17 +119,16 @@ def prepare(job):
 
 def live(job):
     """Request the verb and carry it out, with the points armed."""
-    global armed, die_at
     world, life = World(job["home"]), LIVES[job["life"]]
     world.clock.time += life.later
     if life.looked:
         world.settle()
     world.cloud.save()
-    die_at, armed = job["at"], True
+    arm(job["at"])
     life.ask(world.state())
     for _ in range(2):  # the second settles what the first observed
         world.settle()
-    armed = False
+    disarm()
     tell(passed=passed, wrong=all_faults(world, life))
 
 

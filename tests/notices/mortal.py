@@ -10,9 +10,6 @@ and before that is committed. The clock is stopped meanwhile.
 """
 
 import contextlib
-import os
-import signal
-import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,13 +20,14 @@ from prism.errors import NotFound, Problem
 from prism.kit import journal
 from prism.kit.actor import CURRENT_ACTOR
 from prism.kit.clock import StoppedClock
-from prism.kit.db import CURRENT_TX, Database
+from prism.kit.db import Database
 from prism.kit.tables import metadata
 from prism.notices.model import NewWebhook
 from prism.projects.model import NewMembership, NewProject
 from prism.providers.mail.smtp import SmtpTransport
 from prism.providers.webhooks.guarded_http import GuardedTransport
 from prism.settings import Settings
+from tests.deaths import announced_write, arm, disarm, passed, point
 from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
 from tests.forks import serve, tell
@@ -41,32 +39,6 @@ START = datetime(2026, 1, 1, 9, tzinfo=UTC)
 AWAY = timedelta(minutes=7)  # between a death and the next daemon
 STEPS = [timedelta(minutes=1)] * 150 + [timedelta(minutes=10)] * 200  # longer than retries take
 WEBHOOK_PATIENCE = 2.0  # seconds, also on a busy computer
-armed, die_at = False, -1
-passed: list[str] = []
-lock = threading.RLock()
-
-
-def point(name):
-    """Announce a point, and kill this process if it is number `die_at`."""
-    with lock:
-        if not armed:
-            return
-        passed.append(name)
-        if len(passed) - 1 == die_at:
-            tell(passed=passed)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def announced_write(self, original=Database.write):
-    """Announce every commit; a nested write is not a commit of its own."""
-    joined = CURRENT_TX.get() is not None
-    with original(self) as tx:
-        yield tx
-        if not joined:
-            point("before commit")
-    if not joined:
-        point("after commit")
 
 
 def announced(action, original):
@@ -152,12 +124,11 @@ def prepare(job):
 
 def live(job):
     """Act and send, with the points armed."""
-    global armed, die_at
     world = World(job)
-    die_at, armed = job["at"], True
+    arm(job["at"])
     world.act()
     world.live()
-    armed = False
+    disarm()
     tell(passed=passed, **world.outcome())
 
 
