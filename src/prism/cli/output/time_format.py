@@ -105,9 +105,20 @@ def to_utc(text: str, zone: str | None, *, whole_day: bool = False) -> str:
     try:
         if whole_day and WHOLE_DAY.fullmatch(text):
             at += timedelta(days=1)
+        if at.tzinfo is None:
+            at = _on_this_computer(at)
         return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     except (OverflowError, ValueError) as error:
         raise _invalid_time(text) from error
+
+
+def _on_this_computer(at: datetime) -> datetime:
+    """A time without a zone in that of this computer; one that clocks skip is moved forward.
+
+    Python 3.11 moves such a time back, unlike PEP 495 and newer versions.
+    """
+    local = at.astimezone()
+    return local + max(timedelta(0), at - local.replace(tzinfo=None))
 
 
 def day_in(at: str, zone: str, *, end: bool = False) -> str:
