@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, true
+from sqlalchemy import Connection
 
 from prism.budgets import store
 from prism.budgets.balances import sleep_reason
@@ -20,7 +20,7 @@ from prism.costs.ledger import Ledger
 from prism.costs.plan import unix_time
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import Claim, ReconcileResult
+from prism.kit.reconcile import Claim, DatabaseReconciler, ReconcileResult
 from prism.projects import store as projects
 from prism.workspaces import store as workspaces
 from prism.workspaces.events import SYSTEM
@@ -30,7 +30,7 @@ from prism.workspaces.service import WorkspaceService
 EVERY, DAY = timedelta(seconds=30), timedelta(days=1)
 
 
-class BudgetReconciler:
+class BudgetReconciler(DatabaseReconciler):
     """Renews each reservation when it is due, and checks all caps every 30 seconds."""
 
     rows = store.reservations
@@ -52,10 +52,6 @@ class BudgetReconciler:
         self._ledger, self._workspaces, self._settlements = ledger, workspace_service, settlements
         self._storage, self._reader, self._stranded = storage, reader, stranded
 
-    def reachable(self) -> ColumnElement[bool]:
-        """All rows: any daemon can handle them."""
-        return true()
-
     def mark_due(self) -> timedelta:
         """Compare each cap with its spending, and sum up the days that are over."""
         self.watch()
@@ -63,9 +59,6 @@ class BudgetReconciler:
         for settle in self._settlements:
             settle()
         return EVERY
-
-    def look(self, claims: Sequence[Claim]) -> None:
-        """Does nothing: reservations exist in the database only."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """Renew one reservation."""

@@ -4,7 +4,7 @@ Between two runs one snapshot of each schedule stays here. A run that was missed
 computer slept or was off, is made up for once.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ from prism.copies.service import CopyService
 from prism.errors import Problem, Unavailable
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import NEVER_DUE, Claim, ReconcileResult, in_locations
+from prism.kit.reconcile import NEVER_DUE, Claim, DatabaseReconciler, ReconcileResult, in_locations
 from prism.storage import store as storage_rows
 from prism.storage.model import Snapshot, StorageFailure
 from prism.storage.plan import snapshot_state
@@ -31,7 +31,7 @@ SNAPSHOT_FAILED = StorageFailure("SNAPSHOT_FAILED", "Its snapshot could not be t
 CANCELLED = StorageFailure("COPY_CANCELLED", "The copy was cancelled")
 
 
-class ScheduleReconciler:
+class ScheduleReconciler(DatabaseReconciler):
     """Does the next step of each schedule."""
 
     rows = store.schedules
@@ -55,9 +55,6 @@ class ScheduleReconciler:
     def mark_due(self) -> timedelta:
         """Does nothing: each schedule is due at its next run."""
         return SELDOM
-
-    def look(self, claims: Sequence[Claim]) -> None:
-        """Does nothing: everything is in the database."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """Do the next step of one schedule."""

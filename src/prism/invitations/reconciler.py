@@ -5,10 +5,7 @@ again with the same Message-ID, so that mail programs recognise the duplicate.
 """
 
 import re
-from collections.abc import Sequence
 from datetime import timedelta
-
-from sqlalchemy import ColumnElement, true
 
 from prism.errors import Unavailable
 from prism.invitations import store
@@ -24,7 +21,7 @@ from prism.invitations.plan import status_of
 from prism.invitations.ports import MailTransport, Undeliverable
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import Claim, ReconcileResult
+from prism.kit.reconcile import Claim, DatabaseReconciler, ReconcileResult
 
 SYSTEM_ACTOR = "prism"
 RETRIED = "it is tried again: "
@@ -32,7 +29,7 @@ DIGIT = re.compile(r"\d")
 RETRY_DELAY = timedelta(minutes=5)  # never used: a finished row is deleted
 
 
-class MailReconciler:
+class MailReconciler(DatabaseReconciler):
     """Sends the rows of queued mail."""
 
     rows = store.mails
@@ -42,17 +39,6 @@ class MailReconciler:
     ) -> None:
         self._db, self._clock = db, clock
         self._transport, self._sender, self._address = transport, sender, address
-
-    def reachable(self) -> ColumnElement[bool]:
-        """Every daemon can send every mail."""
-        return true()
-
-    def mark_due(self) -> timedelta:
-        """Nothing else changes the rows."""
-        return timedelta(hours=1)
-
-    def look(self, claims: Sequence[Claim]) -> None:
-        """Does nothing: there is nothing to observe."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """Send one mail, unless its invitation has ended."""

@@ -43,6 +43,7 @@ from sqlalchemy import (
     case,
     func,
     select,
+    true,
     union_all,
     update,
 )
@@ -171,6 +172,21 @@ class Reconciler(Protocol[View]):
 
     def reconcile(self, claim: Claim, view: View) -> ReconcileResult:
         """Do at most one thing about one row."""
+
+
+class DatabaseReconciler:
+    """The base of a reconciler of rows that exist in the database only: nothing is surveyed."""
+
+    def reachable(self) -> ColumnElement[bool]:
+        """Every daemon can handle every row."""
+        return true()
+
+    def mark_due(self) -> timedelta:
+        """Nothing else changes the rows."""
+        return timedelta(hours=1)
+
+    def look(self, claims: Sequence[Claim]) -> None:
+        """Does nothing: there is nothing to observe."""
 
 
 class Loop(Generic[View]):

@@ -16,7 +16,7 @@ from prism.invitations.ports import MailTransport, Undeliverable
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
-from prism.kit.reconcile import Claim, ReconcileResult
+from prism.kit.reconcile import Claim, DatabaseReconciler, ReconcileResult
 from prism.notices import store
 from prism.notices.collector import NoticeCollector
 from prism.notices.events import WebhookPaused
@@ -38,7 +38,7 @@ class MailSettings(Struct, frozen=True, kw_only=True):
     address: str
 
 
-class DigestReconciler:
+class DigestReconciler(DatabaseReconciler):
     """Sends what waits for a person's mail as one mail; also lets notices be collected."""
 
     rows = store.queues
@@ -62,9 +62,6 @@ class DigestReconciler:
         """Write new notices, which makes queues due."""
         self._collector.collect()
         return COLLECT_EVERY
-
-    def look(self, claims: Sequence[Claim]) -> None:
-        """Does nothing: there is nothing to observe."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """Send one mail, if it is time."""
@@ -135,7 +132,7 @@ class DigestReconciler:
                 claim.update(tx, problem=problem)
 
 
-class WebhookReconciler:
+class WebhookReconciler(DatabaseReconciler):
     """Sends what waits for a webhook, in the order in which it happened.
 
     A webhook is one row, so one that hangs keeps one thread busy, and its later notices wait.
@@ -149,13 +146,6 @@ class WebhookReconciler:
     def reachable(self) -> ColumnElement[bool]:
         """The queues of webhooks."""
         return store.queues.c.channel != MAIL
-
-    def mark_due(self) -> timedelta:
-        """Nothing else changes the rows."""
-        return timedelta(hours=1)
-
-    def look(self, claims: Sequence[Claim]) -> None:
-        """Does nothing: there is nothing to observe."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """Send the next notices of one webhook."""

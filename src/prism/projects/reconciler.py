@@ -5,38 +5,24 @@ removes the member, as an owner does, and does with the workspaces what was deci
 event that it records ends open connections, in every daemon.
 """
 
-from collections.abc import Sequence
 from datetime import timedelta
-
-from sqlalchemy import ColumnElement, true
 
 from prism.kit.clock import Clock
 from prism.kit.db import Database
-from prism.kit.reconcile import Claim, ReconcileResult
+from prism.kit.reconcile import Claim, DatabaseReconciler, ReconcileResult
 from prism.projects import store
 from prism.projects.members import MemberService
 
 LOOK_AGAIN = timedelta(minutes=1)
 
 
-class MemberEndReconciler:
+class MemberEndReconciler(DatabaseReconciler):
     """Ends the rows of `member_ends`."""
 
     rows = store.member_ends
 
     def __init__(self, db: Database, clock: Clock, members: MemberService) -> None:
         self._db, self._clock, self._members = db, clock, members
-
-    def reachable(self) -> ColumnElement[bool]:
-        """Every daemon can end every membership."""
-        return true()
-
-    def mark_due(self) -> timedelta:
-        """Nothing else changes the rows."""
-        return timedelta(hours=1)
-
-    def look(self, claims: Sequence[Claim]) -> None:
-        """Does nothing: there is nothing to observe."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """End one membership, if its time has come."""

@@ -4,31 +4,24 @@ Nobody waits for it to be refused: each request checks its share itself. The eve
 records ends open connections, in every daemon.
 """
 
-from collections.abc import Sequence
 from datetime import timedelta
-
-from sqlalchemy import ColumnElement, true
 
 from prism.kit.clock import Clock
 from prism.kit.db import Database
-from prism.kit.reconcile import Claim, ReconcileResult
+from prism.kit.reconcile import Claim, DatabaseReconciler, ReconcileResult
 from prism.sharing import store
 from prism.sharing.service import ShareService
 
 LOOK_AGAIN = timedelta(minutes=1)
 
 
-class ShareReconciler:
+class ShareReconciler(DatabaseReconciler):
     """Ends the rows of shares."""
 
     rows = store.shares
 
     def __init__(self, db: Database, clock: Clock, shares: ShareService) -> None:
         self._db, self._clock, self._shares = db, clock, shares
-
-    def reachable(self) -> ColumnElement[bool]:
-        """Every daemon can end every share."""
-        return true()
 
     def mark_due(self) -> timedelta:
         """Find shares whose workspace or owner has gone."""
@@ -38,9 +31,6 @@ class ShareReconciler:
             with self._db.write() as tx:
                 store.make_due(tx, over, self._clock.now())
         return LOOK_AGAIN
-
-    def look(self, claims: Sequence[Claim]) -> None:
-        """Does nothing: there is nothing to observe."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """End one share, if it is over."""

@@ -1,19 +1,16 @@
 """Ends visits that nobody has seen for a while, also those of a daemon that was killed."""
 
-from collections.abc import Sequence
 from datetime import timedelta
-
-from sqlalchemy import ColumnElement, true
 
 from prism.kit.clock import Clock
 from prism.kit.db import Database
-from prism.kit.reconcile import NEVER_DUE, Claim, ReconcileResult
+from prism.kit.reconcile import NEVER_DUE, Claim, DatabaseReconciler, ReconcileResult
 from prism.visits import store
 from prism.visits.model import VISIT_PAUSE
 from prism.visits.service import TOUCH_EVERY, VisitService
 
 
-class VisitReconciler:
+class VisitReconciler(DatabaseReconciler):
     """Ends the rows of visits."""
 
     rows = store.visits
@@ -21,17 +18,10 @@ class VisitReconciler:
     def __init__(self, db: Database, clock: Clock, visits: VisitService) -> None:
         self._db, self._clock, self._visits = db, clock, visits
 
-    def reachable(self) -> ColumnElement[bool]:
-        """Every daemon can end every visit."""
-        return true()
-
     def mark_due(self) -> timedelta:
         """Say which visits have connections to this daemon, so that no daemon ends them."""
         self._visits.refresh()
         return TOUCH_EVERY
-
-    def look(self, claims: Sequence[Claim]) -> None:
-        """Does nothing: there is nothing to observe."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """End one visit, if it is over."""
