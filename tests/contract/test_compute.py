@@ -1,5 +1,7 @@
 """The contract of `Compute`, tested for every provider."""
 
+import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -11,15 +13,21 @@ from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
 from prism.providers.idle_documents import encoded
 from prism.providers.local.compute import LocalCompute
+from prism.providers.local.ssh.gate import SshGate
+from prism.providers.ssh.compute import LabCompute
+from prism.providers.ssh.server import LabServer
+from prism.providers.tunnels.forwards import Forwards
 from prism.templates.model import Service, Template
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import Observed, WorkspaceFailure
 from prism.workspaces.ports import MachineSpec
+from tests.attacks.ordinary import can_be_ordinary
 from tests.contract.ec2 import Aws
 from tests.doubles.memory import MemoryCompute
+from tests.providers.ssh.lab import running_lab
 from tests.waiting import eventually
 
-PLACES = ("memory", "local", "aws")
+PLACES = ("memory", "local", "aws", "ssh")
 SERVE = "python -m http.server {port} --bind 127.0.0.1"
 TEMPLATE = Template(
     name="t",
@@ -59,14 +67,14 @@ class Memory:
         pass
 
 
-class Local:
-    """Machines of this computer, and the changes that tests make there."""
+class Supervised:
+    """Machines with a supervisor, below a folder, and the changes that tests make there."""
 
     hibernates_itself = True
+    compute: LocalCompute | LabCompute
 
     def __init__(self, root):
         self.root = root
-        self.compute = LocalCompute(root / "workspaces", root / "cache")
 
     def now(self):
         return datetime.now(UTC)
@@ -89,9 +97,48 @@ class Local:
         eventually(lambda: all(m.observed is Observed.GONE for m in self.compute.survey()))
 
 
+class Local(Supervised):
+    """Machines of this computer."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        self.compute = LocalCompute(root / "workspaces", root / "cache")
+
+
+class Server(Supervised):
+    """Machines of a lab server."""
+
+    def __init__(self, lab, root):
+        super().__init__(lab.home / ".prism-server")
+        self.server = LabServer(lab.name)
+        self.forwards = Forwards(self.server)
+        self.compute = LabCompute(
+            self.server,
+            SshGate(root),
+            root / "ports",
+            remembered=timedelta(hours=1),
+            forwards=self.forwards,
+        )
+
+    def close(self):
+        super().close()
+        self.forwards.close()
+        self.server.close()
+
+
+@pytest.fixture
+def lab(monkeypatch):
+    """A lab server, if this test can have one."""
+    if os.geteuid() != 0 or not can_be_ordinary():
+        pytest.skip("a lab server of its own needs root, and another user's sandbox")
+    with running_lab(monkeypatch) as machine:
+        yield machine
+
+
 @pytest.fixture(params=PLACES)
 def world(request, tmp_path):
-    worlds: dict[str, Callable[[], Memory | Local | Aws]] = {
+    worlds: dict[str, Callable[[], Memory | Supervised | Aws]] = {
+        "ssh": lambda: Server(request.getfixturevalue("lab"), tmp_path),
         "memory": Memory,
         "local": lambda: Local(tmp_path),
         "aws": lambda: Aws(request.getfixturevalue("aws"), tmp_path),
@@ -150,6 +197,7 @@ DOWN = [
     *((place, "stop", Observed.OFF) for place in PLACES),
     ("memory", "hibernate", Observed.ASLEEP),
     pytest.param("local", "hibernate", Observed.ASLEEP, marks=pytest.mark.slow),
+    pytest.param("ssh", "hibernate", Observed.ASLEEP, marks=pytest.mark.slow),
     pytest.param("aws", "hibernate", Observed.ASLEEP, marks=pytest.mark.slow),
 ]
 
@@ -287,10 +335,10 @@ def test_idle_rule_can_be_set_in_any_state_and_repeatedly(compute):
 
 def test_first_launch_with_an_idle_rule_reports_that_the_rule_was_written(world, compute):
     launched = compute.launch(order(idle=RULE))
-    assert launched.has_rule is isinstance(world, Local)
+    assert launched.has_rule is isinstance(world, Supervised)
     if launched.has_rule:
         written = world.root / "workspaces" / launched.id / "idle.json"
-        assert written.read_bytes() == encoded(RULE, 60)
+        assert json.loads(written.read_bytes()) == json.loads(encoded(RULE, 60))
     assert not compute.launch(order(idle=RULE)).has_rule
     assert not any(machine.has_rule for machine in compute.survey())
 

@@ -1,16 +1,13 @@
 """A lab server for the tests of this folder, and the person who logs in to it."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from prism.providers.ssh.server import LabServer
 from tests.attacks.ordinary import can_be_ordinary
 from tests.providers.aws.ssh_machine import by_root
-from tests.providers.ssh.lab import Lab
+from tests.providers.ssh.lab import Lab, running_lab
 
 LAB = [by_root, pytest.mark.skipif(not can_be_ordinary(), reason="needs another user's sandbox")]
 
@@ -18,16 +15,8 @@ LAB = [by_root, pytest.mark.skipif(not can_be_ordinary(), reason="needs another 
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     """A server that runs, and the home of the person."""
-    folder = Path(tempfile.mkdtemp(prefix="prism-lab-"))  # not in pytest's, which is closed
-    folder.chmod(0o755)  # the account passes through
-    machine = Lab(folder / "lab")
-    monkeypatch.setenv("HOME", str(machine.person))
-    machine.start()
-    try:
+    with running_lab(monkeypatch) as machine:
         yield machine
-    finally:
-        machine.close()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -7,10 +7,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import psutil
+import pytest
 
 from tests.conftest import free_port
 from tests.needs import require
@@ -20,6 +23,21 @@ from tests.waiting import eventually
 USER = "researcher"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+@contextlib.contextmanager
+def running_lab(monkeypatch: pytest.MonkeyPatch) -> Iterator["Lab"]:
+    """A server that runs, and the home of the person."""
+    folder = Path(tempfile.mkdtemp(prefix="prism-lab-"))  # not in pytest's, which is closed
+    folder.chmod(0o755)  # the account passes through
+    machine = Lab(folder / "lab")
+    monkeypatch.setenv("HOME", str(machine.person))
+    machine.start()
+    try:
+        yield machine
+    finally:
+        machine.close()
+        shutil.rmtree(folder)
 
 
 class Lab:

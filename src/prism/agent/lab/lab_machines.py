@@ -91,18 +91,16 @@ class LabMachines:
                 if self._needs_supervisor(path) and next(revivals, None) is not None:
                     with suppress(OSError):  # shown as one whose supervisor died
                         self._start(path)
-            is_alive = bool(supervisor_pid(str(path)))
-            documents = {key: _document(path / file) for key, file in SURVEYED.items()}
-            machines.append({"id": name, "alive": is_alive, **documents})
-            report = documents["report"]
-            if not is_alive and report is not None and report.get("phase") == "gone":
+            machines.append(machine := _shown(path))
+            report = machine["report"]
+            if not machine["alive"] and report is not None and report.get("phase") == "gone":
                 self._remove_old(path, remembered)
         return machines
 
     def launch(
         self, id: str, spec: "dict[str, Any]", intent: MachineIntent, rule: Any, uv: str
-    ) -> bool:
-        """Make the folder and its supervisor, unless they exist; returns whether it is new."""
+    ) -> "dict[str, Any]":
+        """Make the folder and its supervisor, unless they exist; returns the machine."""
         if not MACHINE_ID.fullmatch(id):
             raise Refused("this is no id of a workspace on a server")
         path = self._workspaces / id
@@ -110,7 +108,7 @@ class LabMachines:
             is_new = self._launch(path, {**spec, **self._own_paths(uv)}, intent, rule)
         if self._needs_supervisor(path):
             self._start(path)
-        return is_new
+        return {"is_new": is_new, "machine": _shown(path)}
 
     def _launch(
         self, path: Path, spec: "dict[str, Any]", intent: MachineIntent, rule: Any
@@ -336,6 +334,12 @@ class LabMachines:
 def _draft_of(path: Path) -> Path:
     """Another name for a folder that is not whole; none of a machine."""
     return path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+
+
+def _shown(path: Path) -> "dict[str, Any]":
+    """A machine with its documents, as the daemon reads it."""
+    documents = {key: _document(path / file) for key, file in SURVEYED.items()}
+    return {"id": path.name, "alive": bool(supervisor_pid(str(path))), **documents}
 
 
 def _document(path: Path) -> "dict[str, Any] | None":

@@ -73,6 +73,13 @@ class SurveyedMachine(Struct, frozen=True):
     spec: Any = None
 
 
+class LaunchAnswer(Struct, frozen=True):
+    """A machine that is there now, and whether this launch made it."""
+
+    is_new: bool
+    machine: SurveyedMachine
+
+
 class MachineReport(Struct, frozen=True):
     """The services of a machine that is on, and their secret."""
 
@@ -172,18 +179,20 @@ class LabCompute:
         id = machine_id(spec.key)
         record = {field: getattr(spec, field) for field in LaunchRecord.__struct_fields__}
         intent = first_intent(spec)
-        is_new = self._server.call(
+        answer = self._server.call(
             "launch",
-            kind=bool,
+            kind=LaunchAnswer,
             uv=self._server.uv(),
             id=id,
             spec=supervised_spec(spec, self._limits(spec.instance_type), record),
             intent={**intent, "expires_at": self._there(intent.get("expires_at"))},
             rule=self._rule(spec.idle),
         )
-        return Machine(
-            id=id, key=spec.key, observed=Observed.STARTING, progress=0, has_rule=is_new
-        )
+        starting = Machine(id=id, key=spec.key, observed=Observed.STARTING, progress=0)
+        if not answer.is_new and answer.machine.id == id:
+            with suppress(*ABSURD_DOCUMENT):  # the next survey says so
+                return self._read(answer.machine)[0]
+        return structs.replace(starting, has_rule=answer.is_new)
 
     def start(self, id: str) -> None:
         """Request that a machine is on, started from its disk."""
