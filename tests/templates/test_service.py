@@ -40,6 +40,7 @@ def test_template_is_found_by_name_or_slug_and_the_exact_name_wins(own_folder, s
         ("Data Science", "did you mean 'Data Science (pip)'?"),
         ("streamlit", "did you mean 'streamlit-app'?"),
         ("plain-shel", "did you mean 'plain-shell'?"),
+        ("rstudio", "these have it: 'R Research Environment (Simplified)', 'R Shiny App'"),
         ("xyzzy", "nothing has a similar name"),
         ("", "nothing has a similar name"),
     ],

@@ -8,6 +8,7 @@ from prism.cli.output.answers import show_changed, show_gone
 from prism.cli.output.terminal import clean, show_fields, show_json, show_records, suggest
 from prism.cli.output.time_format import local_time
 from prism.cli.parser import argument, given, no_arguments
+from prism.cli.workspace.locations import LOCAL_PROVIDER, SERVER_PROVIDER
 from prism.client.profiles import Profiles
 from prism.errors import Conflict
 
@@ -35,6 +36,7 @@ def _switched(args: Namespace, profile: Any) -> None:
 def _create(args: Namespace) -> None:
     """Try the server of a lab profile first, and say what holds there."""
     wire, fields = daemon(), {name: getattr(args, name) for name in PROFILE_FIELDS}
+    fields["provider"] = args.provider or (SERVER_PROVIDER if args.host else LOCAL_PROVIDER)
     if args.host:
         fields["host"] = host = ",".join(args.host)
         trial = wire.call(Profiles.try_server, host, accept_host_key=args.accept_host_key)
@@ -111,7 +113,6 @@ def _update_arguments(parser: ArgumentParser) -> None:
 
 def _create_arguments(parser: ArgumentParser) -> None:
     _update_arguments(parser)
-    parser.set_defaults(provider="local")
     parser.add_argument(
         "--accept-host-key",
         metavar="FINGERPRINT",

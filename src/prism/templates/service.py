@@ -1,5 +1,6 @@
 """Finds templates in memory, and reads them again when a file changes."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from prism.templates.view import info_of, item_of, validated_of, with_index_answ
 
 LookUp = Callable[[Sequence[str]], PackageLookup]
 UNCHECKED_LOOKUP = PackageLookup(PackageStatus.UNCHECKED, "it is asked for another request")
+MOST_SIMILAR = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +135,9 @@ class TemplateService:
 
     def _find(self, registry: TemplateRegistry, word: str) -> CheckedTemplate:
         if (checked := registry.find(word) or registry.find_unreadable(word)) is None:
-            close = get_close_matches(word, registry.names_and_slugs(), n=1, cutoff=0.5)
             raise TemplateNotFound(
                 f"There is no template {word!r}",
-                details=f"did you mean {close[0]!r}?" if close else "nothing has a similar name",
+                details=_similar(registry, word),
                 remediation="See `prism template list`",
             )
         return checked
@@ -180,3 +181,18 @@ def _with_index(
 ) -> TemplateValidation:
     packages = checked.template.packages.get("pip") if checked.template else None
     return with_index_answer(result, checked, ask(packages)) if packages else result
+
+
+def _similar(registry: TemplateRegistry, word: str) -> str:
+    """Which template may have been meant: by its name, else by a word in its description."""
+    if close := get_close_matches(word, registry.names_and_slugs(), n=1, cutoff=0.5):
+        return f"did you mean {close[0]!r}?"
+    named = re.compile(rf"\b{re.escape(word)}\b", re.IGNORECASE) if word else None
+    offering = [
+        checked.name
+        for checked in registry.all
+        if named and checked.template and named.search(checked.template.description)
+    ]
+    if offering:
+        return f"these have it: {', '.join(map(repr, offering[:MOST_SIMILAR]))}"
+    return "nothing has a similar name"

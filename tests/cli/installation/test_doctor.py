@@ -552,6 +552,33 @@ def test_workspace_folder_without_a_workspace_is_a_warning(make_context, home):
     assert worst_finding(folder.orphans, examined)[0] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("answer", "level", "message"),
+    [
+        (
+            {"reachable": True, "problem": None, "identity": "ada"},
+            "ok",
+            "gpu1 answers, to ada | ",
+        ),
+        (
+            {"reachable": False, "problem": "gpu1 cannot be reached", "identity": None},
+            "warning",
+            "gpu1: gpu1 cannot be reached | See whether `ssh gpu1` logs in",
+        ),
+        (
+            {"reachable": None, "problem": None, "identity": None},
+            "warning",
+            "gpu1 was not asked yet | `prism doctor`, in a minute",
+        ),
+    ],
+)
+def test_lab_server_is_reported_by_the_last_look_at_it(make_context, answer, level, message):
+    computer = {"place": "local:a", "provider": "local"}
+    server = {"place": "ssh:gpu1", "provider": "ssh", **answer}
+    context = make_context(status=STATUS | {"places": [computer, server]})
+    assert worst_finding(service.lab_servers, context) == (level, message)
+
+
 def test_degraded_daemon_is_a_warning_with_its_reasons(make_context):
     examined = make_context(
         status=STATUS | {"status": "degraded", "reasons": ["aws:1:x: ExpiredToken"]}

@@ -85,7 +85,7 @@ def test_uninstall_leaves_nothing_on_the_server(lab, home):
 def test_profile_that_nobody_uses_at_the_moment_keeps_the_folder(lab, home):
     with home.run_daemon():
         home.begin()
-        home.must("profile", "create", "again", "--provider", "ssh", "--host", "gpu1")
+        home.must("profile", "create", "again", "--host", "gpu1")
         home.must("profile", "switch", "local")
         home.must("profile", "delete", "lab")
         home.must("profile", "create", "mark", "--provider", "local")  # another look

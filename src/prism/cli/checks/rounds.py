@@ -15,6 +15,7 @@ EVERYWHERE: tuple[Check, ...] = (
     variables.who_you_are,
     service.daemon,
     aws.aws_access,
+    service.lab_servers,
 )
 LOCAL_CHECKS: tuple[Check, ...] = (
     machine.uv,

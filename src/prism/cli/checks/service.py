@@ -19,6 +19,7 @@ from prism.cli.checks.trials import (
     unmapped_integrity,
 )
 from prism.cli.installation.boot_service import installed_services, missing_program
+from prism.cli.workspace.locations import is_server_place
 from prism.client.errors import DaemonUnreachable
 from prism.client.transport.listener import ANY_ADDRESSES, MAPPED, coded, user_ids
 
@@ -53,6 +54,24 @@ def daemon(context: CheckContext) -> Iterator[Finding]:
         yield warning(message, "The next start takes its place: `prism daemon start`")
     else:
         yield ok("none runs; the next command starts it")
+
+
+def lab_servers(context: CheckContext) -> Iterator[Finding]:
+    """Whether each lab server in use answers, by the daemon's last look."""
+    if context.status is None:
+        yield skipped(context.no_answer)
+        return
+    servers = [place for place in context.status.get("places", ()) if is_server_place(place)]
+    for server in servers:
+        host = server["place"].partition(":")[2]
+        if server["reachable"] is False:
+            yield warning(f"{host}: {server['problem']}", f"See whether `ssh {host}` logs in")
+        elif server["reachable"] is None:
+            yield warning(f"{host} was not asked yet", "`prism doctor`, in a minute")
+        else:
+            yield ok(f"{host} answers, to {server['identity']}")
+    if not servers:
+        yield ok("not used")
 
 
 def version(context: CheckContext) -> Finding:

@@ -6,6 +6,7 @@ from prism.annotations import Any, Mapping
 
 LOCAL_PROVIDER = "local"
 """The provider, and the region, of the daemon's own computer."""
+SERVER_PROVIDER = "ssh"
 
 
 def machine_type(workspace: Mapping[str, Any]) -> str:
@@ -27,3 +28,8 @@ def is_local_place(place: Mapping[str, Any]) -> bool:
 def is_local(workspace: Mapping[str, Any]) -> bool:
     """Whether it runs on the daemon's own computer."""
     return bool(workspace.get("region") == LOCAL_PROVIDER)
+
+
+def is_server_place(place: Mapping[str, Any]) -> bool:
+    """Whether a location is a lab server."""
+    return bool(place["provider"] == SERVER_PROVIDER)
