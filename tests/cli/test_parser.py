@@ -82,6 +82,16 @@ def test_usage_error_suggests_a_similar_command_or_the_help(words, hint):
     assert hint in wrong.value.hint
 
 
+@pytest.mark.parametrize(
+    "words", ["update a --description hi", "share a b --untli 2d", "launch --json=1 --temp a"]
+)
+def test_unknown_option_is_reported_before_what_is_missing_instead(words):
+    command, rest = find(words.split())
+    with pytest.raises(UsageError) as wrong:
+        build_parser(command).parse_all(rest)
+    assert wrong.value.message.startswith("unknown: --")
+
+
 def test_unknown_option_without_a_similar_one_suggests_the_help():
     command, rest = find(["launch", "a", "b", "--template", "c"])
     with pytest.raises(UsageError) as wrong:

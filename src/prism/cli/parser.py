@@ -55,15 +55,29 @@ class Parser(ArgumentParser):
         if "--" in own and any(action.dest == "command" for action in self._actions):
             at = own.index("--")  # the words after it belong to another program
             own, behind = own[:at], own[at + 1 :]
-        args, extra = self.parse_known_intermixed_args(own)
-        if extra:
-            known = [name for action in self._actions for name in action.option_strings]
-            near = _nearest(extra[0].partition("=")[0], known)
-            guess = f"Did you mean `{near}`? " if near else ""
-            raise UsageError(f"unknown: {' '.join(extra)}", f"{guess}See `{self.prog} --help`")
+        try:
+            args, extra = self.parse_known_intermixed_args(own)
+        except UsageError:
+            # What was typed is more telling than what is missing instead of it.
+            self._refuse_unknown([word for word in own if self._is_unknown_option(word)])
+            raise
+        self._refuse_unknown(extra)
         if behind:
             args.command += behind
         return args
+
+    def _is_unknown_option(self, word: str) -> bool:
+        return word.startswith("--") and word.partition("=")[0] not in self._known_options()
+
+    def _known_options(self) -> list[str]:
+        return ["--", *(name for action in self._actions for name in action.option_strings)]
+
+    def _refuse_unknown(self, words: Sequence[str]) -> None:
+        """Raise `UsageError` if there are any, with an option that is similar."""
+        if words:
+            near = _nearest(words[0].partition("=")[0], self._known_options())
+            guess = f"Did you mean `{near}`? " if near else ""
+            raise UsageError(f"unknown: {' '.join(words)}", f"{guess}See `{self.prog} --help`")
 
 
 def find(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:

@@ -49,6 +49,12 @@ def test_bulk_verb_reports_a_failed_workspace_and_completes_the_others(prism, th
     assert (second["name"], second["state"]) == ("bob", "stopped")
 
 
+def test_hint_of_a_refused_terminate_has_every_name_and_option(prism, three_workspaces):
+    done = prism("terminate", "ada", "bob", "--backup")
+    assert (done.returncode, three_workspaces.asked) == (1, [])
+    assert "`prism terminate ada bob --backup --yes`" in done.stderr
+
+
 @pytest.mark.parametrize("words", [[], ["ada", "--all"], ["ada", "--project", "p"]])
 def test_bulk_verb_requires_either_names_or_all_or_project(prism, three_workspaces, words):
     done = prism("stop", *words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 from prism.annotations import Any, ArgumentParser, Namespace
@@ -76,7 +77,9 @@ def _put(args: Namespace) -> None:
 def _remove(args: Namespace) -> None:
     path = _relative_path(args.path)
     subject = f"{path} of the workspace {args.name}"
-    confirm(args, subject, path, f"prism files rm {args.name} PATH --yes")
+    options = ["--recursive"] if args.recursive else []
+    command = shlex.join(["prism", "files", "rm", args.name, path, *options, "--yes"])
+    confirm(args, subject, path, command)
     answer = daemon().call(Files.remove, args.name, path, recursive=args.recursive)
     return show_json(answer) if args.json else print(f"{path} is removed")
 

@@ -166,8 +166,12 @@ def _rollback(args: Namespace) -> None:
 
 
 def _terminate(args: Namespace) -> None:
+    import shlex  # noqa: PLC0415  cold start: only for this verb
+
+    backup_option = ["--backup"] if args.backup else []
+    command = shlex.join(["prism", "terminate", *args.names, *backup_option, "--yes"])
     for name in args.names:
-        confirm(args, f"{name} and all its data", name, f"prism terminate {name} --yes")
+        confirm(args, f"{name} and all its data", name, command)
     wire = daemon()
     names = selected_names(args, wire)
     backup: bool = args.backup
