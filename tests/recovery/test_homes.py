@@ -107,6 +107,28 @@ def test_copy_on_a_shared_database_is_refused_while_the_original_is_served(make_
     assert not original.homes.refresh(), "the daemon that lost the claim ends"
 
 
+@pytest.mark.postgres
+def test_home_whose_daemon_has_ended_is_served_elsewhere_at_once(served_elsewhere, make_daemon):
+    """As a container that is replaced: the same home, on another computer."""
+    present, original = served_elsewhere
+    if not present.db.shared:
+        pytest.skip("only daemons on PostgreSQL share a database")
+    [location] = original.homes._locations()
+    moved = make_daemon(
+        {location: MemoryCompute(present.clock)},
+        disks_by_location={location: MemoryVolumes(present.clock)},
+        home=str(HOME / "moved"),
+    )
+    with pytest.raises(HomeServedElsewhere):
+        moved.homes.begin()
+    original.homes.release()
+    assert present.homes.refresh() and unreachable(present) is None, "the next daemon comes soon"
+    moved.homes.begin()
+    original.homes.release()  # which changes nothing: it holds the home no more
+    with pytest.raises(HomeServedElsewhere):
+        original.homes.begin()
+
+
 class MovableHome(Home):
     """A home that can be moved and copied."""
 

@@ -438,6 +438,7 @@ async def _running(application: App) -> AsyncIterator[None]:
             listener = CommitListener(db)
             listener.start()
             stack.callback(listener.stop)
+        stack.callback(_release_home, application)
         tidying = threading.Thread(
             target=_tidy_periodically, args=(application, ended), name="tidy"
         )
@@ -448,6 +449,11 @@ async def _running(application: App) -> AsyncIterator[None]:
             _start(stack, db, loop)
         _start_providers(stack, application)
         yield
+
+
+def _release_home(application: App) -> None:
+    with errors_logged("release the home"):
+        application.homes.release()
 
 
 def _start_providers(stack: ExitStack, application: App) -> None:

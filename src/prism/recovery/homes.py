@@ -28,6 +28,8 @@ from prism.workspaces import store as workspaces
 
 CLAIM_LIFETIME = timedelta(minutes=2)
 """After which a home in a shared database counts as not served."""
+RELEASED = ""
+"""The holder of a home whose daemon has ended by itself, not by a crash."""
 WAY_OUT = (
     "Start the daemon of that home, or bring that home here. If it does not exist any more, take "
     "over its rows: `prism recover --adopt-home {location}`"
@@ -186,6 +188,17 @@ class HomeRegistry:
         self._show(unserved)
         return True
 
+    def release(self) -> None:
+        """Let a daemon in another place serve the home at once; until then it counts as served.
+
+        A container that is replaced is another computer with the same home.
+        """
+        if not self._db.shared:
+            return
+        with self._db.write() as tx:
+            ours = homes.c.holder == self._holder
+            tx.sql.execute(update(homes).where(ours).values(holder=RELEASED))
+
     def adopt(self, location: str, actor: str, *, dry: bool) -> str:
         """Give the rows of a home that no daemon serves to this daemon's home; says what is."""
         if (home := self.unserved.get(location)) is None:
@@ -230,8 +243,8 @@ class HomeRegistry:
         return [location for location in self._served() if traits_of(location).in_home]
 
     def _require_same_place(self, claim: HomeClaim) -> None:
-        if claim.is_at(self._place):
-            return  # it was restarted
+        if claim.is_at(self._place) or claim.holder == RELEASED:
+            return  # it was restarted, or moved after its daemon had ended
         raise HomeServedElsewhere(
             f"A daemon of {claim.place.folder} on {claim.place.host} serves this home's identity",
             details=f"so {self._place.folder} is a copy of that home, and both use one database",
