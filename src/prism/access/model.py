@@ -145,10 +145,15 @@ class Caller(Actor, frozen=True, kw_only=True):
     session: str | None = None
     """The id of the session of a browser or a command line; null with a token."""
     session_ends_at: datetime | None = None
-    roles_end_at: datetime | None = None
-    """When the next of the roles ends; null if none does."""
+    role_ends: Mapping[str, datetime] = {}
+    """When a role ends, by the id of the project; without those that have no end."""
     is_terminal: bool = False
     """Whether the session is that of a command line, which allows no other login."""
+
+    @property
+    def roles_end_at(self) -> datetime | None:
+        """When the next of the roles ends; None if none does."""
+        return min(self.role_ends.values(), default=None)
 
 
 # Only the operator can make a token for somebody who has none, on the daemon's computer.
@@ -220,10 +225,10 @@ class RevokedToken(Struct, frozen=True):
 
 
 class PersonRoles(Struct, frozen=True):
-    """The present roles of a person by the id of the project; the next one ends at `end_at`."""
+    """The present roles of a person by the id of the project, and their ends, if they have one."""
 
     roles: Mapping[str, Role] = {}
-    end_at: datetime | None = None
+    ends: Mapping[str, datetime] = {}
 
 
 class Memberships(Protocol):

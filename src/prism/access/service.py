@@ -89,7 +89,7 @@ class TokenService:
             name=user,
             operator=operator,
             roles=present.roles,
-            roles_end_at=present.end_at,
+            role_ends=present.ends,
             team=True,
         )
 
@@ -178,7 +178,7 @@ class TokenService:
             scope=token.scope,
             operator=operator and token.project is None,
             roles=roles,
-            roles_end_at=present.end_at,
+            role_ends={id: end for id, end in present.ends.items() if id in roles},
             team=True,
             token=token.id,
             token_project=token.project,

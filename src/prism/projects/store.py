@@ -234,7 +234,7 @@ def remove_member(tx: Tx, project: str, email: str) -> None:
 
 
 def roles_of(sql: Connection, email: str, now: datetime) -> PersonRoles:
-    """The present roles of a person by the id of the project, and when the next of them ends."""
+    """The present roles of a person, and their ends."""
     rows = (
         select(members.c.project, members.c.role, member_ends.c.until)
         .select_from(members.outerjoin(member_ends, WITH_END))
@@ -242,8 +242,10 @@ def roles_of(sql: Connection, email: str, now: datetime) -> PersonRoles:
         .where(or_(member_ends.c.until.is_(None), member_ends.c.until > now))
     )
     present = list(sql.execute(rows))
-    ends = [row.until for row in present if row.until is not None]
-    return PersonRoles({row.project: Role(row.role) for row in present}, min(ends, default=None))
+    return PersonRoles(
+        {row.project: Role(row.role) for row in present},
+        {row.project: row.until for row in present if row.until is not None},
+    )
 
 
 def _member(row: Any) -> Member:

@@ -105,6 +105,7 @@ def show_myself(login: Login) -> Myself:
         token_project=caller.token_project,
         session=caller.session,
         roles=caller.roles,
+        until=caller.role_ends,
         apps_domain=login.apps_domain or None,
         may_create_projects=caller.operator or (may_create and caller.token_project is None),
     )

@@ -317,6 +317,8 @@ class Myself(Struct, frozen=True, kw_only=True):
     session: str | None
     roles: Mapping[str, Role]
     """By the id of the project."""
+    until: Mapping[str, datetime]
+    """When a role ends, by the id of the project; without those that have no end."""
     apps_domain: str | None
     """The domain of the addresses of apps; null if browsers reach none on this shared daemon."""
     may_create_projects: bool

@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
+from prism.cli.output.time_format import local_time
 from prism.cli.parser import UsageError
 from prism.cli.people.login import checked_session, computer_name, daemon_url, is_this_computer
 from prism.cli.people.loopback import LoopbackReceiver, code_of, is_of_this_user
@@ -208,7 +210,13 @@ def test_person_logs_in_by_code_and_every_command_uses_it(lab):
     assert token not in spoken and file.stat().st_mode & 0o777 == 0o600
     me = laptop.cli_json("whoami")
     assert (me["user"], me["daemon"]) == (BOB, person.url)
-    assert [project["name"] for project in laptop.cli_json("project", "list")] == ["reef"]
+    [reef] = laptop.cli_json("project", "list")
+    assert reef["name"] == "reef" and me["until"] == {}
+    end = datetime(2030, 3, 31, 23, 59, tzinfo=UTC)
+    server.client.members.change("reef", BOB, until=end)
+    printed = laptop.cli("whoami").stdout
+    assert f"member of reef until {local_time(end.isoformat())}" in printed
+    server.client.members.change("reef", BOB, until=None)
     [row] = laptop.cli_json("login")
     assert (row["daemon"], row["user"], row["current"]) == (person.url, BOB, True)
     again = laptop.cli("login", person.url)

@@ -6,9 +6,10 @@ from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import asking, daemon
 from prism.cli.output.answers import show_message
 from prism.cli.output.terminal import say, show_records
-from prism.cli.output.time_format import local_time, minutes
+from prism.cli.output.time_format import last_day, local_time, minutes
 from prism.cli.parser import UsageError, no_arguments
 from prism.client.people import Sessions
+from prism.client.projects import Projects
 
 
 def _list(args: Namespace, sessions: Any) -> None:
@@ -70,6 +71,12 @@ def _myself(args: Namespace) -> Any:
 def _show_myself(args: Namespace, me: Any) -> None:
     rights = "the operator of this daemon" if me["operator"] else f"access: {me['scope']}"
     print(f"{me['user']} ({rights}) at {me['daemon']}")
+    ends = me.get("until")  # older daemons do not say it
+    if not ends:
+        return
+    names = {project["id"]: project["name"] for project in daemon().call(Projects.list)}
+    for id, until in sorted(ends.items(), key=lambda item: item[1]):
+        print(f"  {me['roles'][id]} of {names.get(id, id)} until {last_day(until)}")
 
 
 VERBS = {

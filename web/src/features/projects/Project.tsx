@@ -1,3 +1,4 @@
+import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import ContentLayout from '@cloudscape-design/components/content-layout';
 import Header from '@cloudscape-design/components/header';
@@ -11,6 +12,7 @@ import { queries } from '../../api/queries';
 import { AsCommand } from '../../ui/AsCommand';
 import { Confirm } from '../../ui/Confirm';
 import { Loaded } from '../../ui/Loaded';
+import { lastDay } from '../people/lastDay';
 import { ProjectInvitations } from '../people/ProjectInvitations';
 import { ProjectMembers } from '../people/ProjectMembers';
 import { ProjectMoney } from '../money/ProjectMoney';
@@ -51,7 +53,11 @@ export default function Project() {
             header={
               <Header
                 variant="h1"
-                description={project.description}
+                description={
+                  <>
+                    {project.description} <OwnEnd project={project.id} />
+                  </>
+                }
                 actions={
                   <SpaceBetween direction="horizontal" size="xs">
                     <AsCommand equivalents={projectOf(project.name)} />
@@ -99,4 +105,12 @@ export default function Project() {
       }}
     </Loaded>
   );
+}
+
+/** Until when whoever looks is a member, if that has an end. */
+function OwnEnd({ project }: { readonly project: string }) {
+  const me = useMe();
+  const [role, until] = [me?.roles[project], me?.until[project]];
+  if (role === undefined || until === undefined) return null;
+  return <Box color="text-status-warning">{t.memberEnd.own(t.roles[role], lastDay(until))}</Box>;
 }
