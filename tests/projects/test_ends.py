@@ -289,6 +289,65 @@ def test_class_of_many_gets_one_end(team):
     )
 
 
+def bulk(team, guests, caller="admin", **more):
+    """Invite these, by their name and `until`; the outcome of each, and the offered ends."""
+    rows = [{"email": f"{name}@x.org", **own} for name, own in guests.items()]
+    body = {"project_id": "Reef", "invitations": rows, **more}
+    results = team(caller, "POST", "invitations/bulk", json=body).json()["results"]
+    invitations = team("owner", "GET", "invitations/project/Reef").json()["invitations"]
+    ends = {row["email"].partition("@")[0]: (row["until"], row["at_end"]) for row in invitations}
+    return [(result["status"], result["error"]) for result in results], ends
+
+
+def test_each_of_many_can_have_an_end_of_its_own(team):
+    week = stamp(START + timedelta(days=7))
+    guests = {
+        "all": {},
+        "week": {"until": week},
+        "stays": {"until": None},
+        "late": {"until": stamp(START)},
+        "word": {"until": "soon"},
+        "zone": {"until": "2026-01-08T00:00:00"},
+    }
+    results, ends = bulk(team, guests, until=stamp(END), at_end="keep")
+    assert [status for status, _ in results] == ["sent"] * 3 + ["failed"] * 3
+    assert ends == {
+        "all": (stamp(END), "keep"),
+        "week": (week, "keep"),
+        "stays": (None, None),
+    }
+    assert "must be later than now" in results[3][1]
+    assert {why for _, why in results[4:]} == {
+        "until: 'soon' is no time such as 2027-03-31T18:00:00Z",
+        "until: '2026-01-08T00:00:00' is no time such as 2027-03-31T18:00:00Z",
+    }
+
+
+def test_ends_of_a_row_need_no_end_for_all_and_no_row_outlasts_the_sender(team):
+    set_end(team, "admin")
+    later = stamp(END + timedelta(days=1))
+    guests = {"own": {"until": stamp(END)}, "longer": {"until": later}, "ever": {}}
+    results, ends = bulk(team, guests, at_end="keep")
+    assert ends == {"own": (stamp(END), "keep")}
+    assert [status for status, _ in results] == ["sent", "failed", "failed"]
+    assert {why.partition(":")[0] for _, why in results[1:]} == {
+        "You may not let somebody stay longer than yourself"
+    }
+
+
+def test_everybody_sees_their_own_ends_and_no_others(team):
+    team.token("narrow", user="member@x.org", project="Reef")
+    assert team("member", "GET", "me").json()["until"] == {}
+    set_end(team)
+    project = team("owner", "GET", "projects/Reef").json()["id"]
+    for caller in ("member", "narrow"):
+        assert team(caller, "GET", "me").json()["until"] == {project: stamp(END)}
+    for caller in ("admin", "owner", "operator"):
+        assert team(caller, "GET", "me").json()["until"] == {}
+    team.daemon.clock.advance(days=30)
+    assert team("member", "GET", "me").json()["until"] == {}
+
+
 def test_invitations_of_who_has_ended_are_revoked(team):
     set_end(team, "admin")
     team.daemon.clock.advance(days=29)

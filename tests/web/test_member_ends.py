@@ -6,8 +6,11 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.project.home import Home
+from tests.web.test_login import log_in
+from tests.web.test_money import DROP
 
 BOB, EVE = "bob@x.org", "eve@x.org"
+SOONER = f"{datetime.now(UTC) + timedelta(days=20):%Y-%m-%d}"
 DAY = f"{datetime.now(UTC) + timedelta(days=40):%Y-%m-%d}"
 
 
@@ -112,3 +115,79 @@ def test_member_is_added_with_a_last_day_and_what_is_no_day_is_refused(home, bro
     expect(page.get_by_role("row").filter(has_text="new@x.org")).to_contain_text(DAY)
     assert end_of(home, "new@x.org")[1:] == ("stop", None)
     home.client.members.remove(project, "new@x.org")
+
+
+def drop(page, csv):
+    """Drop a CSV file on the list of invitations; the dialog that opens."""
+    page.evaluate(DROP, ["people.csv", csv])
+    return page.get_by_role("dialog")
+
+
+def offered(home, project):
+    rows = home.client.invitations.list(project, "pending").invitations
+    return {row.email.partition("@")[0]: (row.until, row.at_end, row.to) for row in rows}
+
+
+def end_of_day(day):
+    return datetime.fromisoformat(day).astimezone() + timedelta(days=1)
+
+
+def test_file_of_people_gets_one_end_and_rows_have_their_own(home, browsing):
+    project = home.client.projects.create("Many", members={"pi@x.org": "owner", EVE: "admin"}).name
+    page = browsing(home).open(f"/projects/{project}?tab=invitations")
+    csv = f"email,until\na@x.org,\nb@x.org,{SOONER}\nc@x.org,never\nd@x.org,soon\n"
+    dialog = drop(page, csv)
+    send = dialog.get_by_role("button", name="Send 3 invitations")
+    expect(dialog).to_contain_text("'soon' is no time")
+    expect(dialog.get_by_role("radio", name="Stop them")).to_be_checked()
+    dialog.get_by_label("Last day").fill(DAY.replace("-", "/")[:7])
+    expect(send).to_be_disabled()
+    dialog.get_by_label("Last day").fill(DAY.replace("-", "/"))
+    dialog.get_by_role("radio", name="Hand them over").check()
+    expect(send).to_be_disabled()
+    dialog.get_by_role("button", name="New owner").click()
+    page.get_by_role("option", name=EVE).click()
+    assert offered(home, project) == {}
+    send.click()
+    expect(dialog.get_by_text("3 sent, 0 skipped, 1 failed")).to_be_visible()
+    assert offered(home, project) == {
+        "a": (end_of_day(DAY), "hand_over", EVE),
+        "b": (end_of_day(SOONER), "hand_over", EVE),
+        "c": (None, None, None),
+    }
+
+
+def test_file_of_people_without_ends_asks_for_none(home, browsing):
+    project = home.client.projects.create("None", members={"pi@x.org": "owner"}).name
+    page = browsing(home).open(f"/projects/{project}?tab=invitations")
+    dialog = drop(page, "a@x.org\n")
+    expect(dialog).to_contain_text("the membership has no end")
+    expect(dialog.get_by_role("radio")).to_have_count(0)
+    dialog.get_by_role("button", name="Send 1 invitation").click()
+    expect(dialog.get_by_text("1 sent")).to_be_visible()
+    assert offered(home, project) == {"a": (None, None, None)}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A shared daemon, whose people have rights of their own."""
+    home = Home(tmp_path_factory.mktemp("web-own-end") / "home")
+    try:
+        with home.run_daemon(PRISM_AUTH="tokens"):
+            home.client.projects.create("Reef", members={BOB: "member"})
+            yield home
+    finally:
+        home.clear()
+
+
+def test_member_sees_the_own_end_as_soon_as_it_is_given(shared, browsing):
+    browser = browsing(shared, own=True)
+    log_in(browser, BOB)
+    page = browser.open("/projects/Reef")
+    expect(page.get_by_role("heading", name="Reef")).to_be_visible()
+    own = page.get_by_text(f"You are Member until {DAY}")
+    expect(own).to_have_count(0)
+    shared.client.members.change("Reef", BOB, until=end_of_day(DAY))
+    expect(own).to_be_visible()
+    shared.client.members.change("Reef", BOB, until=None)
+    expect(own).to_have_count(0)

@@ -860,6 +860,8 @@ export const t = {
     noDay: (day: string) => `${day} is no day, as 2027-03-31 is`,
     noEnd: 'Without a day, the membership has no end.',
     then: 'What happens then to the workspaces of this person in the project',
+    thenOfAll: 'What happens then to the workspaces of each person in the project',
+    own: (role: string, day: string) => `You are ${role} until ${day}`,
     thenWhat:
       'Nothing is deleted. This person and the owners get notices 14 and 3 days before, and at the end.',
     removed: (email: string) => `The membership of ${email} has no end`,
@@ -1181,7 +1183,7 @@ export const t = {
   },
 
   invitations: {
-    what: 'Drop a CSV file here to invite everybody in it: email, role, message.',
+    what: 'Drop a CSV file here to invite everybody in it: email, role, message, until.',
     you: (by: string, project: string, role: string) =>
       `${by} invites you to ${project} as ${role}`,
     until: 'It expires',

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Protocol
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from prism.access.model import Role
 from prism.errors import AlreadyExists, Conflict, Denied, NotFound
@@ -138,12 +138,18 @@ class BulkInvitee(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     email: Annotated[str, Meta(description="a mail address")]
     role: Annotated[str, Meta(description=f"{', '.join(Role)}")] | None = None
     message: Annotated[str, Meta(description=f"up to {MAX_TEXT_LENGTH} characters")] | None = None
+    until: (
+        Annotated[str, Meta(description="when the membership ends; null: never")]
+        | UnsetType
+        | None
+    ) = UNSET
 
 
 class BulkInvitationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request to invite several people; `dry_run` only checks.
 
-    `until`, `at_end` and `to` are about the membership of each of them.
+    `until`, `at_end` and `to` are about the membership of each of them; `at_end` and `to` also
+    count for those with an `until` of their own.
     """
 
     project_id: Word

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from msgspec import structs
+from msgspec import UNSET, ValidationError, convert, structs
 
 from prism.access.model import Role
 from prism.invitations.model import (
@@ -22,6 +22,7 @@ from prism.invitations.model import (
     ListedInvitation,
     NewInvitation,
 )
+from prism.projects.model import EndTime
 
 LIFE = timedelta(days=7)
 
@@ -73,11 +74,20 @@ def page(
 
 def field_error(guest: BulkInvitee) -> str | None:
     """Why a person's fields are not valid, if so."""
+    try:
+        _own_end(guest)
+    except ValidationError:
+        return f"until: {guest.until!r} is no time such as 2027-03-31T18:00:00Z"
     if guest.role is not None and guest.role not in {*Role}:
         return f"role: {guest.role!r} is none of {', '.join(Role)}"
     if guest.message is not None and len(guest.message) > MAX_TEXT_LENGTH:
         return f"message: is longer than {MAX_TEXT_LENGTH} characters"
     return None
+
+
+def _own_end(guest: BulkInvitee) -> datetime | None:
+    """The end of a person's own; raises msgspec's error if it is no time."""
+    return convert(None if guest.until is UNSET else guest.until, EndTime | None)
 
 
 def request_for(guest: BulkInvitee, bulk: BulkInvitationRequest) -> NewInvitation:
@@ -88,7 +98,7 @@ def request_for(guest: BulkInvitee, bulk: BulkInvitationRequest) -> NewInvitatio
         role=bulk.default_role if guest.role is None else Role(guest.role),
         message=bulk.default_message if guest.message is None else guest.message,
         invited_by=bulk.invited_by,
-        until=bulk.until,
+        until=bulk.until if guest.until is UNSET else _own_end(guest),
         at_end=bulk.at_end,
         to=bulk.to,
     )

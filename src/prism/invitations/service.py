@@ -2,12 +2,13 @@
 
 import hmac
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from msgspec import structs
 from sqlalchemy import Connection
 
-from prism.access.model import AccessVerb, Role, current
+from prism.access.model import AccessVerb, PermissionDenied, Role, current
 from prism.access.plan import allows, token_covers
 from prism.access.service import SECRET, hashed
 from prism.errors import ValidationFailed
@@ -119,13 +120,14 @@ class InvitationService:
             }:
                 permit(tx, project, role, AccessVerb.INVITE, self._clock.now())
             self._check_daily_limit(tx, project, len(new))
-            # One check for all: they get the same end.
-            planned = self._planned(tx, project, current().name, request)
+            memberships = self._memberships(tx, project, request, new)
             known, dry = self._known_addresses(tx, project), request.dry_run
             results = [
                 BulkInvitationResult(email=guest.email, status="failed", error=new_or_error)
                 if isinstance(new_or_error, str)
-                else self._invite_one(tx, project, new_or_error, known, planned, dry=dry)
+                else self._invite_one(
+                    tx, project, new_or_error, known, memberships[new_or_error.until], dry=dry
+                )
                 for guest, new_or_error in zip(request.invitations, new, strict=True)
             ]
             return results_of(results, request.dry_run)
@@ -374,13 +376,39 @@ class InvitationService:
         offer = NewMembership(email, until=request.until, at_end=request.at_end, to=request.to)
         return self._plan_membership(tx, project, offer)
 
+    def _memberships(
+        self,
+        tx: Tx,
+        project: Project,
+        bulk: BulkInvitationRequest,
+        new: Sequence[NewInvitation | str],
+    ) -> dict[datetime | None, Member | str]:
+        """What to offer, by its end, or why not; raises what is wrong for everybody.
+
+        An end is checked once, not for each person.
+        """
+        ends = {request.until for request in new if isinstance(request, NewInvitation)}
+        planned: dict[datetime | None, Member | str] = {}
+        if ends <= {bulk.until} or bulk.until is not None:
+            planned[bulk.until] = self._planned(tx, project, current().name, bulk)
+        for until in ends - planned.keys():
+            at_end, to = (bulk.at_end, bulk.to) if until is not None else (None, None)
+            offer = NewMembership(current().name, until=until, at_end=at_end, to=to)
+            try:
+                planned[until] = self._plan_membership(tx, project, offer)
+            except ValidationFailed as problem:
+                planned[until] = problem.details
+            except PermissionDenied as problem:
+                planned[until] = f"{problem.message}: {problem.details}"
+        return planned
+
     def _invite_one(
         self,
         tx: Tx,
         project: Project,
         request: NewInvitation,
         known: dict[str, str],
-        planned: Member,
+        planned: Member | str,
         *,
         dry: bool,
     ) -> BulkInvitationResult:
@@ -394,6 +422,8 @@ class InvitationService:
             )
         if why := known.get(email):
             return BulkInvitationResult(email=email, status="skipped", reason=why)
+        if isinstance(planned, str):
+            return BulkInvitationResult(email=email, status="failed", error=planned)
         known[email] = INVITED
         if dry:
             return BulkInvitationResult(email=email, status="would be sent")

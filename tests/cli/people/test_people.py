@@ -321,6 +321,22 @@ def test_invite_bulk_fails_and_names_the_failed_rows(prism, server, tmp_path, mo
             ["Mail,Address,Note,Text", "a@x.org,Reef 1,hi,no"],
             [{"email": "a@x.org", "message": "hi"}],
         ),
+        (
+            [
+                "email;until",
+                "a@x.org;2027-03-31T18:00Z",
+                "b@x.org;Never",
+                "c@x.org;",
+                "d@x.org;soon",
+            ],
+            [
+                {"email": "a@x.org", "until": "2027-03-31T18:00:00Z"},
+                {"email": "b@x.org", "until": None},
+                {"email": "c@x.org"},
+                {"email": "d@x.org", "until": "soon"},
+            ],
+        ),
+        (["a@x.org,,a, b, c"], [{"email": "a@x.org", "message": "a"}]),
     ],
 )
 def test_people_csv_is_read_with_common_headers_and_separators(lines, invitations):

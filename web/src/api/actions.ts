@@ -14,6 +14,9 @@ export type Expiry = { readonly hours: number | null } | { readonly expires_at: 
 export const LIFECYCLE = ['stop', 'start', 'restart', 'hibernate', 'resume'] as const;
 export type Lifecycle = (typeof LIFECYCLE)[number];
 
+/** The end of memberships in a request, and what happens to the workspaces then. */
+export type MembershipEnds = Pick<Schemas['BulkInvitationRequest'], 'until' | 'at_end' | 'to'>;
+
 /** The same verb again changes nothing, and is answered once it is done. */
 export const finished = {
   stop: (name: string) => data(api.POST('/api/v1/instances/{name}/stop', till(name))),
@@ -158,10 +161,15 @@ export const actions = {
       }),
     ),
   invite: (body: Schemas['NewInvitation']) => data(api.POST('/api/v1/invitations/send', { body })),
-  inviteAll: (project: string, guests: readonly Schemas['BulkInvitee'][], rehearsal: boolean) =>
+  inviteAll: (
+    project: string,
+    guests: readonly Schemas['BulkInvitee'][],
+    ends: MembershipEnds,
+    rehearsal: boolean,
+  ) =>
     data(
       api.POST('/api/v1/invitations/bulk', {
-        body: { project_id: project, invitations: [...guests], dry_run: rehearsal },
+        body: { project_id: project, invitations: [...guests], ...ends, dry_run: rehearsal },
       }),
     ),
   resend: (id: string) => data(api.POST('/api/v1/invitations/{invitation_id}/resend', invited(id))),

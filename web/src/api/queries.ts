@@ -1,7 +1,7 @@
 import { queryOptions } from '@tanstack/react-query';
 
 import { unambiguous, unique } from '../live/changes';
-import { actions } from './actions';
+import { actions, type MembershipEnds } from './actions';
 import { api, data, type Schemas } from './client';
 import { errorOf, Unreachable } from './errors';
 import type { GroupBy } from '../lib/costs';
@@ -200,12 +200,12 @@ export const queries = {
       data(api.GET('/api/v1/invitations/me', { params: { query: { status: 'pending' } } })),
   }),
   /** What inviting these people would do. */
-  rehearsal: (project: string, guests: readonly Schemas['BulkInvitee'][]) =>
+  rehearsal: (project: string, guests: readonly Schemas['BulkInvitee'][], ends: MembershipEnds) =>
     queryOptions({
-      queryKey: ['rehearsal', project, guests],
+      queryKey: ['rehearsal', project, guests, ends],
       staleTime: 0, // no event says that it is out of date
       gcTime: 0,
-      queryFn: () => actions.inviteAll(project, guests, true),
+      queryFn: () => actions.inviteAll(project, guests, ends, true),
     }),
   costs: queryOptions({
     queryKey: ['costs'],

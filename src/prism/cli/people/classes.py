@@ -66,7 +66,7 @@ def _add(args: Namespace) -> None:
     _raise_failures(rows, "Correct these rows, and repeat the command: it does what is missing")
 
 
-def _invite(wire: Wire, args: Namespace, people: list[dict[str, str]]) -> list[dict[str, Any]]:
+def _invite(wire: Wire, args: Namespace, people: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Invite these people; who is invited or a member already gets no second mail."""
     answer = wire.call(
         Invitations.send_many,
@@ -320,7 +320,9 @@ def _name_argument(parser: ArgumentParser) -> None:
 
 def _add_arguments(parser: ArgumentParser) -> None:
     _class_argument(parser)
-    parser.add_argument("file", metavar="FILE", help="CSV: email, role, message; `-`: stdin")
+    parser.add_argument(
+        "file", metavar="FILE", help="CSV: email, role, message, until; `-`: stdin"
+    )
     parser.add_argument("--template", required=True, help="the template of the workspaces")
     _name_argument(parser)
     parser.add_argument("--message", default="", metavar="TEXT", help="a message to them")

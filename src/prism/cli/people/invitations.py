@@ -194,7 +194,9 @@ def _send_arguments(parser: ArgumentParser) -> None:
 
 def _bulk_arguments(parser: ArgumentParser) -> None:
     project_argument(parser)
-    parser.add_argument("file", metavar="FILE", help="CSV: email, role, message; `-`: stdin")
+    parser.add_argument(
+        "file", metavar="FILE", help="CSV: email, role, message, until; `-`: stdin"
+    )
     _role_and_message(parser)
     add_flag(parser, "--dry-run", help="only check the file; send nothing")
 

@@ -1,6 +1,6 @@
-"""People in a CSV file: a column `email`, and `role` and `message` where they differ.
+"""People in a CSV file: a column `email`, and `role`, `message` and `until` where they differ.
 
-Without a heading, the columns are in this order, so a plain list of addresses works too.
+Without a heading, the first three are in this order, so a plain list of addresses works too.
 The delimiter is a comma, a semicolon (as in countries with a decimal comma) or a tab.
 """
 
@@ -9,19 +9,23 @@ from __future__ import annotations
 import csv
 import sys
 
-from prism.annotations import Iterable
+from prism.annotations import Any, Iterable
+from prism.cli.output.time_format import last_moment
 from prism.cli.parser import UsageError
+from prism.cli.people.members import NO_END
 
-KNOWN = ("email", "role", "message")
+KNOWN = ("email", "role", "message", "until")
+WITHOUT_HEADING = KNOWN[:3]  # a message may have commas that nobody has quoted
 # Other names of these columns, in lower case and without other characters than letters.
 ALSO = {
     **dict.fromkeys(("mail", "emailaddress", "mailaddress", "emails", "address"), "email"),
     **dict.fromkeys(("note", "comment", "text"), "message"),
+    **dict.fromkeys(("lastday", "memberuntil"), "until"),
 }
 DELIMITERS = ",;\t"
 
 
-def guests(file: str) -> list[dict[str, str]]:
+def guests(file: str) -> list[dict[str, Any]]:
     """The people in the file; raises `UsageError` if it cannot be read."""
     try:
         if file == "-":
@@ -33,7 +37,7 @@ def guests(file: str) -> list[dict[str, str]]:
         raise UsageError(f"cannot read {file}: {error}", "Save it as CSV in UTF-8") from error
 
 
-def read(lines: Iterable[str]) -> list[dict[str, str]]:
+def read(lines: Iterable[str]) -> list[dict[str, Any]]:
     """The people in these lines."""
     text = [line.removeprefix("\ufeff") for line in lines]
     first = next((line for line in text if line.strip(f"{DELIMITERS} \r\n")), "")
@@ -45,9 +49,11 @@ def read(lines: Iterable[str]) -> list[dict[str, str]]:
     if "email" in columns:
         rows = rows[1:]
     elif any("@" in cell for cell in rows[0]):
-        columns = {name: index for index, name in enumerate(KNOWN)}
+        columns = {name: index for index, name in enumerate(WITHOUT_HEADING)}
     else:
-        raise UsageError("no column is called `email`", "Name the columns email, role, message")
+        raise UsageError(
+            "no column is called `email`", "Name the columns email, role, message, until"
+        )
     named = ({name: row[at] for name, at in columns.items() if at < len(row)} for row in rows)
     return [_person(row) for row in named]
 
@@ -83,7 +89,22 @@ def _letters(cell: str) -> str:
     return "".join(letter for letter in cell.lower() if letter.isalpha())
 
 
-def _person(row: dict[str, str]) -> dict[str, str]:
-    person = {name: row.get(name, "").strip() for name in KNOWN}
-    person["role"] = person["role"].lower()
-    return {name: value for name, value in person.items() if value or name == "email"}
+def _person(row: dict[str, str]) -> dict[str, Any]:
+    texts = {name: row.get(name, "").strip() for name in KNOWN}
+    texts["role"] = texts["role"].lower()
+    person: dict[str, Any] = {
+        name: value for name, value in texts.items() if value or name == "email"
+    }
+    if texts["until"]:
+        person["until"] = _end(texts["until"])
+    return person
+
+
+def _end(text: str) -> str | None:
+    """An end for the daemon, which refuses only the person whose end is no time."""
+    if text.lower() == NO_END:
+        return None
+    try:
+        return last_moment(text)
+    except UsageError:
+        return text

@@ -9,7 +9,10 @@ import { useState } from 'react';
 import { actions } from '../../api/actions';
 import type { Schemas } from '../../api/client';
 import { queries } from '../../api/queries';
+import { endOfDay } from './lastDay';
+import { atEndOf, EndFields, isComplete, WITHOUT_END } from './MemberEnd';
 import type { Guest } from './people';
+import { heirsOf } from './roles';
 import { t } from '../../strings';
 import { ErrorAlert } from '../../ui/ErrorAlert';
 import { Loaded } from '../../ui/Loaded';
@@ -20,11 +23,18 @@ export function BulkInvitations({
   guests,
   close,
 }: {
-  readonly project: string;
+  readonly project: Schemas['ProjectShown'];
   readonly guests: readonly Guest[];
   readonly close: () => void;
 }) {
-  const rehearsal = useQuery(queries.rehearsal(project, guests));
+  const [end, setEnd] = useState(WITHOUT_END);
+  const until = endOfDay(end.day);
+  const haveEnds = until !== null || guests.some((it) => typeof it.until === 'string');
+  const ends = {
+    ...(until === null ? {} : { until }),
+    ...(haveEnds && isComplete(end) ? atEndOf(end) : {}),
+  };
+  const rehearsal = useQuery(queries.rehearsal(project.id, guests, ends));
   const [sent, setSent] = useState<Schemas['BulkInvitationAnswer'] | null>(null);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Error | null>(null);
@@ -32,14 +42,14 @@ export function BulkInvitations({
     setBusy(true);
     setError(null);
     try {
-      setSent(await actions.inviteAll(project, guests, false));
+      setSent(await actions.inviteAll(project.id, guests, ends, false));
     } catch (problem) {
       setError(problem as Error);
     } finally {
       setBusy(false);
     }
   };
-  const some = (rehearsal.data?.summary.sent ?? 0) > 0;
+  const ready = (rehearsal.data?.summary.sent ?? 0) > 0 && isComplete(end);
   return (
     <Modal
       visible
@@ -54,7 +64,12 @@ export function BulkInvitations({
               {sent === null ? t.cancel : t.close}
             </Button>
             {sent === null && (
-              <Button variant="primary" loading={busy} disabled={!some} onClick={() => void send()}>
+              <Button
+                variant="primary"
+                loading={busy}
+                disabled={!ready}
+                onClick={() => void send()}
+              >
                 {t.invitations.sendAll(rehearsal.data?.summary.sent ?? 0)}
               </Button>
             )}
@@ -64,6 +79,15 @@ export function BulkInvitations({
     >
       <SpaceBetween size="m">
         {error !== null && <ErrorAlert error={error} />}
+        {sent === null && (
+          <EndFields
+            end={end}
+            change={setEnd}
+            heirs={heirsOf(project, '')}
+            then={t.memberEnd.thenOfAll}
+            asks={haveEnds}
+          />
+        )}
         {sent === null ? (
           <Loaded query={rehearsal} what={t.money.tab.invitations}>
             {(results) => <ResultTable results={results} />}

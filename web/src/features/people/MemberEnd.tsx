@@ -53,6 +53,24 @@ export function MemberEnd({
   );
 }
 
+/** What a form says about the end of a membership; `day` is as typed. */
+export interface End {
+  readonly day: string;
+  readonly atEnd: AtEnd;
+  readonly heir: string | null;
+}
+export const WITHOUT_END: End = { day: '', atEnd: 'stop', heir: null };
+
+/** Whether it can be sent: no day, or one that exists, and an heir if one is needed. */
+export function isComplete({ day, atEnd, heir }: End): boolean {
+  return (day === '' || endOfDay(day) !== null) && (atEnd !== 'hand_over' || heir !== null);
+}
+
+/** What happens at the end, in a request. */
+export function atEndOf({ atEnd, heir }: End) {
+  return { at_end: atEnd, ...(atEnd === 'hand_over' && heir !== null ? { to: heir } : {}) };
+}
+
 function EndForm({
   project,
   member,
@@ -63,63 +81,93 @@ function EndForm({
   readonly close: () => void;
 }) {
   const { notify } = useNotify();
-  const [day, setDay] = useState(member.until ? lastDay(member.until) : '');
-  const [atEnd, setAtEnd] = useState<AtEnd>(member.at_end ?? 'stop');
-  const [heir, setHeir] = useState<string | null>(member.to ?? null);
-  const heirs = heirsOf(project, member.email);
-  const until = endOfDay(day);
+  const [end, setEnd] = useState<End>({
+    day: member.until ? lastDay(member.until) : '',
+    atEnd: member.at_end ?? 'stop',
+    heir: member.to ?? null,
+  });
+  const until = endOfDay(end.day);
   const set = async () => {
     if (until === null) {
       await actions.changeEnd(project.id, member.email, { until: null });
       notify({ type: 'success', header: t.memberEnd.removed(member.email) });
       return;
     }
-    const to = atEnd === 'hand_over' ? { to: heir } : {};
-    await actions.changeEnd(project.id, member.email, { until, at_end: atEnd, ...to });
-    notify({ type: 'success', header: t.memberEnd.set(member.email, day) });
+    await actions.changeEnd(project.id, member.email, { until, ...atEndOf(end) });
+    notify({ type: 'success', header: t.memberEnd.set(member.email, end.day) });
   };
   return (
     <Dialog
       title={t.memberEnd.of(member.email)}
       button={t.save}
-      ready={(day === '' || until !== null) && (atEnd !== 'hand_over' || heir !== null)}
+      ready={isComplete(end)}
       act={set}
       close={close}
     >
+      <EndFields
+        end={end}
+        change={setEnd}
+        heirs={heirsOf(project, member.email)}
+        then={t.memberEnd.then}
+        asks={until !== null}
+      />
+    </Dialog>
+  );
+}
+
+/** The last day, and if it `asks`, what happens to the workspaces then. */
+export function EndFields({
+  end,
+  change,
+  heirs,
+  then,
+  asks,
+}: {
+  readonly end: End;
+  readonly change: (end: End) => void;
+  readonly heirs: readonly { readonly value: string; readonly label: string }[];
+  readonly then: string;
+  readonly asks: boolean;
+}) {
+  return (
+    <>
       <FormField
         label={t.memberEnd.lastDay}
         description={t.expiry.zone(Intl.DateTimeFormat().resolvedOptions().timeZone)}
       >
         <DateInput
-          value={day}
+          value={end.day}
           placeholder="YYYY/MM/DD"
-          onChange={({ detail }) => setDay(detail.value)}
+          onChange={({ detail }) => change({ ...end, day: detail.value })}
         />
       </FormField>
-      {until === null ? (
+      {!asks ? (
         <Alert type="info">{t.memberEnd.noEnd}</Alert>
       ) : (
-        <FormField label={t.memberEnd.then} description={t.memberEnd.thenWhat}>
+        <FormField label={then} description={t.memberEnd.thenWhat}>
           <RadioGroup
-            value={atEnd}
+            value={end.atEnd}
             items={CHOICES.map((value) => ({ value, ...t.money.leftover[value] }))}
             onChange={({ detail }) =>
-              setAtEnd(CHOICES.find((choice) => choice === detail.value) ?? 'stop')
+              change({
+                ...end,
+                atEnd: CHOICES.find((choice) => choice === detail.value) ?? 'stop',
+              })
             }
           />
         </FormField>
       )}
-      {until !== null && atEnd === 'hand_over' && (
+      {asks && end.atEnd === 'hand_over' && (
         <FormField label={t.money.heir}>
           <Select
-            selectedOption={heirs.find((option) => option.value === heir) ?? null}
+            selectedOption={heirs.find((option) => option.value === end.heir) ?? null}
             options={heirs}
             placeholder={t.settings.choose}
             empty={t.settings.nothing}
-            onChange={({ detail }) => setHeir(detail.selectedOption.value ?? null)}
+            onChange={({ detail }) => change({ ...end, heir: detail.selectedOption.value ?? null })}
           />
         </FormField>
       )}
-    </Dialog>
+    </>
   );
 }

@@ -168,7 +168,7 @@ export function ProjectInvitations({ project }: { readonly project: Schemas['Pro
         )}
       </Loaded>
       {guests !== null && (
-        <BulkInvitations project={project.id} guests={guests} close={() => setGuests(null)} />
+        <BulkInvitations project={project} guests={guests} close={() => setGuests(null)} />
       )}
     </div>
   );

@@ -1,7 +1,10 @@
 import type { Schemas } from '../../api/client';
 
+import { endOfDay } from './lastDay';
+
 export type Guest = Schemas['BulkInvitee'];
 
+// Of a file without a heading; `until` needs one, as a message may have commas without quotes.
 const NAMES = ['email', 'role', 'message'] as const;
 const ALSO: Readonly<Record<string, string>> = {
   mail: 'email',
@@ -12,6 +15,8 @@ const ALSO: Readonly<Record<string, string>> = {
   note: 'message',
   comment: 'message',
   text: 'message',
+  lastday: 'until',
+  memberuntil: 'until',
 };
 
 /** The cells of a CSV text; quotes may hold separators, quotes and line breaks. */
@@ -42,7 +47,7 @@ export function cellsOf(text: string, separator: string): string[][] {
   return rows.filter((it) => it.some((value) => value !== ''));
 }
 
-/** The people in a CSV file with the columns email, role and message, or with addresses only. */
+/** The people in a CSV file with the columns email, role, message and until, or with addresses only. */
 export function guestsOf(csv: string): Guest[] {
   const text = csv.replace(/^\uFEFF/, '');
   const first = text.split('\n').find((it) => it.trim() !== '') ?? '';
@@ -60,6 +65,21 @@ export function guestsOf(csv: string): Guest[] {
     if (email === '') return [];
     const role = at('role', row).toLowerCase();
     const message = at('message', row);
-    return [{ email, ...(role === '' ? {} : { role }), ...(message === '' ? {} : { message }) }];
+    const until = at('until', row);
+    return [
+      {
+        email,
+        ...(role === '' ? {} : { role }),
+        ...(message === '' ? {} : { message }),
+        ...(until === '' ? {} : { until: endOf(until) }),
+      },
+    ];
   });
+}
+
+/** An end for the daemon, which refuses only the person whose end is no time. */
+function endOf(text: string): string | null {
+  if (text.toLowerCase() === 'never') return null;
+  const time = /^\d{4}-\d{2}-\d{2}[T ]/.test(text) ? new Date(text).getTime() : NaN;
+  return endOfDay(text) ?? (Number.isNaN(time) ? text : new Date(time).toISOString());
 }
