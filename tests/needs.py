@@ -18,6 +18,7 @@ from prism.providers.local.restic.repository import require_restic
 
 # By program, the Debian package that has it.
 PACKAGES = {
+    "buildah": "buildah",
     "bwrap": "bubblewrap",
     "caddy": "caddy",
     "chromium": "chromium",

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.bare import first_hour
+from tests.bare.bootstrap import bootstrap
 from tests.bare.source import pack_source
 from tests.disks import mounted
-from tests.providers.aws.machine.cloudinit.debian import AUTHORITIES, KEYRING, lacking, mirror
+from tests.providers.aws.machine.cloudinit.debian import lacking
 
 PACKAGES = "make,python3,git,ca-certificates"
 UNSHARE = ["unshare", "--pid", "--fork", "--kill-child", "--mount"]
@@ -38,19 +39,7 @@ def bare_debian(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A fresh root, with the configuration of this computer's apt for downloads."""
     with tempfile.TemporaryDirectory(prefix="prism-debian-", dir="/var/tmp") as name:
         root = Path(name) / "root"
-        keyring = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
-        words = ["debootstrap", "--variant=minbase", *keyring, f"--include={PACKAGES}"]
-        done = subprocess.run(
-            [*words, request.param, str(root), str(mirror())], capture_output=True, text=True
-        )
-        if "Failed getting release file" in done.stdout + done.stderr:
-            pytest.skip(f"the mirror of this computer has no {request.param}")
-        assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-        for folder in ("apt.conf.d", "auth.conf.d"):
-            shutil.copytree(f"/etc/apt/{folder}", root / "etc/apt" / folder, dirs_exist_ok=True)
-        shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
-        shutil.copy(AUTHORITIES, root / AUTHORITIES.relative_to("/"))
-        (root / "etc/dpkg/dpkg.cfg.d/hasty").write_text("force-unsafe-io\n")
+        bootstrap(root, request.param, PACKAGES)
         (root / "material").mkdir(mode=0o755)
         pack_source(root / "material/source.tar", with_gui=False)
         shutil.copy(first_hour.__file__, root / "material")

@@ -23,10 +23,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs("caddy", "initdb"), pytest.mar
 WRITERS, READERS = 4, 4
 
 
+def compose_file():
+    """What `compose.yml` says."""
+    return yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text())
+
+
 def settings_of_compose():
     """The settings in `compose.yml`, without the proxy's network, since it speaks no TLS here."""
-    text = (ROOT / "deploy" / "compose.yml").read_text()
-    settings = yaml.safe_load(text)["x-daemon"]["environment"]
+    settings = compose_file()["x-daemon"]["environment"]
     del settings["PRISM_TRUSTED_PROXIES"]
     return settings | {"PRISM_USER": "ada@example.org"}
 

@@ -1,4 +1,4 @@
-"""The container and compose files of `deploy/`, as far as that goes without a registry."""
+"""The files of `deploy/`; `test_container.py` builds the image and runs it."""
 
 import json
 import os
@@ -32,6 +32,7 @@ def test_compose_accepts_the_file_and_the_daemon_its_settings():
     services = json.loads(result.stdout)["services"]
     assert services.keys() == {"database", "prism-1", "prism-2", "caddy"}
     for name in ("prism-1", "prism-2"):
+        assert services[name]["hostname"] == name
         settings = Settings.read(services[name]["environment"] | {"PRISM_HOME": "/var/lib/prism"})
         assert settings.public_url == "https://prism.example.org"
         assert settings.proxy_networks
@@ -68,7 +69,7 @@ def test_answers_are_those_that_the_example_asks_for():
 
 def test_container_installs_what_the_makefile_has():
     text = (DEPLOY / "Containerfile").read_text()
-    [targets] = re.findall(r"make -C /opt/prism (.*)", text)
+    [targets] = re.findall(r"make -C /opt/prism ([^\\\n]*)", text)
     makefile = (ROOT / "Makefile").read_text()
     for target in targets.split():
         assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), target
