@@ -73,7 +73,7 @@ class SurveyedMachine(Struct, frozen=True):
     spec: Any = None
 
 
-class LaunchAnswer(Struct, frozen=True):
+class LabLaunchAnswer(Struct, frozen=True):
     """A machine that is there now, and whether this launch made it."""
 
     is_new: bool
@@ -181,7 +181,7 @@ class LabCompute:
         intent = first_intent(spec)
         answer = self._server.call(
             "launch",
-            kind=LaunchAnswer,
+            kind=LabLaunchAnswer,
             uv=self._server.uv(),
             id=id,
             spec=supervised_spec(spec, self._limits(spec.instance_type), record),
