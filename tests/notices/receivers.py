@@ -123,7 +123,10 @@ class WebhookReceiver:
             while line := file.readline().strip().decode():
                 name, _, value = line.partition(":")
                 headers[name.lower()] = value.strip()
-            return Received(path, headers, file.read(int(headers["content-length"])))
+            body = file.read(length := int(headers["content-length"]))
+            if len(body) < length:
+                raise ConnectionResetError("it was closed in the middle of the request")
+            return Received(path, headers, body)
 
     def _answer(self, connection: socket.socket) -> None:
         if self.behave == "hang":
