@@ -7,6 +7,8 @@ import json
 import socket
 import ssl
 import threading
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import default
@@ -22,6 +24,7 @@ class MailReceiver:
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.raw: list[bytes] = []  # the same mails, as they came
         self.refuse: str | None = None
         self.port = free_port()
         self._controller = Controller(self, "127.0.0.1", self.port, server_hostname="mail")
@@ -29,6 +32,7 @@ class MailReceiver:
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         if self.refuse:
             return self.refuse
+        self.raw.append(bytes(envelope.content))
         self.mails.append(email.message_from_bytes(envelope.content, policy=default))
         return "250 OK"
 
@@ -146,3 +150,25 @@ class WebhookReceiver:
         else:
             status = "200 OK" if self.behave == "ok" else f"{self.behave} No"
             connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+
+
+def faults_of_webhook(inbox: Mapping[str, str], requests: Iterable[Received]) -> Iterator[str]:
+    """What a webhook lacks, or has twice in different words, as a sentence."""
+    bodies = defaultdict(set)
+    for request in requests:
+        bodies[request.headers["webhook-id"]].add(request.body)
+    if bodies.keys() != inbox.keys() or any(len(each) > 1 for each in bodies.values()):
+        yield f"a webhook got {dict(bodies)}"
+
+
+def faults_of_mails(titles: Collection[str], mails: MailReceiver) -> Iterator[str]:
+    """What the mails lack, or have twice in different words, as sentences."""
+    by_id = defaultdict(set)
+    for mail, raw in zip(mails.mails, mails.raw, strict=True):
+        by_id[mail["Message-ID"]].add(raw)
+    if any(len(each) > 1 for each in by_id.values()):
+        yield f"the same Message-ID has other bytes: {by_id}"
+    text = b"".join(next(iter(each)) for each in by_id.values()).decode()
+    for title in titles:
+        if (count := text.count(f"* {title} (")) != 1:
+            yield f"{count} different mails have {title!r}"

@@ -5,12 +5,17 @@ import json
 import shutil
 import subprocess
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 
 import pytest
 
 from tests.notices.mortal import PROJECTS
-from tests.notices.receivers import MailReceiver, WebhookReceiver
+from tests.notices.receivers import (
+    MailReceiver,
+    WebhookReceiver,
+    faults_of_mails,
+    faults_of_webhook,
+)
 from tests.proofs import record
 
 FAILURES = ("503", "hang", "garbage")  # what the bad receiver answers first, at each notice
@@ -22,13 +27,12 @@ class SlowMailReceiver(MailReceiver):
 
     def __init__(self):
         super().__init__()
-        self.raw, self.busy = [], REFUSED_MAILS
+        self.busy = REFUSED_MAILS
 
     async def handle_DATA(self, server, session, envelope):
         if self.busy:
             self.busy -= 1
             return "451 busy"
-        self.raw.append(bytes(envelope.content))
         return await super().handle_DATA(server, session, envelope)
 
 
@@ -107,31 +111,11 @@ def faults_of(outcome, mails, good, bad):
         yield f"the inbox has {inbox}"
     if outcome["removed"] != len(PROJECTS) or outcome["waiting"]:
         yield f"{outcome['removed']} were removed, {outcome['waiting']} wait"
-    yield from faults_of_webhook(inbox, good)
-    yield from faults_of_webhook(inbox, bad)
+    yield from faults_of_webhook(inbox, good.requests)
+    yield from faults_of_webhook(inbox, bad.requests)
     if {id for id, tries in bad.tries.items() if tries > len(FAILURES)} != inbox.keys():
         yield f"the bad webhook has been tried as often as {bad.tries}"
     yield from faults_of_mails(titles, mails)
-
-
-def faults_of_webhook(inbox, receiver):
-    bodies = defaultdict(set)
-    for request in receiver.requests:
-        bodies[request.headers["webhook-id"]].add(request.body)
-    if bodies.keys() != inbox.keys() or any(len(each) > 1 for each in bodies.values()):
-        yield f"a webhook got {dict(bodies)}"
-
-
-def faults_of_mails(titles, mails):
-    by_id = defaultdict(set)
-    for mail, raw in zip(mails.mails, mails.raw, strict=True):
-        by_id[mail["Message-ID"]].add(raw)
-    if any(len(each) > 1 for each in by_id.values()):
-        yield f"the same Message-ID has other bytes: {by_id}"
-    text = b"".join(next(iter(each)) for each in by_id.values()).decode()
-    for title in titles:
-        if (count := text.count(f"* {title} (")) != 1:
-            yield f"{count} different mails have {title!r}"
 
 
 def kill_at(mortal_daemon, choose):

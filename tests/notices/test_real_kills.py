@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +19,12 @@ import pytest
 from prism.client.errors import DaemonUnreachable
 from prism.projects.model import MemberNotFound
 from tests.conftest import free_port
-from tests.notices.receivers import MailReceiver, WebhookReceiver
+from tests.notices.receivers import (
+    MailReceiver,
+    WebhookReceiver,
+    faults_of_mails,
+    faults_of_webhook,
+)
 from tests.project.home import Home
 from tests.proofs import record
 from tests.waiting import eventually
@@ -66,14 +71,13 @@ class KillingMailReceiver(MailReceiver):
 
     def __init__(self, killer):
         super().__init__()
-        self._killer, self.raw, self._known = killer, [], set()
+        self._killer, self._known = killer, set()
 
     async def handle_DATA(self, server, session, envelope):
         if envelope.content not in self._known:
             self._known.add(envelope.content)
             self._killer.reached("refused")
             return "451 busy"
-        self.raw.append(bytes(envelope.content))
         answer = await super().handle_DATA(server, session, envelope)
         self._killer.reached("mail")
         return answer
@@ -161,21 +165,9 @@ def faults_of(people, titles):
     if sorted(inbox.values()) != sorted(titles):
         yield f"the inbox has {inbox}"
     for webhook in people.webhooks:
-        bodies = defaultdict(set)
-        for request in webhook.requests:
-            if request.data["title"] in titles:
-                bodies[request.headers["webhook-id"]].add(request.body)
-        if bodies.keys() != inbox.keys() or any(len(each) > 1 for each in bodies.values()):
-            yield f"a webhook got {dict(bodies)}"
-    by_id = defaultdict(set)
-    for mail, raw in zip(people.mails.mails, people.mails.raw, strict=True):
-        by_id[mail["Message-ID"]].add(raw)
-    if any(len(each) > 1 for each in by_id.values()):
-        yield f"the same Message-ID has other bytes: {by_id}"
-    text = b"".join(next(iter(each)) for each in by_id.values()).decode()
-    for title in titles:
-        if (count := text.count(f"* {title} (")) != 1:
-            yield f"{count} different mails have {title!r}"
+        requests = [each for each in webhook.requests if each.data["title"] in titles]
+        yield from faults_of_webhook(inbox, requests)
+    yield from faults_of_mails(titles, people.mails)
 
 
 def die_at_each(folder):
