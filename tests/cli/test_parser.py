@@ -92,11 +92,15 @@ def test_unknown_option_is_reported_before_what_is_missing_instead(words):
     assert wrong.value.message.startswith("unknown: --")
 
 
-def test_unknown_option_without_a_similar_one_suggests_the_help():
-    command, rest = find(["launch", "a", "b", "--template", "c"])
+@pytest.mark.parametrize(
+    ("words", "verb"),
+    [("launch a b --template c", "launch"), ("update a --restart --descr b", "update")],
+)
+def test_unknown_option_without_a_similar_one_suggests_the_help(words, verb):
+    command, rest = find(words.split())
     with pytest.raises(UsageError) as wrong:
         build_parser(command).parse_all(rest)
-    assert wrong.value.hint == "See `prism workspace launch --help`"
+    assert wrong.value.hint == f"See `prism workspace {verb} --help`"
 
 
 @pytest.mark.parametrize(

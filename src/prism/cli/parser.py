@@ -201,4 +201,5 @@ def _no_such(message: str, word: str, known: list[str], noun: str = "") -> Usage
 def _nearest(word: str, known: Iterable[str]) -> str | None:
     from difflib import get_close_matches  # noqa: PLC0415  cold start: only for words that we do not know
 
-    return next(iter(get_close_matches(word, known, 1, 0.6)), None)
+    bare = {name.lstrip("-"): name for name in known}  # `--descr` is not similar to `--yes`
+    return next((bare[name] for name in get_close_matches(word.lstrip("-"), bare, 1, 0.6)), None)
