@@ -185,7 +185,7 @@ def test_member_sees_the_own_end_as_soon_as_it_is_given(shared, browsing):
     log_in(browser, BOB)
     page = browser.open("/projects/Reef")
     expect(page.get_by_role("heading", name="Reef")).to_be_visible()
-    own = page.get_by_text(f"You are Member until {DAY}")
+    own = page.get_by_text(f"Your role here is Member, until {DAY}")
     expect(own).to_have_count(0)
     shared.client.members.change("Reef", BOB, until=end_of_day(DAY))
     expect(own).to_be_visible()

@@ -861,7 +861,7 @@ export const t = {
     noEnd: 'Without a day, the membership has no end.',
     then: 'What happens then to the workspaces of this person in the project',
     thenOfAll: 'What happens then to the workspaces of each person in the project',
-    own: (role: string, day: string) => `You are ${role} until ${day}`,
+    own: (role: string, day: string) => `Your role here is ${role}, until ${day}`,
     thenWhat:
       'Nothing is deleted. This person and the owners get notices 14 and 3 days before, and at the end.',
     removed: (email: string) => `The membership of ${email} has no end`,

@@ -4,6 +4,7 @@ import DateInput from '@cloudscape-design/components/date-input';
 import FormField from '@cloudscape-design/components/form-field';
 import RadioGroup from '@cloudscape-design/components/radio-group';
 import Select from '@cloudscape-design/components/select';
+import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useState } from 'react';
 
 import { actions } from '../../api/actions';
@@ -130,7 +131,7 @@ export function EndFields({
   readonly asks: boolean;
 }) {
   return (
-    <>
+    <SpaceBetween size="m">
       <FormField
         label={t.memberEnd.lastDay}
         description={t.expiry.zone(Intl.DateTimeFormat().resolvedOptions().timeZone)}
@@ -168,6 +169,6 @@ export function EndFields({
           />
         </FormField>
       )}
-    </>
+    </SpaceBetween>
   );
 }
