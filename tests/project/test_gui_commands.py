@@ -31,11 +31,8 @@ LEFT_OUT = {
     "member list": "the list of projects has their members",
 }
 MISSING = {
-    "template validate": "only in the command line yet",
     "snapshot delete-copy": "only in the command line yet",
-    "project analysis": "only in the command line yet",
     "profile update": "only in the command line yet",
-    "workspace update": "only in the command line yet",
     "recover": "only in the command line yet",
     "clean": "only in the command line yet",
     "limit list": "only in the command line yet",

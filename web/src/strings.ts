@@ -672,6 +672,8 @@ export const t = {
     sizeWhat: 'Another machine type; the disk stays.',
     sizeStopped: 'Stop the workspace to change its size.',
     choose: 'Choose',
+    restart: 'Start again',
+    restartWhat: 'Whether it is started again after its computer was restarted.',
     nothing: 'None yet',
     apply: (label: string) => `Save ${label}`,
     saved: (label: string, value: string) => `${label} is now ${value}`,
@@ -1108,6 +1110,29 @@ export const t = {
     reset: 'Reset to a snapshot',
     end: 'End the class',
   },
+  analysis: {
+    title: 'How to spend less',
+    what: 'What the workspaces of this project cost and did lately, and what would be cheaper.',
+    lately: 'A month, as lately',
+    now: 'A month, as now',
+    sleep: 'Sleep could save, a month',
+    advice: 'Advice',
+    saves: 'Saves, a month',
+    none: 'Nothing was measured that would be cheaper otherwise.',
+  },
+
+  checks: {
+    title: 'Check every template',
+    button: 'Check all',
+    packages: 'Also ask the package index whether the pip packages exist (takes longer)',
+    result: (count: number, wrong: number) =>
+      `${count} ${count === 1 ? 'template' : 'templates'} checked, ${wrong === 0 ? 'none' : wrong} with mistakes`,
+    problem: (level: 'error' | 'warning', message: string, where: string) =>
+      `${level === 'error' ? 'Mistake' : 'Warning'}: ${message}${where === '' ? '' : ` (${where})`}`,
+    found: 'What the checks found',
+    none: 'No mistakes and no warnings.',
+  },
+
   system: {
     daemon: 'The daemon',
     health: { healthy: 'Healthy', degraded: 'Something does not answer' },
@@ -1510,7 +1535,7 @@ export const t = {
     yours: 'yours',
     about: 'About',
     status: 'Checks',
-    statuses: { validated: 'All passed', invalid: 'Failed: prism template validate' },
+    statuses: { validated: 'All passed', invalid: 'Failed' },
     here: 'Runs on this computer',
     base: 'Base system',
     manager: 'Package manager',

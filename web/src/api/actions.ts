@@ -65,6 +65,9 @@ export const actions = {
     ),
   resize: (name: string, size: NonNullable<Schemas['ResizeRequest']['size']>) =>
     data(api.POST('/api/v1/instances/{name}/resize', { ...at(name), body: { size } })),
+  /** Whether it is started again after its computer was restarted. */
+  setRestart: (name: string, restart: boolean) =>
+    data(api.PUT('/api/v1/instances/{name}', { ...at(name), body: { restart } })),
   attach: (name: string, instance: string) =>
     data(api.POST('/api/v1/storage/volumes/{name}/attach', { ...at(name), body: { instance } })),
   detach: (name: string, instance: string) =>

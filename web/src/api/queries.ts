@@ -56,6 +56,14 @@ export const queries = {
     queryKey: ['templates'],
     queryFn: () => data(api.GET('/api/v1/templates')),
   }),
+  /** What the checks of every template say; with `packages` they ask the package index too. */
+  templateChecks: (packages: boolean) =>
+    queryOptions({
+      queryKey: ['template-checks', packages], // not below `templates`: a check is an event of them
+      staleTime: 0, // no event says that a file was changed
+      queryFn: () =>
+        data(api.GET('/api/v1/templates/validate', { params: { query: { packages } } })),
+    }),
   /** The file as its author wrote it, also of a template that cannot be used. */
   templateYaml: (name: string) =>
     queryOptions({
@@ -167,6 +175,12 @@ export const queries = {
     queryOptions({
       queryKey: ['projects', project, 'budget'],
       queryFn: () => data(api.GET('/api/v1/projects/{project_id}/budget', of(project))),
+    }),
+  /** How a project can spend less. */
+  analysis: (project: string) =>
+    queryOptions({
+      queryKey: ['costs', 'analysis', project],
+      queryFn: () => data(api.GET('/api/v1/projects/{project_id}/cost-analysis', of(project))),
     }),
   /** A month as 2026-01; null is the present one. */
   projectReport: (project: string, month: string | null) =>

@@ -53,6 +53,12 @@ export function verbs(name: string): Equivalent[] {
       curl: curl('POST', `${at(name)}/extend`, { hours: 4 }),
     },
     {
+      title: t.settings.restart,
+      cli: `prism workspace update ${name} --restart`,
+      python: python(`workspaces.update(${text}, restart=True)`),
+      curl: curl('PUT', at(name), { restart: true }),
+    },
+    {
       title: t.verbs.terminate,
       cli: `prism terminate ${name}`,
       python: python(`workspaces.terminate(${text})`),
@@ -166,6 +172,12 @@ export function projectOf(name: string): Equivalent[] {
       curl: curl('GET', `${path}/forecast`),
     },
     {
+      title: t.analysis.title,
+      cli: `prism project analysis ${quoted(name)}`,
+      python: python(`projects.analysis(${text})`),
+      curl: curl('GET', `${path}/cost-analysis`),
+    },
+    {
       title: t.money.members,
       cli: `prism member list ${quoted(name)}`,
       python: python(`members.list(${text})`),
@@ -176,42 +188,6 @@ export function projectOf(name: string): Equivalent[] {
       cli: `prism invite list ${quoted(name)}`,
       python: python(`invitations.list(${text})`),
       curl: curl('GET', `/invitations/project/${encodeURIComponent(name)}`),
-    },
-  ];
-}
-
-/** What the page of settings shows. */
-export function settingsOf(): Equivalent[] {
-  return [
-    {
-      title: t.system.daemon,
-      cli: 'prism daemon status',
-      python: python('daemon.status()'),
-      curl: curl('GET', '/daemon/status'),
-    },
-    {
-      title: t.system.findings,
-      cli: 'prism doctor --daemon',
-      python: python('daemon.doctor()'),
-      curl: curl('GET', '/daemon/doctor'),
-    },
-    {
-      title: t.system.profiles,
-      cli: 'prism profile list',
-      python: python('profiles.list()'),
-      curl: curl('GET', '/profiles'),
-    },
-    {
-      title: t.tokens.title,
-      cli: 'prism token list',
-      python: python('tokens.list()'),
-      curl: curl('GET', '/tokens'),
-    },
-    {
-      title: t.tokens.create,
-      cli: 'prism token create NAME',
-      python: python('tokens.create("NAME").token'),
-      curl: curl('POST', '/tokens', { name: 'NAME' }),
     },
   ];
 }
@@ -281,25 +257,6 @@ export function storageOf(): Equivalent[] {
   ];
 }
 
-/** What the page of a template shows. */
-export function templateOf(name: string): Equivalent[] {
-  const path = `/templates/${encodeURIComponent(name)}`;
-  return [
-    {
-      title: t.templates.about,
-      cli: `prism template info ${quoted(name)}`,
-      python: python(`templates.info(${JSON.stringify(name)})`),
-      curl: curl('GET', `${path}/info`),
-    },
-    {
-      title: t.templates.yaml,
-      cli: `prism template info ${quoted(name)} --yaml`,
-      python: python(`templates.yaml(${JSON.stringify(name)})`),
-      curl: curl('GET', `${path}/yaml`),
-    },
-  ];
-}
-
 /** What the page of costs shows. */
 export function costsOf(
   granularity: string,
@@ -357,18 +314,6 @@ export function idleOf(): Equivalent[] {
       cli: 'prism idle activity NAME',
       python: python('idle.activity("NAME")'),
       curl: curl('GET', '/idle/instances/NAME/activity'),
-    },
-  ];
-}
-
-/** What the page of templates shows. */
-export function templatesOf(): Equivalent[] {
-  return [
-    {
-      title: t.pages.templates,
-      cli: 'prism template list',
-      python: python('templates.list()'),
-      curl: curl('GET', '/templates'),
     },
   ];
 }

@@ -11,6 +11,7 @@ import type { Schemas } from '../../api/client';
 import { queries } from '../../api/queries';
 import { day, hourly, money, moment } from '../../lib/format';
 import { t } from '../../strings';
+import { Advice } from './Advice';
 import { BurnDown } from './BurnDown';
 import { CapBar } from './CapBar';
 import { daysBetween } from './money';
@@ -56,6 +57,7 @@ export function ProjectMoney({ project }: { readonly project: Schemas['ProjectSh
           )}
         </Loaded>
       </Container>
+      <Advice project={project.id} />
       <ProjectMonth project={project} />
     </SpaceBetween>
   );

@@ -14,7 +14,7 @@ import { NoticeSettings, WebhookTable } from '../notices/NoticeSettings';
 import { ProfileTable } from './ProfileTable';
 import { SessionTable } from '../people/SessionTable';
 import { TokenTable } from '../people/TokenTable';
-import { settingsOf } from '../../lib/equivalents';
+import { settingsOf } from '../../lib/equivalentsOfSettings';
 import { useMe } from '../../lib/me';
 import { t } from '../../strings';
 

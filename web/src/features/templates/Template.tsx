@@ -16,7 +16,7 @@ import { AsCommand } from '../../ui/AsCommand';
 import { InheritanceChain } from './InheritanceChain';
 import { Loaded } from '../../ui/Loaded';
 import { TemplateFile } from './TemplateFile';
-import { templateOf } from '../../lib/equivalents';
+import { templateOf } from '../../lib/equivalentsOfTemplates';
 import { useFollow } from '../../lib/follow';
 import { usable } from '../../lib/order';
 import { t } from '../../strings';

@@ -11,8 +11,9 @@ import { queries } from '../../api/queries';
 import { AsCommand } from '../../ui/AsCommand';
 import { ErrorAlert } from '../../ui/ErrorAlert';
 import { PageLink } from '../../ui/PageLink';
+import { TemplateChecks } from './TemplateChecks';
 import { TemplateBadges } from './TemplateBadges';
-import { templatesOf } from '../../lib/equivalents';
+import { templatesOf } from '../../lib/equivalentsOfTemplates';
 import { useFollow } from '../../lib/follow';
 import { usable } from '../../lib/order';
 import { useSearch } from '../../lib/useSearch';
@@ -55,7 +56,12 @@ export default function Templates() {
         <Header
           variant="awsui-h1-sticky"
           counter={list === undefined ? '' : `(${matching.length})`}
-          actions={<AsCommand equivalents={templatesOf()} />}
+          actions={
+            <SpaceBetween direction="horizontal" size="xs">
+              <AsCommand equivalents={templatesOf()} />
+              <TemplateChecks />
+            </SpaceBetween>
+          }
         >
           {t.pages.templates}
         </Header>

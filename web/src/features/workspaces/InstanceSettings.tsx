@@ -44,6 +44,13 @@ export function InstanceSettings({ instance }: { readonly instance: Instance }) 
           options={SIZES}
           save={(size) => actions.resize(workspace, SIZES.find((it) => it === size) ?? 'M')}
         />
+        <Choice
+          label={t.settings.restart}
+          what={t.settings.restartWhat}
+          current={instance.restart === true ? t.yes : t.no}
+          options={[t.yes, t.no]}
+          save={(answer) => actions.setRestart(workspace, answer === t.yes)}
+        />
       </SpaceBetween>
     </Container>
   );
