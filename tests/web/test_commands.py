@@ -81,3 +81,99 @@ def test_page_of_a_project_says_how_to_spend_less(home, browsing):
     assert burn != "$0.00"
     expect(page.get_by_text(burn, exact=True).first).to_be_visible()
     check_with_axe(browser, "analysis")
+
+
+def test_profile_is_changed_and_an_emptied_field_has_no_value(home, browsing):
+    home.client.profiles.create("cloud", provider="aws", region="eu-west-1", aws_profile="lab")
+    browser = browsing(home, bypass_csp=True)
+    page = browser.open("/settings")
+    page.get_by_role("button", name="Change the profile cloud").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Region").fill("us-east-2")
+    dialog.get_by_label("AWS profile").fill("")
+    check_with_axe(browser, "profile")
+    dialog.get_by_role("button", name="Save").click()
+    row = page.get_by_role("table", name="Profiles").get_by_role("row").filter(has_text="cloud")
+    expect(row).to_contain_text("us-east-2")
+    [cloud] = [row for row in home.client.profiles.list() if row.name == "cloud"]
+    assert (cloud.region, cloud.aws_profile, cloud.provider) == ("us-east-2", None, "aws")
+
+
+def test_disk_space_is_shown_and_freed(home, browsing):
+    browser = browsing(home, bypass_csp=True)
+    page = browser.open("/settings")
+    page.get_by_role("button", name="Free disk space").click()
+    dialog = page.get_by_role("dialog", name="Free disk space")
+    expect(dialog).to_contain_text("are free now")
+    check_with_axe(browser, "clean")
+    before = home.client.daemon.clean(dry_run=True).freed_bytes
+    assert before > 0
+    dialog.get_by_role("button", name="Remove").click()
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_text("were removed")).to_be_visible()
+    assert home.client.daemon.clean(dry_run=True).freed_bytes < before
+
+
+@pytest.fixture
+def robbed_home(tmp_path):
+    """A home with a workspace that its new, empty database does not know."""
+    home = Home(tmp_path / "home")
+    try:
+        with home.run_daemon():
+            home.client.workspaces.launch("Plain Shell", "lost", wait=300)
+        for file in home.folder.glob("state.db*"):
+            file.unlink()
+        with home.run_daemon():
+            yield home
+    finally:
+        home.clear()
+
+
+def test_workspace_that_the_database_lost_is_taken_back(robbed_home, browsing):
+    browser = browsing(robbed_home, bypass_csp=True)
+    page = browser.open("/settings")
+    page.get_by_role("button", name="Find lost workspaces").click()
+    dialog = page.get_by_role("dialog", name="Find lost workspaces")
+    expect(dialog.get_by_role("listitem").filter(has_text="lost of ")).to_be_visible()
+    assert robbed_home.client.workspaces.list() == []  # it was only looked at
+    check_with_axe(browser, "recover")
+    dialog.get_by_role("button", name="Take back").click()
+    expect(page.get_by_text("Taken back: lost")).to_be_visible()
+    [workspace] = robbed_home.client.workspaces.list()
+    assert workspace.name == "lost"
+    page.get_by_role("button", name="Find lost workspaces").click()
+    expect(dialog).to_contain_text("No machine without a workspace was found")
+    expect(dialog.get_by_role("button", name="Take back")).to_be_disabled()
+
+
+def test_person_is_limited_in_a_project_and_everywhere(home, browsing):
+    browser = browsing(home, bypass_csp=True)
+    page = browser.open("/projects/Reef?tab=settings")
+    page.get_by_role("button", name="Set a limit").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Person, role or token").fill("bo@example.org")
+    dialog.get_by_label("USD a month").fill("25")
+    dialog.get_by_label("Workspaces at once").fill("0")
+    check_with_axe(browser, "limit")
+    dialog.get_by_role("button", name="Save").click()
+    row = page.get_by_role("table", name="Limits of people").get_by_role("row")
+    expect(row.filter(has_text="bo@example.org")).to_contain_text("$25.00")
+    [limit] = home.client.limits.list("Reef")
+    assert (limit.subject, limit.monthly, limit.workspaces, limit.gpus) == (
+        "bo@example.org",
+        25,
+        0,
+        None,
+    )
+    home.client.limits.set(person=ADA, workspaces=9)
+    page = browser.open("/settings")
+    own = page.get_by_role("table", name="Your limits")
+    expect(own).to_contain_text("1 of 9")
+    check_with_axe(browser, "limits-of-people")
+    page.goto(f"{browser.base}/projects/Reef?tab=settings")
+    page.get_by_role("button", name="Delete bo@example.org").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("To confirm, type: bo@example.org").fill("bo@example.org")
+    dialog.get_by_role("button", name="Delete").click()
+    expect(row.filter(has_text="bo@example.org")).to_have_count(0)
+    assert home.client.limits.list("Reef") == []

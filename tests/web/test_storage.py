@@ -23,6 +23,11 @@ def pick(page, dialog, label, value):
     page.get_by_role("option", name=value).click()
 
 
+def snapshots_at(home, destination):
+    copies = home.client.snapshots.remote_copies(str(destination))
+    return sorted(copy.snapshot for copy in copies)
+
+
 def test_volume_is_created_attached_snapshotted_restored_and_deleted(home, browsing):
     browser = browsing(home)
     page = browser.open("/storage")
@@ -161,3 +166,17 @@ def test_snapshot_is_copied_elsewhere_and_fetched(home, browsing, tmp_path):
 
     choose(page, f"friday at {tmp_path}", "Cancel or remove from the list")
     expect(copies.filter(has_text=str(tmp_path))).to_have_count(0)
+
+    dialog = choose(page, "back", "Copy elsewhere")
+    dialog.get_by_label("Destination").fill(str(tmp_path))
+    dialog.get_by_role("button", name="Copy elsewhere").click()
+    copy = copies.filter(has_text="back")
+    expect(copy).to_contain_text("Completed", timeout=60_000)
+    assert snapshots_at(home, tmp_path) == ["back", "friday"]
+    dialog = choose(page, f"back at {tmp_path}", "Delete the copy there")
+    expect(dialog).to_contain_text("destroyed at its destination")
+    dialog.get_by_label("To confirm, type: back").fill("back")
+    browser.shot("delete-copy-there")
+    dialog.get_by_role("button", name="Delete the copy there").click()
+    expect(copy).to_have_count(0)
+    assert snapshots_at(home, tmp_path) == ["friday"]

@@ -1110,6 +1110,69 @@ export const t = {
     reset: 'Reset to a snapshot',
     end: 'End the class',
   },
+  profile: {
+    change: 'Change',
+    changeOf: (name: string) => `Change the profile ${name}`,
+    fields: {
+      aws_profile: 'AWS profile',
+      region: 'Region',
+      default_project: 'Default project',
+      host: 'Server (for SSH)',
+      cpu_hour: 'A CPU costs (USD an hour)',
+      gb_hour: 'A GB of memory costs (USD an hour)',
+      gpu_hour: 'A GPU costs (USD an hour)',
+    },
+  },
+
+  upkeep: {
+    title: 'Upkeep',
+    what: 'Free disk space where the daemon runs, and take back machines that its database does not know.',
+    clean: 'Free disk space',
+    free: 'Remove',
+    wouldFree: (size: string, left: string) =>
+      `This removes ${size} of caches, old logs and leftover files, nothing in use. ${left} are free now.`,
+    kind: (kind: string, count: number, size: string) => `${kind}: ${count}, ${size}`,
+    freed: (size: string, free: string) => `${size} were removed; ${free} are free now`,
+    recover: 'Find lost workspaces',
+    takeBack: 'Take back',
+    everybody: 'Also machines that others launched in the same AWS account',
+    accept: 'Continue with a database that is older than the machines',
+    home: 'Take over a home that does not exist any more',
+    homeWhat:
+      'Its location, as the list below names it. Leave it empty for your own machines only.',
+    nothingLost: (places: readonly string[]) =>
+      `No machine without a workspace was found in: ${places.join(', ') || 'no location'}.`,
+    lost: (name: string, owner: string, place: string) => `${name} of ${owner}, in ${place}`,
+    left: (name: string, why: string) => `${name}: ${why}`,
+    recovered: (names: readonly string[]) =>
+      names.length === 0 ? 'No workspace was lost' : `Taken back: ${names.join(', ')}`,
+  },
+
+  limits: {
+    title: 'Limits of people',
+    what: 'How many dollars a month, workspaces and GPUs a person, a role or a token may use.',
+    none: 'Nobody is limited.',
+    mine: 'Your limits',
+    set: 'Set a limit',
+    scope: 'Whom it limits',
+    scopes: { person: 'A person', role: 'A role', token: 'A token' },
+    subject: 'Person, role or token',
+    subjectWhat:
+      'An address (* means everybody without an own limit), a role, or the id of a token.',
+    everywhere: 'all',
+    monthly: 'USD a month',
+    workspaces: 'Workspaces at once',
+    gpus: 'GPUs at once',
+    setBy: 'Set by',
+    of: (scope: 'person' | 'role' | 'token', subject: string) =>
+      scope === 'person' ? (subject === '*' ? 'everybody' : subject) : `${scope} ${subject}`,
+    remove: 'This limit does not apply any more.',
+    used: (spent: string, left: string, amount: string) =>
+      `${spent} spent, ${left} left of ${amount}`,
+    running: (running: number, most: number | null) =>
+      most === null ? `${running}, no limit` : `${running} of ${most}`,
+  },
+
   analysis: {
     title: 'How to spend less',
     what: 'What the workspaces of this project cost and did lately, and what would be cheaper.',
@@ -1301,6 +1364,11 @@ export const t = {
         ? 'unknown'
         : `${bytesText(total)}, ${bytesText(added)} of it new there`,
     forget: 'Cancel or remove from the list',
+    deleteThere: 'Delete the copy there',
+    deleteThereOf: (snapshot: string, destination: string) =>
+      `Delete the copy of ${snapshot} at ${destination}`,
+    deleteThereWhat: 'The copy is destroyed at its destination. It cannot be brought back.',
+    deletedThere: 'deleted there',
     forgotten: 'removed from the list',
     fetch: 'Fetch a copy',
     fetchName: 'Snapshot, or id of the copy',

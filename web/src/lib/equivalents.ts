@@ -238,6 +238,12 @@ export function storageOf(): Equivalent[] {
       curl: curl('POST', '/remote-copies/fetch', { destination: '/mnt/disk', copy: 'COPY' }),
     },
     {
+      title: t.storage.deleteThere,
+      cli: 'prism snapshot delete-copy ID /mnt/disk',
+      python: python('snapshots.delete_copy("ID", "/mnt/disk")'),
+      curl: curl('DELETE', '/remote-copies/ID?destination=/mnt/disk'),
+    },
+    {
       title: t.storage.schedule,
       cli: 'prism snapshot schedule /mnt/disk --volume NAME --every daily --keep 7',
       python: python('snapshots.schedule("/mnt/disk", "daily", volume="NAME", keep=7)'),

@@ -23,6 +23,36 @@ export function settingsOf(): Equivalent[] {
       curl: curl('GET', '/profiles'),
     },
     {
+      title: t.profile.change,
+      cli: 'prism profile update NAME --region eu-west-1',
+      python: python('profiles.update("NAME", region="eu-west-1")'),
+      curl: curl('PUT', '/profiles/NAME', { region: 'eu-west-1' }),
+    },
+    {
+      title: t.upkeep.clean,
+      cli: 'prism clean',
+      python: python('daemon.clean()'),
+      curl: curl('POST', '/daemon/clean', {}),
+    },
+    {
+      title: t.upkeep.recover,
+      cli: 'prism recover --dry-run',
+      python: python('recovery.recover(dry_run=True)'),
+      curl: curl('POST', '/recover', { dry_run: true }),
+    },
+    {
+      title: t.limits.set,
+      cli: "prism limit set --person '*' --monthly 100",
+      python: python('limits.set(person="*", monthly=100)'),
+      curl: curl('PUT', '/limits', { person: '*', monthly: 100 }),
+    },
+    {
+      title: t.limits.mine,
+      cli: 'prism limit mine',
+      python: python('limits.mine()'),
+      curl: curl('GET', '/limits/mine'),
+    },
+    {
       title: t.tokens.title,
       cli: 'prism token list',
       python: python('tokens.list()'),

@@ -46,6 +46,7 @@ const PREFIXES: readonly (readonly [string, readonly (readonly string[])[]])[] =
   ['session_', [['sessions']]],
   ['share_', [['shares']]],
   ['idle_profile_', [['idle-profiles']]],
+  ['limit_', [['limits']]],
 ];
 
 /** What an event means for what is on the screen. */

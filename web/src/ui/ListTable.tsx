@@ -19,7 +19,7 @@ export function ListTable<T>({
   readonly what?: string;
   readonly items: readonly T[];
   /** The field that tells them apart. */
-  readonly by: keyof T & string;
+  readonly by?: keyof T & string;
   readonly empty?: string;
   readonly actions?: ReactNode;
   readonly columns: readonly TableProps.ColumnDefinition<T>[];
@@ -37,7 +37,7 @@ export function ListTable<T>({
         </Header>
       }
       items={items}
-      trackBy={by}
+      {...(by === undefined ? {} : { trackBy: by })}
       wrapLines
       ariaLabels={{ tableLabel: title }}
       {...(empty === undefined ? {} : { empty: <Box color="text-body-secondary">{empty}</Box> })}

@@ -12,6 +12,7 @@ import { queries } from '../../api/queries';
 import { AsCommand } from '../../ui/AsCommand';
 import { Confirm } from '../../ui/Confirm';
 import { Loaded } from '../../ui/Loaded';
+import { LimitTable } from '../people/LimitTable';
 import { lastDay } from '../people/lastDay';
 import { ProjectInvitations } from '../people/ProjectInvitations';
 import { ProjectMembers } from '../people/ProjectMembers';
@@ -46,7 +47,14 @@ export default function Project() {
             : { invitations: <ProjectInvitations project={project} /> }),
           ...(!hasRole(me, project.id, 'owner')
             ? {}
-            : { settings: <ProjectSettings key={project.id} project={project} /> }),
+            : {
+                settings: (
+                  <SpaceBetween size="l">
+                    <ProjectSettings key={project.id} project={project} />
+                    <LimitTable project={project.id} />
+                  </SpaceBetween>
+                ),
+              }),
         };
         return (
           <ContentLayout

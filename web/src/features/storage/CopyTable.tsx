@@ -4,6 +4,7 @@ import StatusIndicator, {
 } from '@cloudscape-design/components/status-indicator';
 
 import { actions } from '../../api/actions';
+import { upkeepActions } from '../../api/upkeepActions';
 import type { Schemas } from '../../api/client';
 import { t } from '../../strings';
 import { DialogButton } from '../../ui/DialogButton';
@@ -99,6 +100,16 @@ export function CopyTable({ copies }: { readonly copies: readonly Copy[] }) {
                   text: t.storage.forget,
                   act: () => actions.forgetCopy(it.id),
                   done: () => t.storage.forgotten,
+                },
+                {
+                  id: 'delete',
+                  text: t.storage.deleteThere,
+                  title: t.storage.deleteThereOf(it.snapshot, it.destination),
+                  disabled: it.remote_id === null,
+                  warning: t.storage.deleteThereWhat,
+                  word: it.snapshot,
+                  act: () => upkeepActions.deleteCopy(it.remote_id ?? '', it.destination),
+                  done: () => t.storage.deletedThere,
                 },
               ]}
             />

@@ -6,6 +6,7 @@ import type { Schemas } from '../../api/client';
 import { useOperator } from '../../lib/me';
 import { providerOf } from '../../lib/providers';
 import { t } from '../../strings';
+import { ChangeProfile } from './ChangeProfile';
 import { DialogButton } from '../../ui/DialogButton';
 import { Confirm } from '../../ui/Confirm';
 import { ListTable, nameColumn } from '../../ui/ListTable';
@@ -74,25 +75,27 @@ export function ProfileTable({ profiles }: { readonly profiles: readonly Profile
           id: 'actions',
           header: t.workspaces.actions,
           minWidth: 270,
-          cell: (it) =>
-            it.active ? (
-              t.system.active
-            ) : (
-              <SpaceBetween direction="horizontal" size="xs">
+          cell: (it) => (
+            <SpaceBetween direction="horizontal" size="xs">
+              {it.active ? (
+                t.system.active
+              ) : (
                 <Button ariaLabel={t.system.useOf(it.name)} onClick={() => void use(it.name)}>
                   {t.system.use}
                 </Button>
-                {operator && (
-                  <Confirm
-                    text={t.files.remove}
-                    label={t.money.removeOf(it.name)}
-                    word={it.name}
-                    warning={t.system.removeProfile}
-                    act={() => actions.removeProfile(it.name)}
-                  />
-                )}
-              </SpaceBetween>
-            ),
+              )}
+              {operator && <ChangeProfile profile={it} />}
+              {operator && !it.active && (
+                <Confirm
+                  text={t.files.remove}
+                  label={t.money.removeOf(it.name)}
+                  word={it.name}
+                  warning={t.system.removeProfile}
+                  act={() => actions.removeProfile(it.name)}
+                />
+              )}
+            </SpaceBetween>
+          ),
         },
       ]}
     />

@@ -11,9 +11,11 @@ import { DesktopNotices } from './DesktopNotices';
 import { DoctorFindings } from './DoctorFindings';
 import { Loaded } from '../../ui/Loaded';
 import { NoticeSettings, WebhookTable } from '../notices/NoticeSettings';
+import { LimitTable, OwnLimits } from '../people/LimitTable';
 import { ProfileTable } from './ProfileTable';
 import { SessionTable } from '../people/SessionTable';
 import { TokenTable } from '../people/TokenTable';
+import { Upkeep } from './Upkeep';
 import { settingsOf } from '../../lib/equivalentsOfSettings';
 import { useMe } from '../../lib/me';
 import { t } from '../../strings';
@@ -37,12 +39,15 @@ export default function Settings() {
           {(it) => <DaemonStatus status={it} />}
         </Loaded>
         {me?.operator === true && <DoctorFindings />}
+        {me?.operator === true && <Upkeep />}
         <Loaded query={profiles} what={t.system.profiles}>
           {(list) => <ProfileTable profiles={list} />}
         </Loaded>
         <Loaded query={tokens} what={t.tokens.title}>
           {(list) => <TokenTable tokens={list} />}
         </Loaded>
+        {me?.operator === true && <LimitTable project={null} />}
+        <OwnLimits />
         {me?.shared === true && me.token_project === null && <SessionTable />}
         {me?.token_project === null && <NoticeSettings />}
         {me?.token_project === null && <WebhookTable />}

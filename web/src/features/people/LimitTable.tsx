@@ -1,0 +1,162 @@
+import { useQuery } from '@tanstack/react-query';
+
+import type { Schemas } from '../../api/client';
+import { upkeepActions } from '../../api/upkeepActions';
+import { upkeepQueries } from '../../api/upkeepQueries';
+import { money } from '../../lib/format';
+import { t } from '../../strings';
+import { Confirm } from '../../ui/Confirm';
+import { DialogButton } from '../../ui/DialogButton';
+import { ListTable } from '../../ui/ListTable';
+import { Loaded } from '../../ui/Loaded';
+
+type Limit = Schemas['LimitShown'];
+const ROLES = ['viewer', 'member', 'admin', 'owner'] as const;
+const SCOPES = ['person', 'role', 'token'] as const;
+
+/** What people, roles and tokens may use, in a project or everywhere. */
+export function LimitTable({ project }: { readonly project: string | null }) {
+  const query = useQuery(upkeepQueries.limits(project));
+  return (
+    <Loaded query={query} what={t.limits.title}>
+      {({ limits }) => (
+        <ListTable<Limit>
+          title={t.limits.title}
+          what={t.limits.what}
+          items={limits}
+          by="id"
+          empty={t.limits.none}
+          actions={<SetLimit project={project} />}
+          columns={[
+            {
+              id: 'subject',
+              header: t.limits.subject,
+              isRowHeader: true,
+              minWidth: 150,
+              cell: (it) => t.limits.of(it.scope, it.subject),
+            },
+            {
+              id: 'project',
+              header: t.settings.project,
+              cell: (it) => it.project_name ?? it.project ?? t.limits.everywhere,
+            },
+            { id: 'monthly', header: t.limits.monthly, cell: (it) => amountOf(it.monthly) },
+            {
+              id: 'workspaces',
+              header: t.limits.workspaces,
+              cell: (it) => it.workspaces ?? t.none,
+            },
+            { id: 'gpus', header: t.limits.gpus, cell: (it) => it.gpus ?? t.none },
+            { id: 'by', header: t.limits.setBy, minWidth: 120, cell: (it) => it.set_by },
+            {
+              id: 'actions',
+              header: t.workspaces.actions,
+              cell: (it) => (
+                <Confirm
+                  text={t.files.remove}
+                  label={t.money.removeOf(t.limits.of(it.scope, it.subject))}
+                  word={it.subject}
+                  warning={t.limits.remove}
+                  act={() => upkeepActions.removeLimit(it.id, it.project)}
+                />
+              ),
+            },
+          ]}
+        />
+      )}
+    </Loaded>
+  );
+}
+
+/** The limits of whoever looks, and how much of them is used. */
+export function OwnLimits() {
+  const { data } = useQuery(upkeepQueries.ownLimits);
+  if (data === undefined || data.limits.length === 0) return null;
+  return (
+    <ListTable<Schemas['LimitUse']>
+      title={t.limits.mine}
+      items={data.limits}
+      columns={[
+        {
+          id: 'subject',
+          header: t.limits.subject,
+          isRowHeader: true,
+          minWidth: 150,
+          cell: ({ limit }) => t.limits.of(limit.scope, limit.subject),
+        },
+        {
+          id: 'project',
+          header: t.settings.project,
+          cell: ({ limit }) => limit.project_name ?? limit.project ?? t.limits.everywhere,
+        },
+        {
+          id: 'monthly',
+          header: t.limits.monthly,
+          minWidth: 150,
+          cell: (it) =>
+            it.limit.monthly === null
+              ? t.none
+              : t.limits.used(money(it.spent), money(it.left), money(it.limit.monthly)),
+        },
+        {
+          id: 'workspaces',
+          header: t.limits.workspaces,
+          cell: (it) => t.limits.running(it.workspaces_running, it.limit.workspaces),
+        },
+        {
+          id: 'gpus',
+          header: t.limits.gpus,
+          cell: (it) => t.limits.running(it.gpus_running, it.limit.gpus),
+        },
+      ]}
+    />
+  );
+}
+
+function amountOf(amount: number | null): string {
+  return amount === null ? t.none : money(amount);
+}
+
+function SetLimit({ project }: { readonly project: string | null }) {
+  return (
+    <DialogButton
+      text={t.limits.set}
+      button={t.save}
+      fields={[
+        {
+          id: 'scope',
+          label: t.limits.scope,
+          value: 'person',
+          options: SCOPES.map((value) => ({ value, label: t.limits.scopes[value] })),
+        },
+        { id: 'subject', label: t.limits.subject, what: t.limits.subjectWhat },
+        ...(project === null
+          ? [{ id: 'project', label: t.settings.project, optional: true as const }]
+          : []),
+        { id: 'monthly', label: t.limits.monthly, kind: 'number', optional: true },
+        { id: 'workspaces', label: t.limits.workspaces, kind: 'number', optional: true },
+        { id: 'gpus', label: t.limits.gpus, kind: 'number', optional: true },
+      ]}
+      act={(values) => upkeepActions.setLimit(limitOf(values, project))}
+    />
+  );
+}
+
+/** What was typed, as a request; an empty field changes nothing. */
+function limitOf(
+  values: Readonly<Record<string, string>>,
+  project: string | null,
+): Schemas['LimitChange'] {
+  const { scope, subject = '' } = values;
+  const paying = project ?? (values['project'] || null);
+  const numbers = (['monthly', 'workspaces', 'gpus'] as const).filter((id) => values[id]);
+  return {
+    ...(scope === 'role'
+      ? { role: ROLES.find((it) => it === subject.toLowerCase()) ?? null }
+      : scope === 'token'
+        ? { token: subject }
+        : { person: subject }),
+    ...(paying === null ? {} : { project: paying }),
+    ...Object.fromEntries(numbers.map((id) => [id, Number(values[id])])),
+  };
+}
