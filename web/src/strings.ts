@@ -1069,7 +1069,13 @@ export const t = {
     stops: (when: string) => `Goes to sleep ${when}`,
     log: 'Log',
     logOf: (name: string) => `Log of ${name}`,
-    startAll: (count: number) => `Start all (${count})`,
+    startAll: (count: number, isFree: boolean) => `Start all (${count})${isFree ? '' : '…'}`,
+    startTitle: (count: number) =>
+      count === 1 ? 'Start 1 workspace' : `Start ${count} workspaces`,
+    startCost: (rate: string | null) =>
+      rate === null
+        ? 'What they cost together is unknown.'
+        : `While they run, they cost ${rate} together.`,
     stopAll: (count: number) => `Stop all (${count})…`,
     resetAll: (count: number) => `Reset all (${count})…`,
     stopTitle: (count: number) => (count === 1 ? 'Stop 1 workspace' : `Stop ${count} workspaces`),

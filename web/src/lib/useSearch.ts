@@ -4,9 +4,12 @@ import { useSearchParams } from 'react-router';
 type Changes = Readonly<Record<string, string | null>>;
 type Change = (changes: Changes | ((now: URLSearchParams) => Changes)) => void;
 
+// What one leaves with the browser's Back: each is a place, not a filter.
+const PLACES: ReadonlySet<string> = new Set(['tab', 'path', 'preview', 'page']);
+
 /**
- * The parameters of the address, and a way to change some of them without a step in the history:
- * null removes one. The change applies to the address of that moment, and to nothing once the page
+ * The parameters of the address, and a way to change some of them: null removes one. If only
+ * places change, that is a step in the history, which Back takes back; anything else is none. The change applies to the address of that moment, and to nothing once the page
  * is left.
  */
 export function useSearch(): readonly [URLSearchParams, Change, (next: URLSearchParams) => void] {
@@ -19,10 +22,10 @@ export function useSearch(): readonly [URLSearchParams, Change, (next: URLSearch
     };
   }, [search]);
   const replace = useCallback(
-    (next: URLSearchParams) => {
+    (next: URLSearchParams, step = false) => {
       if (now.current === null) return;
       now.current = next;
-      setSearch(next, { replace: true });
+      setSearch(next, { replace: !step });
     },
     [setSearch],
   );
@@ -34,7 +37,8 @@ export function useSearch(): readonly [URLSearchParams, Change, (next: URLSearch
         if (value === null) next.delete(name);
         else next.set(name, value);
       }
-      replace(next);
+      const isChanged = next.toString() !== (now.current ?? '').toString();
+      replace(next, isChanged && Object.keys(wanted).every((name) => PLACES.has(name)));
     },
     [replace],
   );

@@ -9,7 +9,9 @@ import { allows } from '../../lib/states';
 import { useVerbs } from '../../lib/useVerbs';
 import { t } from '../../strings';
 import { AsCommand } from '../../ui/AsCommand';
+import { rateOf } from './board';
 
+const StartDialog = lazy(() => import('./StartDialog'));
 const StopDialog = lazy(() => import('./StopDialog'));
 
 /** What can be done to all workspaces that are shown. */
@@ -24,7 +26,9 @@ export function ClassActions({
 }) {
   const run = useVerbs();
   const [stopping, setStopping] = useState(false);
+  const [starting, setStarting] = useState(false);
   const asleep = workspaces.filter((it) => allows(it, 'start'));
+  const isFree = rateOf(asleep) === 0;
   const awake = workspaces.filter((it) => allows(it, 'stop'));
   return (
     <SpaceBetween direction="horizontal" size="xs">
@@ -42,10 +46,15 @@ export function ClassActions({
       <Button
         variant="primary"
         disabled={asleep.length === 0}
-        onClick={() => void run('start', asleep)}
+        onClick={() => (isFree ? void run('start', asleep) : setStarting(true))}
       >
-        {t.classes.startAll(asleep.length)}
+        {t.classes.startAll(asleep.length, isFree)}
       </Button>
+      {starting && (
+        <Suspense>
+          <StartDialog workspaces={asleep} close={() => setStarting(false)} />
+        </Suspense>
+      )}
       {stopping && (
         <Suspense>
           <StopDialog workspaces={awake} close={() => setStopping(false)} />

@@ -122,3 +122,11 @@ export function shown(
 export function runsLonger(list: readonly Instance[], at: Date): Instance[] {
   return list.filter((it) => it.expires_at === null || new Date(it.expires_at) > at);
 }
+
+/** What workspaces cost in an hour together; null if the price of one is unknown. */
+export function rateOf(list: readonly Instance[]): number | null {
+  return list.reduce<number | null>(
+    (sum, { hourly_rate: rate }) => (sum === null || rate === null ? null : sum + rate),
+    0,
+  );
+}
