@@ -1,19 +1,27 @@
 """The differences between providers, by the names of their locations."""
 
+import re
+from typing import get_args
+
 import pytest
 
-from prism.profiles.providers import (
-    PROVIDERS,
-    TRAITS,
-    UNKNOWN_TRAITS,
-    provider_of,
-    region_of,
-    traits_of,
-)
+from prism.profiles.model import Provider
+from prism.profiles.providers import TRAITS, UNKNOWN_TRAITS, provider_of, region_of, traits_of
+from tests.project.tree import ROOT
+
+LITERAL = re.compile(r"    Provider = Literal\[(.*?)\]", re.DOTALL)
+LABELS = re.compile(r"^    providers: \{(.*?)\},$", re.MULTILINE | re.DOTALL)
 
 
-def test_every_provider_has_traits():
-    assert set(PROVIDERS) == set(TRAITS)
+def test_type_checker_and_api_know_every_provider():
+    [declared] = LITERAL.findall((ROOT / "src/prism/profiles/providers.py").read_text())
+    assert re.findall(r'"(\w+)"', declared) == [*TRAITS]
+    assert get_args(Provider) == tuple(TRAITS)
+
+
+def test_gui_has_a_label_for_every_provider():
+    [labels] = LABELS.findall((ROOT / "web/src/strings.ts").read_text())
+    assert re.findall(r"(\w+): '", labels) == [*TRAITS]
 
 
 @pytest.mark.parametrize(

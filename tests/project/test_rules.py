@@ -9,6 +9,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from prism.profiles import providers
+from prism.profiles.providers import TRAITS, provider_of
 from tests.optional import not_none
 from tests.project.tree import (
     FILES,
@@ -404,8 +406,6 @@ NAME_PROVIDERS = {
     "daemon/api.py": "`aws_connectivity` is the wire's",
     "daemon/aws.py": "the routes of AWS",
     "cli/workspace/locations.py": "the one place where the command line asks what is local",
-    "cli/profiles.py": "the choices of `--provider`",
-    "cli/checks/aws.py": "`prism doctor` on AWS's files",
     "client/profiles.py": "the default of a new profile",
 }
 # Files that use these words with another meaning.
@@ -419,7 +419,8 @@ ALIKE = {
 }
 
 
-CONSTANTS_OF_PROVIDERS = {"LOCAL", "AWS", "LOCAL_PROVIDER"}
+CONSTANTS_OF_PROVIDERS = {name for name, value in vars(providers).items() if value in [*TRAITS]}
+PROGRAMS = {"ssh"}  # a provider's name that is also a program's, a folder's and a field's
 
 
 def names_of_providers(file):
@@ -433,8 +434,28 @@ def names_of_providers(file):
             for part in ast.walk(node):
                 if not isinstance(part, ast.Constant) or not isinstance(part.value, str):
                     continue
-                if re.fullmatch(r"(local|aws)(:.*)?", part.value):
+                name = provider_of(part.value)
+                if name in TRAITS and (name not in PROGRAMS or is_comparison_of_providers(node)):
                     yield part.lineno
+
+
+def is_comparison_of_providers(node):
+    return isinstance(node, ast.Compare) and "provider" in ast.unparse(node)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "if profile.provider == LAB_SERVER: pass",
+        "if providers.AWS in names: pass",
+        "if place['provider'] != 'ssh': pass",
+        "serve('local:')",
+        "choices = ('aws',)",
+    ],
+)
+def test_check_of_provider_names_sees(code, tmp_path):
+    (tmp_path / "module.py").write_text(code)
+    assert [*names_of_providers(tmp_path / "module.py")]
 
 
 def test_provider_names_are_compared_only_in_their_packages():
@@ -452,7 +473,7 @@ def test_provider_names_are_compared_only_in_their_packages():
         ),
         "Use a trait of prism.profiles.providers instead of the name",
     )
-    assert len(NAME_PROVIDERS) <= 8, "NAME_PROVIDERS becomes shorter, not longer"
+    assert len(NAME_PROVIDERS) <= 6, "NAME_PROVIDERS becomes shorter, not longer"
 
 
 def test_folders_of_the_web_gui_hold_one_subject():
@@ -463,9 +484,8 @@ def test_folders_of_the_web_gui_hold_one_subject():
     refuse(large, "Sort its files into folders by subject")
 
 
-COMPARED_IN_WEB = re.compile(
-    r"[=!]==? '(?:local|aws)'|'(?:local|aws)' [=!]==?|case '(?:local|aws)'"
-)
+NAMES = f"'(?:{'|'.join(TRAITS)})'"
+COMPARED_IN_WEB = re.compile(rf"[=!]==? {NAMES}|{NAMES} [=!]==?|case {NAMES}|\[{NAMES}, ")
 
 
 def test_web_gui_compares_provider_names_in_one_file():

@@ -8,9 +8,9 @@ from prism.cli.output.answers import show_changed, show_gone
 from prism.cli.output.terminal import clean, show_fields, show_json, show_records, suggest
 from prism.cli.output.time_format import local_time
 from prism.cli.parser import argument, given, no_arguments
-from prism.cli.workspace.locations import LOCAL_PROVIDER, SERVER_PROVIDER
 from prism.client.profiles import Profiles
 from prism.errors import Conflict
+from prism.profiles.providers import LAB_SERVER, LOCAL, TRAITS
 
 RATES = ("cpu_hour", "gb_hour", "gpu_hour")
 PROFILE_FIELDS = ("provider", "aws_profile", "region", "default_project", "host", *RATES)
@@ -36,7 +36,7 @@ def _switched(args: Namespace, profile: Any) -> None:
 def _create(args: Namespace) -> None:
     """Try the server of a lab profile first, and say what holds there."""
     wire, fields = daemon(), {name: getattr(args, name) for name in PROFILE_FIELDS}
-    fields["provider"] = args.provider or (SERVER_PROVIDER if args.host else LOCAL_PROVIDER)
+    fields["provider"] = args.provider or (LAB_SERVER if args.host else LOCAL)
     if args.host:
         fields["host"] = host = ",".join(args.host)
         trial = wire.call(Profiles.try_server, host, accept_host_key=args.accept_host_key)
@@ -93,9 +93,7 @@ _name_argument = argument("name", metavar="NAME", help="the profile's name")
 
 def _update_arguments(parser: ArgumentParser) -> None:
     _name_argument(parser)
-    parser.add_argument(
-        "--provider", choices=("local", "aws", "ssh"), help="where its workspaces run"
-    )
+    parser.add_argument("--provider", choices=[*TRAITS], help="where its workspaces run")
     parser.add_argument("--aws-profile", metavar="NAME", help="a section of ~/.aws/config")
     parser.add_argument("--region", help="the AWS region")
     parser.add_argument("--default-project", metavar="NAME", help="the default project")

@@ -10,7 +10,7 @@ from prism.client.transport.request import UNSET, Noun, UnsetType, trim
 from prism.client.transport.wire import quoted
 
 if TYPE_CHECKING:
-    from prism.profiles.providers import Provider
+    from prism.profiles.model import Provider
 
 PROFILES_PATH = "/profiles"
 

@@ -11,7 +11,7 @@ from prism.catalog.plan import size_words
 from prism.costs.model import HOUR, CostKind, Segment
 from prism.costs.months import elapsed
 from prism.costs.plan import moment, month_of, segment_cost, unix_time
-from prism.profiles.providers import PROVIDERS, provider_of, traits_of
+from prism.profiles.providers import TRAITS, provider_of, traits_of
 
 SERVICE_CATEGORIES = {
     CostKind.COMPUTE: ("Compute", "Virtual machines"),
@@ -112,7 +112,7 @@ def _resource(
         "SubAccountName": projects.get(segment.project or "", ""),
         **dict.fromkeys(
             ("ProviderName", "PublisherName", "InvoiceIssuerName"),
-            provider if provider in PROVIDERS else "Unknown",
+            provider if provider in TRAITS else "Unknown",
         ),
         "ChargeCategory": "Usage",
         "ChargeClass": "",

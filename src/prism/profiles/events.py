@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from prism.kit.events import Event
-from prism.profiles.providers import Provider
+from prism.profiles.model import Provider
 
 
 class ProfileCreated(Event, frozen=True, kw_only=True):

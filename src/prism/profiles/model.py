@@ -1,12 +1,17 @@
 """Profiles, and requests and answers about them."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from prism.errors import AlreadyExists, Conflict, InUse, NotFound
-from prism.profiles.providers import Provider
+from prism.profiles import providers
+
+if TYPE_CHECKING:
+    Provider = providers.Provider
+else:
+    Provider = Literal[*providers.TRAITS]  # one value of the API for each entry of the table
 
 RESERVED_NAMES = frozenset({"current", "switch"})  # they are paths of other routes
 

@@ -13,7 +13,7 @@ from prism.kit.money import Micros
 from prism.profiles import store as profiles
 from prism.profiles.events import ProfileCreated
 from prism.profiles.model import Profile
-from prism.profiles.providers import LOCAL, PROVIDERS, provider_of, region_of, traits_of
+from prism.profiles.providers import LOCAL, known_provider, provider_of, region_of, traits_of
 from prism.profiles.service import ProfileService
 from prism.recovery.model import FoundMachine
 from prism.recovery.plan import Origin, names_profile
@@ -104,7 +104,7 @@ class ProvenanceReader:
         )
         profile = Profile(
             name=_free_name(tx.sql, machine) if unfit else machine.profile,
-            provider=next((name for name in PROVIDERS if name == provider), LOCAL),
+            provider=known_provider(provider) or LOCAL,
             aws_profile=known.aws_profile if known else None,
             region=traits_of(machine.location).region or region_of(machine.location),
             host=region_of(machine.location) if traits_of(machine.location).has_host else None,

@@ -1,6 +1,6 @@
 """The structs of workspaces: rows, requests, answers and problems."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Protocol
 
@@ -10,6 +10,7 @@ from prism.catalog.model import MachineType
 from prism.errors import Conflict, Invalid, NotFound
 from prism.kit.generations import Attempts
 from prism.kit.money import Micros
+from prism.profiles.providers import MACHINE_IDS
 from prism.templates.model import Size, Template
 
 
@@ -192,8 +193,6 @@ class Offer(Protocol):
     provider: str
     location: str
     region: str
-    ready_in: timedelta
-    """The expected time of a launch, until one was measured."""
 
     def accept(
         self, template: Template, kind: MachineType, request: "LaunchRequest"
@@ -227,7 +226,7 @@ class Offer(Protocol):
 Name = Annotated[
     str,
     Meta(
-        pattern=r"^(?!.*--)(?!i-[0-9a-f]{8,17}$)(?!(local|ssh)-[0-9a-f]{17}$)[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$(?!\n)",
+        pattern=rf"^(?!.*--)(?!({MACHINE_IDS})$)[a-z0-9]([a-z0-9-]{{0,46}}[a-z0-9])?$(?!\n)",
         description="1-48 of a-z, 0-9 and single hyphens inside; not shaped like an instance id",
     ),
 ]

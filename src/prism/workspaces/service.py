@@ -175,7 +175,7 @@ class WorkspaceService:
             usual = store.usual_seconds(sql, workspace.template, provider, verb)
         if usual is not None:
             return timedelta(seconds=usual), True
-        return traits_of(workspace.location).launch_time, False
+        return timedelta(seconds=traits_of(workspace.location).launch_seconds), False
 
     def start(self, name: str, request: StartRequest) -> tuple[WorkspaceState, Workspace]:
         """Request a start, with the current template if the request says so."""

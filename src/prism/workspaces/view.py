@@ -189,8 +189,8 @@ def hibernation(
     since = asleep_since(workspace)
     slept = max(now - since, timedelta(0)) if since else None
     seconds = int(slept.total_seconds()) if slept else 0
-    longest = traits_of(workspace.location).longest_sleep
-    resume_by = whole(since + longest) if since and longest else None
+    longest = traits_of(workspace.location).longest_sleep_days
+    resume_by = whole(since + timedelta(days=longest)) if since and longest else None
     return HibernationStatus(
         hibernation_supported=workspace.hibernation,
         current_state=state_of(workspace),
@@ -202,8 +202,8 @@ def hibernation(
     )
 
 
-def _wake_note(longest: timedelta, resume_by: datetime, now: datetime) -> str:
-    limit = f"AWS supports hibernation for at most {longest.days} days"
+def _wake_note(longest_days: int, resume_by: datetime, now: datetime) -> str:
+    limit = f"AWS supports hibernation for at most {longest_days} days"
     if now >= resume_by:
         return f"{limit}, which ended on {resume_by:%Y-%m-%d}: resume it now"
     return f"{limit}: resume it by {resume_by:%Y-%m-%d}, and stop it if you do not use it then"

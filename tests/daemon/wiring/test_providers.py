@@ -15,6 +15,7 @@ from prism.daemon.wiring import providers
 from prism.kit.clock import StoppedClock
 from prism.kit.db import CURRENT_TX
 from prism.kit.tables import metadata
+from prism.profiles.providers import TRAITS
 from prism.providers.aws.account.identity import AwsIdentity, LoginStatus
 from prism.providers.local.compute import LocalCompute
 from prism.settings import Settings
@@ -78,6 +79,12 @@ def daemon_on_double(tmp_path, aws):
     desk = DaemonOnDouble(tmp_path)
     yield desk
     desk.daemon.close()
+
+
+def test_daemon_has_every_provider_of_the_table(tmp_path):
+    daemon = build(Settings(home=str(tmp_path), user="ada"))
+    assert list(daemon.providers) == [*TRAITS]
+    daemon.close()
 
 
 def actions(aws):

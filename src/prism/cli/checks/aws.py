@@ -93,8 +93,6 @@ def _prism_profiles(context: CheckContext, aws_profiles: list[str]) -> Iterator[
     if context.status is None:
         return
     for profile in context.ask(Profiles.list):
-        if profile.get("provider") != "aws":
-            continue
         name = profile.get("aws_profile")
         if name and name not in aws_profiles:
             text = f"the profile {profile['name']} uses the AWS profile {name}, which no file has"

@@ -19,7 +19,7 @@ from prism.cli.installation.daemon import remove_boot_services, stop_daemon
 from prism.cli.installation.daemon_start import is_listening
 from prism.cli.output.terminal import ask, clean, require_terminal, say, show_json, suggest
 from prism.cli.parser import add_flag
-from prism.cli.workspace.locations import LOCAL_PROVIDER, is_local, is_local_place
+from prism.cli.workspace.locations import is_local, is_local_place
 from prism.cli.workspace.ssh_config import remove_include
 from prism.client.daemon import Daemon
 from prism.client.names import unique_name
@@ -30,6 +30,7 @@ from prism.client.transport.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Conflict, Invalid
 from prism.lifecycle import COMES_UP
+from prism.profiles.providers import LOCAL
 
 KEEP, DELETE = "keep", "delete"
 SERVER_MARKS = "servers-used"  # in `ssh`: a file for each lab server that has files of Prism
@@ -92,9 +93,7 @@ class Installation:
             name, phase = _read(path).get("name"), _read(seen).get("phase")
             if isinstance(name, str) and phase != "gone":
                 state = PHASES.get(str(phase), "stopped")
-                self.workspaces.append(
-                    {"name": clean(name), "state": state, "region": LOCAL_PROVIDER}
-                )
+                self.workspaces.append({"name": clean(name), "state": state, "region": LOCAL})
 
     @property
     def here(self) -> list[dict[str, Any]]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from prism.annotations import Any, Mapping
-
-LOCAL_PROVIDER = "local"
-"""The provider, and the region, of the daemon's own computer."""
-SERVER_PROVIDER = "ssh"
+from prism.profiles.providers import LAB_SERVER, LOCAL
 
 
 def machine_type(workspace: Mapping[str, Any]) -> str:
     """The type of its machine; a workspace of the daemon's computer has one if it has a price."""
     kind = str(workspace["instance_type"])
-    return kind if machine_words(workspace) == kind else LOCAL_PROVIDER
+    return kind if machine_words(workspace) == kind else LOCAL
 
 
 def machine_words(answer: Mapping[str, Any]) -> str:
@@ -22,14 +19,14 @@ def machine_words(answer: Mapping[str, Any]) -> str:
 
 def is_local_place(place: Mapping[str, Any]) -> bool:
     """Whether a location is the daemon's own computer."""
-    return bool(place["provider"] == LOCAL_PROVIDER)
+    return bool(place["provider"] == LOCAL)
 
 
 def is_local(workspace: Mapping[str, Any]) -> bool:
     """Whether it runs on the daemon's own computer."""
-    return bool(workspace.get("region") == LOCAL_PROVIDER)
+    return bool(workspace.get("region") == LOCAL)
 
 
 def is_server_place(place: Mapping[str, Any]) -> bool:
     """Whether a location is a lab server."""
-    return bool(place["provider"] == SERVER_PROVIDER)
+    return bool(place["provider"] == LAB_SERVER)

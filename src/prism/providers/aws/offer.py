@@ -13,6 +13,7 @@ from prism.catalog.plan import TYPES, machine_type, sizes_with
 from prism.errors import InvalidState, ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.money import Micros
+from prism.profiles.providers import AWS
 from prism.providers.aws.machine.cloudinit.document import render
 from prism.providers.aws.machine.cloudinit.model import BootConfig
 from prism.providers.aws.machine.cloudinit.tokens import tokens
@@ -44,8 +45,7 @@ class AwsOffer:
     `known` returns the image of a base and architecture, if it was looked up already.
     """
 
-    provider = "aws"
-    ready_in = timedelta(minutes=5)
+    provider: str = AWS
 
     def __init__(
         self,

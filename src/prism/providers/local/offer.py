@@ -1,6 +1,5 @@
 """Checks, notes and prices of a launch on this machine."""
 
-from datetime import timedelta
 from hashlib import sha256
 
 from prism.catalog.model import MachineType
@@ -8,6 +7,7 @@ from prism.catalog.plan import price
 from prism.errors import ValidationFailed
 from prism.kit.money import Micros
 from prism.kit.programs import on_path
+from prism.profiles.providers import LOCAL
 from prism.providers.local.launch_check import LaunchCheck
 from prism.providers.local.limits import limits_for
 from prism.templates.model import Template
@@ -20,9 +20,8 @@ PRICED_AS = "us-east-1"
 class LocalOffer:
     """Implements `workspaces.model.Offer`; `simulated` shows EC2's prices."""
 
-    provider = "local"
-    region = "local"
-    ready_in = timedelta(minutes=1)
+    provider: str = LOCAL
+    region: str = LOCAL
 
     def __init__(
         self, location: str, *, simulated: bool = False, check: LaunchCheck | None = None

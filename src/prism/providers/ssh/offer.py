@@ -1,7 +1,6 @@
 """Checks, notes and prices of workspaces, volumes and snapshots on a lab server."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
 from prism.agent.machine.slots import NoRoom, choose
 from prism.catalog.model import MachineType
@@ -29,7 +28,6 @@ class LabOffer:
 
     provider: str = LAB_SERVER
     region = "server"
-    ready_in = timedelta(minutes=2)
 
     def __init__(self, profile: Profile, servers: Sequence[KnownServer]) -> None:
         """`servers` are those of the profile; its region names one of them, or none.

@@ -4,7 +4,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { actions } from '../../api/actions';
 import type { Schemas } from '../../api/client';
 import { useOperator } from '../../lib/me';
-import { providerOf } from '../../lib/providers';
+import { PROVIDERS, providerOf } from '../../lib/providers';
 import { t } from '../../strings';
 import { ChangeProfile } from './ChangeProfile';
 import { DialogButton } from '../../ui/DialogButton';
@@ -13,7 +13,6 @@ import { ListTable, nameColumn } from '../../ui/ListTable';
 import { useNotify } from '../../ui/Notifications';
 
 type Profile = Schemas['ProfileShown'];
-const PROVIDERS = ['local', 'aws', 'ssh'] as const;
 
 /** Where workspaces are launched; one of them is active. */
 export function ProfileTable({ profiles }: { readonly profiles: readonly Profile[] }) {

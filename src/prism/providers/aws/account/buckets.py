@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from prism.errors import Conflict, Problem, Unavailable
 from prism.profiles.model import Profile
+from prism.profiles.providers import TRAITS
 from prism.providers.aws.api.credentials import CredentialChain
 from prism.providers.aws.api.faults import AwsThrottled, AwsUnavailable, fault_of_response
 
@@ -36,7 +37,7 @@ def s3_login(profile: Profile | None, bucket: str) -> S3Login:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  cold start: only AWS needs it
 
     name = None if profile is None else profile.aws_profile
-    region = None if profile is None or profile.region == "local" else profile.region
+    region = None if profile is None or TRAITS[profile.provider].region else profile.region
     chain = CredentialChain(name, region)
     keys, session = chain.require().get_frozen_credentials(), chain.session
     client = session.client("s3", region_name=session.region_name or DEFAULT_REGION)
