@@ -4,6 +4,7 @@ The table is in `docs/gui.md`; a test fails if a task needs more clicks than it 
 way from an empty home to a cell that has run is in `test_first_run.py`.
 """
 
+import json
 import re
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
+from prism.client import Client
+from prism.projects.model import BudgetChange
 from tests.project.home import Home
 from tests.project.tree import ROOT
 from tests.waiting import eventually
@@ -20,6 +23,7 @@ from tests.web.test_login import log_in
 
 IN_MEMORY = (sys.executable, str(ROOT / "bench/daemon.py"))
 PEOPLE = [f"s{number:03}@x.org" for number in range(30)]
+OWNER, ASKING = "pi@x.org", "post@x.org"
 COUNT = """
 addEventListener("click", event => {
   if (event.isTrusted && event.detail) countClick();
@@ -128,3 +132,80 @@ def test_professor_enters_a_grant_with_its_end_in_one_form(counted, empty_home):
     last = datetime(2030, 9, 30).astimezone() + timedelta(days=1)
     assert (pool.total_amount, pool.end_date) == (5000, last.astimezone(UTC))
     empty_home.client.budgets.delete(pool.id)
+
+
+@pytest.fixture(scope="module")
+def lab_with_budget(tmp_path_factory):
+    """A shared daemon with a project, its budget that its owner has set, and a member."""
+    home = Home(tmp_path_factory.mktemp("requests") / "home")
+    try:
+        with home.run_daemon(IN_MEMORY, **TEAM):
+            operator = home.client
+            operator.projects.create("reef", members={OWNER: "owner", ASKING: "member"})
+            budget = BudgetChange(total_allocated=100)
+            person_of(home, OWNER).projects.update("reef", budget=budget)
+            yield home
+    finally:
+        home.clear()
+
+
+def person_of(home, user):
+    """A client with a token of this person."""
+    token = home.client.tokens.create(f"of {user}", user=user, scope="admin").token
+    address = json.loads((home.folder / "daemon.lock").read_text())["url"]
+    return Client(url=address, token=token)
+
+
+def budget_of(home):
+    [project] = home.client.projects.list()
+    return project.budget.total_allocated
+
+
+def test_owner_grants_and_refuses_requests_with_one_click_each(counted, lab_with_budget):
+    home, asking = lab_with_budget, person_of(lab_with_budget, ASKING)
+    first = asking.requests.money(50, project="reef", reason="one more run")
+    second = asking.requests.money(7, project="reef")
+    third = asking.requests.money(9, project="reef")
+    browser, clicks = counted(home)
+    log_in(browser, OWNER)
+    page = browser.open("/notices")  # where the mail about a request leads
+    rows = page.get_by_role("table", name="Requests for more").get_by_role("row")
+    row = rows.filter(has_text="$50.00 more")
+    expect(row).to_contain_text("one more run")
+    check_with_axe(browser, "requests")
+    clicks.clear()
+    page.get_by_role("button", name=f"Grant {ASKING} $50.00 more for project reef").click()
+    expect(row).to_contain_text(f"Granted by {OWNER}")
+    assert len(clicks) == MOST["Grant a request for more, from the link in its mail"]
+    assert budget_of(home) == 150
+    clicks.clear()
+    refused = rows.filter(has_text="$7.00 more")
+    name = f"Refuse {ASKING} $7.00 more for project reef"
+    page.get_by_role("button", name=name, exact=True).click()
+    expect(refused).to_contain_text(f"Refused by {OWNER}")
+    assert len(clicks) == MOST["Refuse a request for more, from the link in its mail"]
+    clicks.clear()
+    explained = rows.filter(has_text="$9.00 more")
+    explained.get_by_role("button", name="Other ways to refuse").click()
+    page.get_by_role("menuitem", name="Refuse with a reason").click()
+    page.get_by_role("dialog").get_by_label("Reason").fill("not this year")
+    page.get_by_role("dialog").get_by_role("button", name="Refuse").click()
+    expect(explained).to_contain_text(f"Refused by {OWNER}: not this year")
+    assert len(clicks) == MOST["Refuse one with a reason"]
+    assert budget_of(home) == 150
+    states = {row.id: (row.state, row.answer) for row in asking.requests.list()}
+    assert states == {
+        first.id: ("granted", ""),
+        second.id: ("refused", ""),
+        third.id: ("refused", "not this year"),
+    }
+    answers = [
+        (entry.event, entry.actor, entry.subject)
+        for entry in home.client.audit.entries()
+        if entry.event in {"more_granted", "more_refused"}
+    ]
+    assert sorted(answers) == [
+        ("more_granted", OWNER, "$50.00 more for project reef"),
+        ("more_refused", OWNER, "$7.00 more for project reef"),
+        ("more_refused", OWNER, "$9.00 more for project reef"),
+    ]

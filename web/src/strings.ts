@@ -411,6 +411,8 @@ export const t = {
     grantOf: (summary: string, person: string) => `Grant ${person} ${summary}`,
     refuse: 'Refuse',
     refuseOf: (summary: string, person: string) => `Refuse ${person} ${summary}`,
+    refuseMore: (summary: string, person: string) => `Other ways to refuse ${person} ${summary}`,
+    explain: 'Refuse with a reason',
     withdraw: 'Withdraw',
     withdrawOf: (summary: string) => `Withdraw the request for ${summary}`,
   },

@@ -34,5 +34,11 @@ export function noticesOf(): Equivalent[] {
       python: python('requests.grant("ID")'),
       curl: curl('POST', '/requests/ID/grant'),
     },
+    {
+      title: t.requests.refuse,
+      cli: 'prism request refuse ID --reason "not this year"',
+      python: python('requests.refuse("ID", reason="not this year")'),
+      curl: curl('POST', '/requests/ID/refuse', { reason: 'not this year' }),
+    },
   ];
 }

@@ -1,10 +1,12 @@
 import Button from '@cloudscape-design/components/button';
+import ButtonDropdown from '@cloudscape-design/components/button-dropdown';
 import SpaceBetween from '@cloudscape-design/components/space-between';
+import { useState } from 'react';
 
 import { noticeActions } from '../../api/noticeActions';
 import type { Schemas } from '../../api/client';
 import { t } from '../../strings';
-import { DialogButton } from '../../ui/DialogButton';
+import { FormDialog } from '../../ui/FormDialog';
 import { ListTable } from '../../ui/ListTable';
 import { useNotify } from '../../ui/Notifications';
 import { RelativeTime } from '../../ui/RelativeTime';
@@ -34,7 +36,12 @@ export function RequestTable({ requests }: { readonly requests: readonly Request
         { id: 'reason', header: t.money.reason, cell: (it) => it.reason },
         { id: 'made', header: t.inbox.when, cell: (it) => <RelativeTime at={it.made_at} /> },
         { id: 'state', header: t.inbox.state, cell: (it) => stateOf(it) },
-        { id: 'actions', header: t.workspaces.actions, cell: (it) => <Answers it={it} /> },
+        {
+          id: 'actions',
+          header: t.workspaces.actions,
+          minWidth: 260,
+          cell: (it) => <Answers it={it} />,
+        },
       ]}
     />
   );
@@ -46,22 +53,28 @@ function stateOf(it: Request): string {
   return it.answer === '' ? by : `${by}: ${it.answer}`;
 }
 
+/** One click answers; only a reason takes a form. */
 function Answers({ it }: { readonly it: Request }) {
   const { notify, failed } = useNotify();
+  const [busy, setBusy] = useState(false);
+  const [explaining, setExplaining] = useState(false);
   if (it.state !== 'pending') return null;
-  const act = async (doing: string, call: Promise<Request>) => {
+  const act = async (doing: string, call: () => Promise<Request>) => {
+    setBusy(true);
     try {
-      await call;
+      await call();
       notify({ type: 'success', header: `${doing}: ${it.summary}` });
     } catch (error) {
       failed(doing, error as Error);
     }
+    setBusy(false);
   };
   if (!it.may_decide) {
     return (
       <Button
         ariaLabel={t.requests.withdrawOf(it.summary)}
-        onClick={() => void act(t.requests.withdraw, noticeActions.withdrawRequest(it.id))}
+        disabled={busy}
+        onClick={() => void act(t.requests.withdraw, () => noticeActions.withdrawRequest(it.id))}
       >
         {t.requests.withdraw}
       </Button>
@@ -71,17 +84,32 @@ function Answers({ it }: { readonly it: Request }) {
     <SpaceBetween direction="horizontal" size="xs">
       <Button
         ariaLabel={t.requests.grantOf(it.summary, it.person)}
-        onClick={() => void act(t.requests.grant, noticeActions.grantRequest(it.id))}
+        disabled={busy}
+        onClick={() => void act(t.requests.grant, () => noticeActions.grantRequest(it.id))}
       >
         {t.requests.grant}
       </Button>
-      <DialogButton
-        text={t.requests.refuse}
-        label={t.requests.refuseOf(it.summary, it.person)}
-        button={t.requests.refuse}
-        fields={[{ id: 'reason', label: t.money.reason, optional: true }]}
-        act={({ reason = '' }) => noticeActions.refuseRequest(it.id, reason)}
+      <ButtonDropdown
+        mainAction={{
+          text: t.requests.refuse,
+          ariaLabel: t.requests.refuseOf(it.summary, it.person),
+          disabled: busy,
+          onClick: () => void act(t.requests.refuse, () => noticeActions.refuseRequest(it.id, '')),
+        }}
+        ariaLabel={t.requests.refuseMore(it.summary, it.person)}
+        expandToViewport
+        items={[{ id: 'explain', text: `${t.requests.explain}…` }]}
+        onItemClick={() => setExplaining(true)}
       />
+      {explaining && (
+        <FormDialog
+          title={t.requests.refuseOf(it.summary, it.person)}
+          button={t.requests.refuse}
+          fields={[{ id: 'reason', label: t.money.reason }]}
+          act={({ reason = '' }) => noticeActions.refuseRequest(it.id, reason)}
+          close={() => setExplaining(false)}
+        />
+      )}
     </SpaceBetween>
   );
 }
