@@ -77,10 +77,10 @@ def test_one_command_grants_and_one_refuses_and_both_are_in_the_audit_log(lab):
         for entry in lab.home.client.audit.entries()
         if entry.event.startswith("more_")
     }
-    asked = ("more_requested", ASKING)
+    request = ("more_requested", ASKING)
     assert logged == {
-        (*asked, "$50.00 more for project reef"),
-        (*asked, "$7.00 more for project reef"),
+        (*request, "$50.00 more for project reef"),
+        (*request, "$7.00 more for project reef"),
         ("more_granted", OWNER, "$50.00 more for project reef"),
         ("more_refused", OWNER, "$7.00 more for project reef"),
     }

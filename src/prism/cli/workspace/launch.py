@@ -80,9 +80,12 @@ def _options(args: Namespace, wire: Wire) -> dict[str, Any]:
 def _launch(args: Namespace) -> None:
     wire = daemon()
     options = _options(args, wire)
+    if not 1 <= args.count <= MOST_AT_ONCE:
+        raise UsageError(f"--count is 1 to {MOST_AT_ONCE}", "As in --count 5")
     if args.dry_run:
-        plan = wire.call(Workspaces.plan, args.template, args.name, **options)
-        return show_json(plan) if args.json else _plan(plan)
+        name = args.name if args.count == 1 else f"{args.name}-1"
+        plan = wire.call(Workspaces.plan, args.template, name, **options)
+        return show_json(plan) if args.json else _plan(plan, args.count)
     if args.count != 1:
         return _launch_several(args, wire, options)
     answer = wire.call(Workspaces.launch, args.template, args.name, **options)
@@ -97,8 +100,6 @@ def _launch(args: Namespace) -> None:
 
 def _launch_several(args: Namespace, wire: Wire, options: dict[str, Any]) -> None:
     """Launch so many workspaces, and do not wait for them; repeated, it launches the rest."""
-    if not 1 < args.count <= MOST_AT_ONCE:
-        raise UsageError(f"--count is 1 to {MOST_AT_ONCE}", "As in --count 5")
     answers = []
     for number in range(1, args.count + 1):
         name = f"{args.name}-{number}"
@@ -148,7 +149,7 @@ def connect_hint(wire: Wire, name: str) -> str:
     return f"See how to connect: `prism connect {name}`"
 
 
-def _plan(plan: dict[str, Any]) -> None:
+def _plan(plan: dict[str, Any], count: int) -> None:
     fields = {
         "type": machine_words(plan),
         "image": plan["image"],
@@ -174,6 +175,10 @@ def _plan(plan: dict[str, Any]) -> None:
             "LEAVES": aligned([cap["leaves"] for cap in caps]),
         }
         show_columns(columns, "LIMIT")
+    if count > 1:
+        hourly = plan["hourly"]
+        together = "" if hourly is None else f"; {usd(hourly * count, 4)} an hour together"
+        say(f"This is one of {count}{together}.")
     say("Nothing was created.")
 
 
