@@ -4,15 +4,14 @@ To make its routes takes longer than most tests, and they are the same in each d
 dependencies and the middleware of a daemon are looked up in each request.
 """
 
-from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
 from litestar.di import Provide
 
-from prism.kit.gate import AsgiApp
 from prism.kit.http import Api, ProblemHandler
+from prism.kit.routes import RouteMiddleware
 
 ASKED: ContextVar["SharedApi"] = ContextVar("ASKED")  # the application of the current request
 
@@ -23,7 +22,7 @@ class SharedApi:
     def __init__(self, routes: list[Any], **options: Any) -> None:
         self.routes_given, self.options = routes, options
         self.own: Api | None = None
-        self.entered = cache(lambda number, app: options["middleware"][number](app))
+        self.entered = cache(lambda number, app: _plain(options["middleware"][number])(app))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -51,7 +50,7 @@ def _shared(api: SharedApi) -> Api:
             "dependencies": {name: _looked_up(name) for name in options["dependencies"]},
             "exception_handlers": {kind: _handled(kind) for kind in options["exception_handlers"]},
             "lifespan": [],
-            "middleware": [_passed(number) for number in range(len(options["middleware"]))],
+            "middleware": [_passed(*numbered) for numbered in enumerate(options["middleware"])],
         }
         _MADE.append(Api(api.routes_given, **options | looked_up))
     return _MADE[0]
@@ -67,11 +66,17 @@ def _handled(kind: int | type[Exception]) -> ProblemHandler:
     return lambda request, error: ASKED.get().options["exception_handlers"][kind](request, error)
 
 
-def _passed(number: int) -> Callable[[AsgiApp], AsgiApp]:
-    def middleware(app: AsgiApp) -> AsgiApp:
+def _plain(part: Any) -> Any:
+    return part.middleware if isinstance(part, RouteMiddleware) else part
+
+
+def _passed(number: int, part: Any) -> Any:
+    def middleware(app: Any) -> Any:
         async def passed(scope: Any, receive: Any, send: Any) -> None:
             await ASKED.get().entered(number, app)(scope, receive, send)
 
         return passed
 
+    if isinstance(part, RouteMiddleware):
+        return RouteMiddleware(middleware, part.concerns)
     return middleware

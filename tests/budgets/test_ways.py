@@ -17,14 +17,14 @@ pytestmark = pytest.mark.skipif(
 )
 ORDER = {"project": "lab", "ttl_hours": 4, "storage": {"ebs_volume_size": 8}}
 # Files and functions, as counted. In each request, a file and five functions count requests for
-# metrics, and a file and two functions see whether somebody enters the workspace of another.
+# metrics.
 BOUNDS = {
-    "refused launch": (64, 228),
-    "launch": (76, 275),
-    "projects": (37, 146),
-    "stop": (52, 147),
-    "terminate": (56, 165),
-    "list": (20, 60),
+    "refused launch": (61, 219),
+    "launch": (73, 266),
+    "projects": (28, 131),
+    "stop": (49, 137),
+    "terminate": (53, 156),
+    "list": (13, 47),
 }
 
 

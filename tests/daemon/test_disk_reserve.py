@@ -5,10 +5,18 @@ import os
 
 import pytest
 
-from prism.access.rules import TABLE
-from prism.daemon.disk_reserve import FREES_SPACE, MAX_ATTEMPTS, HomeDisk, frees_space, size_text
+from prism.access.rules import API, ROUTES
+from prism.daemon.disk_reserve import (
+    FREES_SPACE,
+    MAX_ATTEMPTS,
+    HomeDisk,
+    frees_space,
+    size_text,
+    takes_space,
+)
 from prism.kit.database.database_faults import DatabaseFull
 from prism.kit.database.disk_reserve import HomeDiskFull, Reserve
+from prism.kit.routes import HandlerRoutes
 from tests.disks import loop_disk
 from tests.optional import not_none
 
@@ -20,7 +28,7 @@ class FullReserve(Reserve):
 
 
 def test_routes_that_free_space_exist():
-    assert {*TABLE} >= FREES_SPACE
+    assert {*ROUTES} >= FREES_SPACE
 
 
 @pytest.mark.parametrize(
@@ -36,7 +44,8 @@ def test_routes_that_free_space_exist():
     ],
 )
 def test_frees_space_contains_stop_terminate_and_delete_routes(route, is_done):
-    assert frees_space(route.split()[0], route) is is_done
+    routes = HandlerRoutes({}, frozenset([route.replace("{}", API, 1)]))
+    assert (frees_space(routes), takes_space(routes)) == (is_done, not is_done)
 
 
 def test_full_disk_error_names_the_usage_and_the_remedy(tmp_path):

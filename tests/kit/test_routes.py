@@ -7,7 +7,7 @@ from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
 
 from prism.kit.http import Api
-from prism.kit.routes import LazyRouteHandler, Routes
+from prism.kit.routes import HandlerRoutes, LazyRouteHandler, RouteMiddleware, Routes
 
 
 def user_of(name: NamedDependency[str]) -> str:
@@ -135,3 +135,34 @@ def test_options_shares_a_handler_unless_a_route_has_its_own():
     handlers_by_path = handlers(built())
     assert handlers_by_path["OPTIONS", "/a/plain"] is handlers_by_path["OPTIONS", "/a/own"]
     assert handlers_by_path["OPTIONS", "/a/all"] is handlers_by_path["POST", "/a/all"]
+
+
+def test_middleware_is_put_before_the_routes_that_it_concerns():
+    passed: list[str] = []
+    seen: list[HandlerRoutes] = []
+
+    def noting(app):
+        async def note(scope, receive, send):
+            passed.append(scope["path"])
+            await app(scope, receive, send)
+
+        return note
+
+    def is_two(routes: HandlerRoutes) -> bool:
+        seen.append(routes)
+        return "/b/two/{name}/{rest}" in routes.paths and routes.methods == {"GET"}
+
+    routes = [Routes("/a", [more, plain]), Routes("/b", [two])]
+    app = Api(routes, {"other": giving("other")}, middleware=[RouteMiddleware(noting, is_two)])
+    with TestClient(app) as client:
+        assert client.get("/a/plain").text == "other"
+        assert client.delete("/a/plain").is_success
+        assert client.get("/b/two/one/and/more").text == "one"
+    assert passed == ["/b/two/one/and/more"]
+    assert {routes.addresses for routes in seen} == {
+        frozenset({"OPTIONS /a/plain"}),
+        frozenset({"DELETE /a/plain", "POST /a/plain"}),
+        frozenset({"GET /a/plain"}),
+        frozenset({"OPTIONS /b/two/{name}", "OPTIONS /b/two/{name}/{rest}"}),
+        frozenset({"GET /b/two/{name}", "GET /b/two/{name}/{rest}"}),
+    }

@@ -10,6 +10,7 @@ from prism.access.model import current
 from prism.errors import Problem
 from prism.kit.clock import Clock
 from prism.kit.http import refuse
+from prism.kit.routes import HandlerRoutes
 from prism.visits.model import WayIn
 from prism.visits.service import VisitService
 from prism.workspaces.model import WorkspaceState
@@ -61,6 +62,18 @@ class VisibleVisits(ASGIMiddleware):
             await visit.__aexit__(None, None, None)
 
 
+def may_enter(routes: HandlerRoutes) -> bool:
+    """Whether a handler's requests may enter a workspace."""
+    return any(path.startswith(tuple(WAYS)) or _instance_way(path) for path in routes.paths)
+
+
+def _instance_way(path: str) -> WayIn | None:
+    parts = path.split("/")
+    if parts[1:4] != ["api", "v1", "instances"] or len(parts) < ROUTE_PARTS:
+        return None
+    return OF_INSTANCE.get(parts[5])
+
+
 def way_in(scope: Scope) -> WayIn | None:
     """By which way a request enters a workspace; None if it enters none."""
     path = str(scope.get("path_template", ""))
@@ -69,10 +82,7 @@ def way_in(scope: Scope) -> WayIn | None:
     for beginning, way in WAYS.items():
         if path.startswith(beginning):
             return way
-    parts = path.split("/")
-    if parts[1:4] != ["api", "v1", "instances"] or len(parts) < ROUTE_PARTS:
-        return None
-    instance_way = OF_INSTANCE.get(parts[5])
+    instance_way = _instance_way(path)
     if instance_way is not WayIn.SSH:
         return instance_way
     if scope["type"] != ScopeType.WEBSOCKET:

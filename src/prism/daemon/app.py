@@ -21,14 +21,19 @@ from prism.audit import api as audit
 from prism.budgets import api as budgets
 from prism.connections import routes as connections
 from prism.connections import share_routes
-from prism.connections.visible_visits import VisibleVisits
+from prism.connections.visible_visits import VisibleVisits, may_enter
 from prism.copies import api as copies
 from prism.copies import routes as remote_copies
 from prism.costs import api as costs
 from prism.daemon import api as daemon
 from prism.daemon import aws, cleaning, docs, doctor, gui_settings, migrations, servers
-from prism.daemon.disk_reserve import DiskSpaceGuard
-from prism.daemon.hold import HoldDestruction, RefuseUnreachable
+from prism.daemon.disk_reserve import (
+    DiskSpaceGuard,
+    DiskSpaceRelease,
+    frees_space,
+    takes_space,
+)
+from prism.daemon.hold import HoldDestruction, RefuseUnreachable, destroys, needs_a_home
 from prism.daemon.schemas import StructSchemas
 from prism.daemon.watching import api as watching
 from prism.daemon.watching.probes import Probes
@@ -46,10 +51,10 @@ from prism.kit.database.migrate import revisions, upgrade
 from prism.kit.db import Database
 from prism.kit.gate import AsgiApp, Gate
 from prism.kit.http import Api, RequestValidation, StrictRequest, problems
-from prism.kit.idempotency import Idempotency
+from prism.kit.idempotency import Idempotency, takes_key
 from prism.kit.network.trusted_proxies import TrustedProxies
 from prism.kit.reconcile import Loop, errors_logged
-from prism.kit.routes import Routes
+from prism.kit.routes import RouteMiddleware, Routes
 from prism.kit.struct_types import prepare_types
 from prism.limits import api as limits
 from prism.logs import routes as logs
@@ -78,7 +83,7 @@ from prism.workspaces import routes as machine_routes
 from prism.workspaces import store as workspace_rows
 from prism.workspaces.ports import Compute
 from prism.workspaces.surveys.first_survey_wait import FirstSurveyWait
-from prism.workspaces.waiting import WaitMiddleware
+from prism.workspaces.waiting import WaitMiddleware, may_wait
 
 log = logging.getLogger(__name__)
 TIDY_EVERY = timedelta(hours=1)
@@ -303,27 +308,34 @@ def public(settings: Settings) -> bool:
 def _middleware(wiring: Wiring) -> list[Any]:
     """From the outside in.
 
-    Caller, first survey, waiting, body and parameters, disk, repeats, hold, rights.
+    Caller, first survey, waiting, body and parameters, disk, repeats, hold, rights, visits, homes.
+    Only the caller, body and parameters, and the rights concern every route.
     """
     actor, db, clock = wiring.settings.actor, wiring.db, wiring.clock
     return [
         Authentication(actor, wiring.authenticator if wiring.team else None, clock),
-        lambda app: FirstSurveyWait(app, wiring.first_surveys, wiring.read_model),
-        lambda app: WaitMiddleware(app, wiring.read_model, db.bus),
-        RequestValidation(),
-        DiskSpaceGuard(wiring.home_disk),
-        Idempotency(
-            db,
-            clock,
-            answer_owner,
-            WITHOUT_SECRETS,
-            dict.fromkeys(WAITING_ROUTES, wiring.wait_for_offer),
+        RouteMiddleware(
+            lambda app: FirstSurveyWait(app, wiring.first_surveys, wiring.read_model),
+            FirstSurveyWait.concerns,
         ),
-        HoldDestruction(wiring.generation.refuse),
+        RouteMiddleware(lambda app: WaitMiddleware(app, wiring.read_model, db.bus), may_wait),
+        RequestValidation(),
+        RouteMiddleware(DiskSpaceGuard(wiring.home_disk), takes_space),
+        RouteMiddleware(DiskSpaceRelease(wiring.home_disk), frees_space),
+        RouteMiddleware(_repeats(wiring), takes_key),
+        RouteMiddleware(HoldDestruction(wiring.generation.refuse), destroys),
         Authorization(_resource_lookups(wiring), clock, wiring.long_requests),
-        VisibleVisits(wiring.visits, wiring.read_model, clock),
-        RefuseUnreachable(lambda: bool(wiring.homes.unserved), _location_checks(wiring)),
+        RouteMiddleware(VisibleVisits(wiring.visits, wiring.read_model, clock), may_enter),
+        RouteMiddleware(
+            RefuseUnreachable(lambda: bool(wiring.homes.unserved), _location_checks(wiring)),
+            needs_a_home,
+        ),
     ]
+
+
+def _repeats(wiring: Wiring) -> Idempotency:
+    waits = dict.fromkeys(WAITING_ROUTES, wiring.wait_for_offer)
+    return Idempotency(wiring.db, wiring.clock, answer_owner, WITHOUT_SECRETS, waits)
 
 
 def _gate(app: AsgiApp, wiring: Wiring, gui_label: str) -> AsgiApp:

@@ -20,19 +20,20 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
 
-from prism.daemon.hold import address
+from prism.access.rules import API
 from prism.kit.database.database_faults import DatabaseFull
 from prism.kit.database.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
 from prism.kit.http import BODY, RAW, READS, replay_body
 from prism.kit.idempotency import RecordedAnswer
+from prism.kit.routes import WEBSOCKET, HandlerRoutes
 from prism.lifecycle import VERBS
 
 log = logging.getLogger(__name__)
 FREES_SPACE = {
-    *(f"POST {{}}/instances/{{name}}/{name}" for name, verb in VERBS.items() if verb.frees_space),
-    "POST {}/orphans/{id}/terminate",
-    "POST {}/storage/volumes/{name}/detach",
-    "POST {}/daemon/clean",
+    *(f"POST {API}/instances/{{name}}/{name}" for name, verb in VERBS.items() if verb.frees_space),
+    f"POST {API}/orphans/{{id}}/terminate",
+    f"POST {API}/storage/volumes/{{name}}/detach",
+    f"POST {API}/daemon/clean",
 }
 """Besides every DELETE: routes that free space or lead to that."""
 READING_METHODS = {"GET", "HEAD", "OPTIONS"}  # methods that change nothing
@@ -96,32 +97,35 @@ class HomeDisk:
 
 
 class DiskSpaceGuard(ASGIMiddleware):
-    """A middleware that checks the disk before requests that change something."""
+    """A middleware that checks the disk before requests that take space."""
 
     scopes = (ScopeType.HTTP,)
-    exclude_opt_key = RAW
 
     def __init__(self, home_disk: HomeDisk) -> None:
         self._home_disk = home_disk
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Pass the request on, if there is space for it."""
-        if frees_space(str(scope.get("method")), address(scope)):
-            return await self._repeat(scope, receive, send, next_app)
-        if scope.get("method") not in READING_METHODS and not scope["route_handler"].opt.get(
-            READS
-        ):
-            await _in_thread(self._home_disk.refuse)
+        await _in_thread(self._home_disk.refuse)
         return await next_app(scope, receive, send)
 
-    async def _repeat(self, scope: Scope, receive: Receive, send: Send, app: ASGIApp) -> None:
+
+class DiskSpaceRelease(ASGIMiddleware):
+    """A middleware that gives requests that free space a part of the reserve first."""
+
+    scopes = (ScopeType.HTTP,)
+
+    def __init__(self, home_disk: HomeDisk) -> None:
+        self._home_disk = home_disk
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Pass a request on; again, after the disk was full: then it was undone completely."""
         await _in_thread(self._home_disk.reserve.make_room)
         body = cast("dict[str, Any]", scope)[BODY]
         for _ in range(MAX_ATTEMPTS - 1):
             answer = RecordedAnswer()
             try:
-                await app(scope, replay_body(body, receive), answer.record)
+                await next_app(scope, replay_body(body, receive), answer.record)
             except (DatabaseFull, HomeDiskFull):
                 pass
             except OSError as error:
@@ -133,7 +137,7 @@ class DiskSpaceGuard(ASGIMiddleware):
             log.info("the disk was full during a request, which is repeated")
             ScopeState.from_scope(scope).response_started = False  # nothing has been sent
             await _in_thread(self._home_disk.reserve.spend)
-        return await app(scope, replay_body(body, receive), send)
+        return await next_app(scope, replay_body(body, receive), send)
 
 
 async def _in_thread(work: Callable[[], None]) -> None:
@@ -150,9 +154,17 @@ def _says_full(answer: RecordedAnswer) -> bool:
         return False
 
 
-def frees_space(method: str, route: str) -> bool:
-    """Whether the request is allowed on a full disk."""
-    return method == "DELETE" or route in FREES_SPACE
+def takes_space(routes: HandlerRoutes) -> bool:
+    """Whether a handler's requests need space on the disk."""
+    changes = bool(routes.methods - READING_METHODS) and not routes.options.get(READS)
+    is_of_http = WEBSOCKET not in routes.methods and not routes.options.get(RAW)
+    return is_of_http and changes and not frees_space(routes)
+
+
+def frees_space(routes: HandlerRoutes) -> bool:
+    """Whether a handler's requests are allowed on a full disk."""
+    frees = routes.methods == {"DELETE"} or routes.addresses <= FREES_SPACE
+    return frees and not routes.options.get(RAW)
 
 
 def size_text(size: float) -> str:

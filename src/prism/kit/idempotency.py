@@ -42,6 +42,7 @@ from prism.kit.clock import Clock
 from prism.kit.database.database_faults import RETRY_HINT, DatabaseBusy
 from prism.kit.db import CURRENT_TX, Database, Tx
 from prism.kit.http import BODY, RAW, WITHOUT_KEY, WRITES
+from prism.kit.routes import HandlerRoutes
 from prism.kit.tables import Utc, metadata
 
 HEADER = "Idempotency-Key"
@@ -116,6 +117,11 @@ class RecordedAnswer(msgspec.Struct):
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
+def takes_key(routes: HandlerRoutes) -> bool:
+    """Whether a handler's requests may have a key."""
+    return "POST" in routes.methods and not routes.options.get(RAW)
+
+
 class RequestRefused(Exception):
     """Undoes a transaction whose request was answered with a refusal."""
 
@@ -124,7 +130,6 @@ class Idempotency(ASGIMiddleware):
     """Middleware after `RequestValidation`; `redact` belongs to path templates."""
 
     scopes = (ScopeType.HTTP,)
-    exclude_opt_key = RAW
 
     def __init__(
         self,
@@ -146,7 +151,7 @@ class Idempotency(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Answer, or repeat the stored answer."""
         values = [v for k, v in scope["headers"] if k == HEADER.lower().encode()]
-        if not values or scope.get("method") != "POST":
+        if not values:
             return await next_app(scope, receive, send)
         key = _key(values)
         if scope["route_handler"].opt.get(WITHOUT_KEY):

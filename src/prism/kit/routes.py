@@ -4,10 +4,12 @@ Each application needs handlers of its own. Litestar would copy a whole router f
 all dependencies with each other for each handler, read all signatures, and give each path a
 handler for OPTIONS, which `RequestValidation` answers. That was four fifths of the time for
 building an application.
+
+Middleware is put before the routes that it concerns, so a request does not pass the others.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from copy import copy
 from inspect import get_annotations
 from threading import RLock
 from typing import Any, Self, cast
@@ -15,12 +17,47 @@ from typing import Any, Self, cast
 from litestar import HttpMethod, Litestar, Router, delete, get, post, put
 from litestar._kwargs import KwargsModel
 from litestar.di import Provide
-from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler, WebsocketRouteHandler
 from litestar.types import AnyCallable
 from litestar.typing import FieldDefinition
+from litestar.utils.path import normalize_path
+from msgspec import Struct
 
 Decorator = Callable[[AnyCallable], HTTPRouteHandler]
+WEBSOCKET = "WS"  # in place of a method
+PATH_PARAMETER = re.compile(r"\{(\w+):\w+\}")
 _COMPLETING = RLock()  # a thread may ask for the description when a request comes
+
+
+class HandlerRoutes(Struct, frozen=True):
+    """The routes of one handler: `addresses` such as `GET /api/v1/instances/{name}`."""
+
+    options: Mapping[str, Any]
+    addresses: frozenset[str]
+
+    @property
+    def paths(self) -> set[str]:
+        """The path templates."""
+        return {address.partition(" ")[2] for address in self.addresses}
+
+    @property
+    def methods(self) -> set[str]:
+        """The methods; `WEBSOCKET` for a handler of WebSockets."""
+        return {address.partition(" ")[0] for address in self.addresses}
+
+
+class RouteMiddleware(Struct, frozen=True):
+    """A middleware for some routes; `concerns` says for each handler whether it needs it.
+
+    The routes that Litestar itself adds, which describe the API, get none of them.
+    """
+
+    middleware: Callable[[Any], Any]
+    concerns: Callable[[HandlerRoutes], bool]
+
+    def __call__(self, app: Any) -> Any:
+        """Put nothing before a route that did not say whether the middleware concerns it."""
+        return app
 
 
 class Routes:
@@ -64,15 +101,54 @@ class Routes:
         http = [handler for handler in self.handlers if isinstance(handler, HTTPRouteHandler)]
         answering = [handler for handler in http if HttpMethod.OPTIONS in handler.http_methods]
         if paths := _paths(http) - _paths(answering):
-            router.register(LazyRouteHandler.of(_options_handler(paths)))
+            options = LazyRouteHandler.of(_options_handler(paths))
+            options.routes = self._routes_of(options)
+            router.register(options)
         for handler in self.handlers:
             own = _own_copy(handler)
             own.dependencies = _dependencies_of(handler.fn, handler.dependencies or {}, shared)
+            own.routes = self._routes_of(own)
             router.register(own)
         return router
 
+    def _routes_of(self, handler: BaseRouteHandler) -> HandlerRoutes:
+        methods = {WEBSOCKET}
+        if isinstance(handler, HTTPRouteHandler):
+            methods = {str(method) for method in handler.http_methods}
+        paths = {normalize_path(f"{self.path}/{path}") for path in handler.paths}
+        plain = {PATH_PARAMETER.sub(r"{\1}", path) for path in paths}
+        addresses = frozenset(f"{method} {path}" for method in methods for path in plain)
+        return HandlerRoutes(handler.opt, addresses)
 
-class LazyRouteHandler(HTTPRouteHandler):
+
+class _OwnHandler(BaseRouteHandler):
+    """A handler of one application, which gets only the middleware that concerns it."""
+
+    routes: HandlerRoutes
+
+    @classmethod
+    def of(cls, handler: BaseRouteHandler) -> Self:
+        """A copy of a handler."""
+        own = cls.__new__(cls)
+        vars, slots = cast("tuple[dict[str, Any] | None, dict[str, Any]]", handler.__getstate__())
+        for name, value in (slots | (vars or {})).items():
+            setattr(own, name, value)
+        return own
+
+    def resolve_middleware(self) -> list[Any]:
+        """The middleware of all layers that concerns these routes."""
+        return [
+            part.middleware if isinstance(part, RouteMiddleware) else part
+            for part in super().resolve_middleware()
+            if not isinstance(part, RouteMiddleware) or part.concerns(self.routes)
+        ]
+
+
+class _OwnWebsocketHandler(_OwnHandler, WebsocketRouteHandler):
+    pass
+
+
+class LazyRouteHandler(_OwnHandler, HTTPRouteHandler):
     """A handler whose signature is read when a request or the description asks for it."""
 
     is_complete = False
@@ -80,12 +156,9 @@ class LazyRouteHandler(HTTPRouteHandler):
     _arguments: list["_Arguments"]
 
     @classmethod
-    def of(cls, handler: HTTPRouteHandler) -> Self:
+    def of(cls, handler: BaseRouteHandler) -> Self:
         """A copy of a handler."""
-        own = cls.__new__(cls)
-        vars, slots = cast("tuple[dict[str, Any] | None, dict[str, Any]]", handler.__getstate__())
-        for name, value in (slots | (vars or {})).items():
-            setattr(own, name, value)
+        own = super().of(handler)
         own._arguments = []
         return own
 
@@ -133,8 +206,9 @@ class LazyRouteHandler(HTTPRouteHandler):
         return model
 
 
-def _own_copy(handler: BaseRouteHandler) -> BaseRouteHandler:
-    return LazyRouteHandler.of(handler) if isinstance(handler, HTTPRouteHandler) else copy(handler)
+def _own_copy(handler: BaseRouteHandler) -> _OwnHandler:
+    is_http = isinstance(handler, HTTPRouteHandler)
+    return LazyRouteHandler.of(handler) if is_http else _OwnWebsocketHandler.of(handler)
 
 
 class _Arguments:
@@ -145,7 +219,9 @@ class _Arguments:
 
     def __getattr__(self, name: str) -> Any:
         self._handler.complete()
-        return getattr(self.model, name)
+        value = getattr(self.model, name)
+        setattr(self, name, value)  # so that later requests do not come here
+        return value
 
 
 class _OwnRouter(Router):

@@ -18,6 +18,7 @@ from prism.errors import Problem, ValidationFailed
 from prism.kit.events import Bus
 from prism.kit.gate import AsgiApp, Receive, Scope, Send
 from prism.kit.http import PARAMETERS
+from prism.kit.routes import HandlerRoutes
 from prism.workspaces.plan import IN_BETWEEN
 from prism.workspaces.read_model import CachedWorkspace, ReadModel
 from prism.workspaces.view import launch_progress
@@ -36,9 +37,7 @@ class WaitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Delay the answer if the request has `?wait=`."""
-        if scope["type"] != "http" or b"wait=" not in _query(scope):
-            return await self._app(scope, receive, send)
-        if WAIT not in scope["route_handler"].opt.get(PARAMETERS, ()):
+        if b"wait=" not in scope["query_string"]:
             return await self._app(scope, receive, send)
         seconds = _seconds(scope)
         if scope["method"] == "GET":
@@ -129,13 +128,15 @@ class _HeldAnswer:
         await self._send({"type": "http.response.body", "body": self._body, "more_body": False})
 
 
-def _query(scope: Scope) -> bytes:
-    query: bytes = scope["query_string"]
-    return query
+def may_wait(routes: HandlerRoutes) -> bool:
+    """Whether a handler's requests may have `?wait=`."""
+    return WAIT in routes.options.get(PARAMETERS, ())
 
 
 def _seconds(scope: Scope) -> int:
-    values = parse_qs(_query(scope).decode("latin-1"), keep_blank_values=True).get(WAIT, [])
+    values = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get(
+        WAIT, []
+    )
     digits = "".join(values) if len(values) == 1 else ""
     if WHOLE.fullmatch(digits) and int(digits) <= MAX_WAIT_SECONDS:
         return int(digits)

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from prism.errors import Problem
 from prism.kit.gate import AsgiApp, Receive, Scope, Send
+from prism.kit.routes import HandlerRoutes
 from prism.workspaces.read_model import ReadModel
 from prism.workspaces.surveys.first_surveys import FirstSurveys
 
@@ -11,7 +12,7 @@ PATHS = ("/api/v1/instances", "/web-proxy/", "/dcv-proxy/", "/ssh-proxy/")
 
 
 class FirstSurveyWait:
-    """ASGI middleware; `every_path`: all requests are about workspaces, as at their origins."""
+    """ASGI middleware; `every_path`: no path names a workspace, as at the workspaces' origins."""
 
     def __init__(
         self,
@@ -28,9 +29,13 @@ class FirstSurveyWait:
         """Wait if necessary, and then call the application."""
         if not self._first_surveys.is_complete and scope["type"] in {"http", "websocket"}:
             path: str = scope["path"]
-            if self._every_path or path.startswith(PATHS):
-                await self._first_surveys.wait(self._locations(path))
+            await self._first_surveys.wait(self._locations(path))
         await self._app(scope, receive, send)
+
+    @staticmethod
+    def concerns(routes: HandlerRoutes) -> bool:
+        """Whether a handler's requests are about workspaces."""
+        return any(path.startswith(PATHS) for path in routes.paths)
 
     def _locations(self, path: str) -> Collection[str]:
         """The locations of all living workspaces, or of the one that the path names."""
