@@ -243,5 +243,5 @@ debian:
 		cloud-init cloud-init /usr/sbin/debootstrap debootstrap /usr/sbin/sshd openssh-server \
 		/usr/sbin/mkfs.ext4 e2fsprogs /usr/sbin/mkfs.xfs xfsprogs btrfs btrfs-progs tmux tmux /usr/sbin/setquota quota caddy caddy /usr/sbin/nginx nginx gcc build-essential crontab cron || \
 		{ [ "$$(id -u)" != 0 ] && echo "Tests that need them are skipped; a table at the end counts them."; }
-	@scripts/debian.sh /usr/sbin/slapd slapd ldapmodify ldap-utils glewlwyd glewlwyd prometheus prometheus docker-compose docker-compose buildah buildah || \
+	@scripts/debian.sh /usr/sbin/slapd slapd ldapmodify ldap-utils glewlwyd glewlwyd firefox-esr firefox-esr prometheus prometheus docker-compose docker-compose buildah buildah || \
 		echo "Tests of logins with a directory and of the container need them, and are skipped."

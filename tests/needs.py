@@ -26,6 +26,7 @@ PACKAGES = {
     "cloud-init": "cloud-init",
     "debootstrap": "debootstrap",
     "docker-compose": "docker-compose",
+    "firefox-esr": "firefox-esr",
     "glewlwyd": "glewlwyd",
     "initdb": "postgresql",
     "ldapmodify": "ldap-utils",

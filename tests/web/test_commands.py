@@ -1,10 +1,12 @@
 """Commands of the command line, done in the GUI: checks, advice, switches, profiles and limits."""
 
+import re
 from itertools import product
 
 import pytest
 from playwright.sync_api import expect
 
+from prism.idle.plan import BUILT_IN
 from tests.project.home import Home
 from tests.web.conftest import AXE, page_problems, seed_costs
 
@@ -146,12 +148,52 @@ def test_workspace_that_the_database_lost_is_taken_back(robbed_home, browsing):
     expect(dialog.get_by_role("button", name="Take back")).to_be_disabled()
 
 
+def choose(dialog, field, option):
+    dialog.get_by_role("button", name=re.compile(f"^{field}")).click()
+    dialog.get_by_role("option", name=option).click()
+
+
+def set_limit(page, scope, field, option, project=None):
+    page.get_by_role("button", name="Set a limit").click()
+    dialog = page.get_by_role("dialog")
+    choose(dialog, "Whom it limits", scope)
+    expect(dialog.get_by_role("textbox", name="Person")).to_have_count(0)
+    choose(dialog, field, option)
+    if project:
+        choose(dialog, "Project", project)
+    dialog.get_by_label("GPUs at once").fill("1")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+
+
+def test_role_and_token_that_a_limit_is_for_are_choices(home, browsing):
+    """Nobody has to know how they are written; a token's limit counts in every project."""
+    token = home.client.tokens.create("laptop")
+    page = browsing(home).open("/settings")
+    set_limit(page, "A token", "Token", "laptop")
+    set_limit(page, "A role", "Role", "Viewer", "Reef")
+    limits = {
+        limit.scope: (limit.subject, limit.project_name) for limit in home.client.limits.list()
+    }
+    assert limits["token"] == (token.id, None)
+    assert limits["role"] == ("viewer", "Reef")
+    rows = page.get_by_role("table", name="Limits of people").get_by_role("row")
+    expect(rows.filter(has_text=f"token {token.id}")).to_be_visible()
+    page.goto(f"{page.url.partition('/settings')[0]}/projects/Reef?tab=settings")
+    page.get_by_role("button", name="Set a limit").click()
+    page.get_by_role("dialog").get_by_role("button", name="Whom it limits").click()
+    expect(page.get_by_role("option")).to_have_count(2)  # a person or a role
+    page.keyboard.press("Escape")
+    for limit in home.client.limits.list():
+        home.client.limits.remove(limit.id, project=limit.project)
+
+
 def test_person_is_limited_in_a_project_and_everywhere(home, browsing):
     browser = browsing(home, bypass_csp=True)
     page = browser.open("/projects/Reef?tab=settings")
     page.get_by_role("button", name="Set a limit").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Person, role or token").fill("bo@example.org")
+    dialog.get_by_role("textbox", name="Person").fill("bo@example.org")
     dialog.get_by_label("USD a month").fill("25")
     dialog.get_by_label("Workspaces at once").fill("0")
     check_with_axe(browser, "limit")
@@ -172,8 +214,43 @@ def test_person_is_limited_in_a_project_and_everywhere(home, browsing):
     check_with_axe(browser, "limits-of-people")
     page.goto(f"{browser.base}/projects/Reef?tab=settings")
     page.get_by_role("button", name="Delete bo@example.org").click()
+    check_with_axe(browser, "limit-delete")
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("To confirm, type: bo@example.org").fill("bo@example.org")
     dialog.get_by_role("button", name="Delete").click()
     expect(row.filter(has_text="bo@example.org")).to_have_count(0)
     assert home.client.limits.list("Reef") == []
+
+
+def test_idle_profile_is_added_and_deleted(home, browsing):
+    browser = browsing(home, bypass_csp=True)
+    page = browser.open("/idle")
+    table = page.get_by_role("table", name="Idle profiles")
+    expect(table.get_by_text("built in")).to_have_count(len(BUILT_IN))
+    expect(table.get_by_role("button")).to_have_count(0)
+    for profile in BUILT_IN:
+        row = table.get_by_role("row").filter(has_text=profile.description)
+        expect(row).to_contain_text("built in")
+    page.get_by_role("button", name="New idle profile").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("night")
+    dialog.get_by_label("How many minutes").fill("9")
+    choose(dialog, "What happens then", "Stop")
+    dialog.get_by_label("CPU").fill("7.5")
+    check_with_axe(browser, "idle-profile")
+    dialog.get_by_role("button", name="Create").click()
+    row = table.get_by_role("row").filter(has_text="night")
+    expect(row).to_contain_text("Stop after 9 idle minutes")
+    expect(row).to_contain_text("CPU 7.5%")
+    [night] = [profile for profile in home.client.idle.profiles() if profile.name == "night"]
+    assert (night.action, night.cpu_threshold, night.gpu_threshold) == ("stop", 7.5, None)
+    check_with_axe(browser, "idle-profiles")
+    home.client.idle.configure("mine", "night")
+    row.get_by_role("button", name="Delete the idle profile night").click()
+    dialog.get_by_role("button", name="Delete").click()
+    expect(dialog).to_contain_text("is in use")  # with the command that gives them another
+    check_with_axe(browser, "idle-profile-in-use")
+    home.client.idle.configure("mine", "standard")
+    dialog.get_by_role("button", name="Delete").click()
+    expect(row).to_have_count(0)
+    assert {*home.client.idle.profiles()} == {*BUILT_IN}

@@ -253,3 +253,13 @@ def test_thousand_workspaces_of_several_owners_filter_at_each_key(home, browsing
     times = page.evaluate("window.keyTimes")
     assert len(times) == 5
     assert min(times) <= FIRST_KEY * BUSY
+
+
+def test_back_leads_to_the_page_of_the_list_before(home, browsing):
+    page = browsing(home).open("/workspaces?sort=name")
+    page.get_by_role("button", name="Next page").click()
+    page.wait_for_url("**page=2")
+    expect(page.get_by_role("row")).to_have_count(len(NAMES) - 50 + 1)
+    page.go_back()
+    page.wait_for_url("**/workspaces?sort=name")
+    expect(page.get_by_role("row")).to_have_count(50 + 1)

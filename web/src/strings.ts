@@ -1165,8 +1165,11 @@ export const t = {
     scope: 'Whom it limits',
     scopes: { person: 'A person', role: 'A role', token: 'A token' },
     subject: 'Person, role or token',
-    subjectWhat:
-      'An address (* means everybody without an own limit), a role, or the id of a token.',
+    person: 'Person',
+    personWhat: 'An address; * means everybody without an own limit.',
+    role: 'Role',
+    token: 'Token',
+    tokenOf: (name: string, id: string) => `${name} (${id})`,
     everywhere: 'all',
     monthly: 'USD a month',
     workspaces: 'Workspaces at once',

@@ -15,6 +15,10 @@ export const upkeepActions = {
         params: { path: { id }, query: project === null ? {} : { project } },
       }),
     ),
+  addIdleProfile: (body: Schemas['NewIdleProfile']) =>
+    data(api.POST('/api/v1/idle/profiles', { body })),
+  removeIdleProfile: (name: string) =>
+    data(api.DELETE('/api/v1/idle/profiles/{name}', { params: { path: { name } } })),
   /** Destroys a copy at its destination, not only in the list here. */
   deleteCopy: (id: string, destination: string) =>
     data(

@@ -300,30 +300,6 @@ export function costsOf(
   ];
 }
 
-/** What the page of idleness shows. */
-export function idleOf(): Equivalent[] {
-  return [
-    {
-      title: t.idle.profiles,
-      cli: 'prism idle profile list',
-      python: python('idle.profiles()'),
-      curl: curl('GET', '/idle/profiles'),
-    },
-    {
-      title: t.idle.history,
-      cli: 'prism idle history',
-      python: python('idle.history()'),
-      curl: curl('GET', '/idle/history'),
-    },
-    {
-      title: t.idle.day,
-      cli: 'prism idle activity NAME',
-      python: python('idle.activity("NAME")'),
-      curl: curl('GET', '/idle/instances/NAME/activity'),
-    },
-  ];
-}
-
 /** What the page of events shows, by the same filter. */
 export function eventsOf(filter: Readonly<Record<string, string>>): Equivalent[] {
   const flags = Object.entries(filter).map(([name, value]) => `--${name} ${quoted(value)}`);

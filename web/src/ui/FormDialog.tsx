@@ -14,13 +14,15 @@ export interface Field {
   readonly kind?: 'text' | 'number' | 'email';
   readonly options?: readonly { readonly value: string; readonly label: string }[];
   readonly optional?: boolean;
+  /** It is asked for only while another field has one of these values. */
+  readonly when?: { readonly id: string; readonly values: readonly string[] };
 }
 
 /** A dialog with some fields, and what is done with their values. */
 export function FormDialog({
   title,
   button,
-  fields,
+  fields: every,
   act,
   close,
 }: {
@@ -31,7 +33,12 @@ export function FormDialog({
   readonly close: () => void;
 }) {
   const [typed, setTyped] = useState<Readonly<Record<string, string>>>({});
-  const values = Object.fromEntries(fields.map((it) => [it.id, typed[it.id] ?? it.value ?? '']));
+  const valueOf = (it: Field) => typed[it.id] ?? it.value ?? '';
+  const all = Object.fromEntries(every.map((it) => [it.id, valueOf(it)]));
+  const fields = every.filter(
+    ({ when }) => when === undefined || when.values.includes(all[when.id] ?? ''),
+  );
+  const values = Object.fromEntries(fields.map((it) => [it.id, valueOf(it)]));
   const ready = fields.every((it) => it.optional === true || values[it.id] !== '');
   const put = (id: string, value: string) => setTyped((before) => ({ ...before, [id]: value }));
   return (

@@ -10,8 +10,9 @@ import { queries } from '../../api/queries';
 import { AsCommand } from '../../ui/AsCommand';
 import { Loaded } from '../../ui/Loaded';
 import { WorkspaceLink } from '../workspaces/WorkspaceLink';
+import { AddProfile, RemoveProfile } from './ProfileActions';
 import { RelativeTime } from '../../ui/RelativeTime';
-import { idleOf } from '../../lib/equivalents';
+import { idleOf } from '../../lib/equivalentsOfIdle';
 import { money } from '../../lib/format';
 import { useOperator } from '../../lib/me';
 import { t } from '../../strings';
@@ -38,7 +39,11 @@ export default function Idle() {
           {(list) => (
             <Table<Schemas['IdleProfile']>
               header={
-                <Header variant="h2" counter={`(${list.length})`}>
+                <Header
+                  variant="h2"
+                  counter={`(${list.length})`}
+                  actions={operator && <AddProfile />}
+                >
                   {t.idle.profiles}
                 </Header>
               }
@@ -72,6 +77,16 @@ export default function Idle() {
                   minWidth: 220,
                   cell: (it) => t.idle.limits(it),
                 },
+                ...(operator
+                  ? [
+                      {
+                        id: 'actions',
+                        header: t.workspaces.actions,
+                        minWidth: 110,
+                        cell: ({ name }: Schemas['IdleProfile']) => <RemoveProfile name={name} />,
+                      },
+                    ]
+                  : []),
               ]}
             />
           )}

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 
 import type { Schemas } from '../../api/client';
+import { queries } from '../../api/queries';
 import { upkeepActions } from '../../api/upkeepActions';
 import { upkeepQueries } from '../../api/upkeepQueries';
 import { money } from '../../lib/format';
@@ -9,9 +10,9 @@ import { Confirm } from '../../ui/Confirm';
 import { DialogButton } from '../../ui/DialogButton';
 import { ListTable } from '../../ui/ListTable';
 import { Loaded } from '../../ui/Loaded';
+import { ROLE_OPTIONS, ROLES } from './roles';
 
 type Limit = Schemas['LimitShown'];
-const ROLES = ['viewer', 'member', 'admin', 'owner'] as const;
 const SCOPES = ['person', 'role', 'token'] as const;
 
 /** What people, roles and tokens may use, in a project or everywhere. */
@@ -118,6 +119,10 @@ function amountOf(amount: number | null): string {
 }
 
 function SetLimit({ project }: { readonly project: string | null }) {
+  const { data: tokens = [] } = useQuery(queries.tokens);
+  const { data: projects = [] } = useQuery(queries.projects);
+  // The limit of a token counts in every project.
+  const scopes = SCOPES.filter((it) => it !== 'token' || (project === null && tokens.length > 0));
   return (
     <DialogButton
       text={t.limits.set}
@@ -127,11 +132,40 @@ function SetLimit({ project }: { readonly project: string | null }) {
           id: 'scope',
           label: t.limits.scope,
           value: 'person',
-          options: SCOPES.map((value) => ({ value, label: t.limits.scopes[value] })),
+          options: scopes.map((value) => ({ value, label: t.limits.scopes[value] })),
         },
-        { id: 'subject', label: t.limits.subject, what: t.limits.subjectWhat },
+        {
+          id: 'person',
+          label: t.limits.person,
+          what: t.limits.personWhat,
+          when: { id: 'scope', values: ['person'] },
+        },
+        {
+          id: 'role',
+          label: t.limits.role,
+          value: 'member',
+          options: ROLE_OPTIONS,
+          when: { id: 'scope', values: ['role'] },
+        },
+        {
+          id: 'token',
+          label: t.limits.token,
+          options: tokens.map((it) => ({ value: it.id, label: t.limits.tokenOf(it.name, it.id) })),
+          when: { id: 'scope', values: ['token'] },
+        },
         ...(project === null
-          ? [{ id: 'project', label: t.settings.project, optional: true as const }]
+          ? [
+              {
+                id: 'project',
+                label: t.settings.project,
+                optional: true as const,
+                when: { id: 'scope', values: ['person', 'role'] },
+                options: [
+                  { value: '', label: t.limits.everywhere },
+                  ...projects.map((it) => ({ value: it.id, label: it.name })),
+                ],
+              },
+            ]
           : []),
         { id: 'monthly', label: t.limits.monthly, kind: 'number', optional: true },
         { id: 'workspaces', label: t.limits.workspaces, kind: 'number', optional: true },
@@ -147,15 +181,13 @@ function limitOf(
   values: Readonly<Record<string, string>>,
   project: string | null,
 ): Schemas['LimitChange'] {
-  const { scope, subject = '' } = values;
+  const { person, role, token } = values; // the one of the chosen scope
   const paying = project ?? (values['project'] || null);
   const numbers = (['monthly', 'workspaces', 'gpus'] as const).filter((id) => values[id]);
   return {
-    ...(scope === 'role'
-      ? { role: ROLES.find((it) => it === subject.toLowerCase()) ?? null }
-      : scope === 'token'
-        ? { token: subject }
-        : { person: subject }),
+    ...(person === undefined ? {} : { person }),
+    ...(role === undefined ? {} : { role: ROLES.find((it) => it === role) ?? null }),
+    ...(token === undefined ? {} : { token }),
     ...(paying === null ? {} : { project: paying }),
     ...Object.fromEntries(numbers.map((id) => [id, Number(values[id])])),
   };
