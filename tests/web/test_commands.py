@@ -88,7 +88,7 @@ def test_page_of_a_project_says_how_to_spend_less(home, browsing):
 def test_profile_is_changed_and_an_emptied_field_has_no_value(home, browsing):
     home.client.profiles.create("cloud", provider="aws", region="eu-west-1", aws_profile="lab")
     browser = browsing(home, bypass_csp=True)
-    page = browser.open("/settings")
+    page = browser.open("/settings?tab=profiles")
     page.get_by_role("button", name="Change the profile cloud").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Region").fill("us-east-2")
@@ -169,7 +169,7 @@ def set_limit(page, scope, field, option, project=None):
 def test_role_and_token_that_a_limit_is_for_are_choices(home, browsing):
     """Nobody has to know how they are written; a token's limit counts in every project."""
     token = home.client.tokens.create("laptop")
-    page = browsing(home).open("/settings")
+    page = browsing(home).open("/settings?tab=access")
     set_limit(page, "A token", "Token", "laptop")
     set_limit(page, "A role", "Role", "Viewer", "Reef")
     limits = {
@@ -208,7 +208,7 @@ def test_person_is_limited_in_a_project_and_everywhere(home, browsing):
         None,
     )
     home.client.limits.set(person=ADA, workspaces=9)
-    page = browser.open("/settings")
+    page = browser.open("/settings?tab=access")
     own = page.get_by_role("table", name="Your limits")
     expect(own).to_contain_text("1 of 9")
     check_with_axe(browser, "limits-of-people")

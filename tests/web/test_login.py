@@ -133,7 +133,7 @@ def test_no_page_of_a_member_asks_for_what_a_member_may_not_see(browsing, team_h
     browser.open("/workspaces/shell")
     expect(page.get_by_text("Managed by ada@example.org")).to_be_visible()
     assert page.get_by_role("tab", name="Terminal").count() == 0
-    browser.open("/settings")
+    browser.open("/settings?tab=access")
     expect(page.get_by_role("row").filter(has_text="(this one)")).to_contain_text("a link")
 
 
@@ -219,7 +219,7 @@ def test_ended_session_shows_the_login_page_at_once(browsing, team_home):
     """Also where nothing is clicked: the open event stream ends."""
     browser = browsing(team_home, own=True)
     log_in(browser)
-    page = browser.open("/settings")
+    page = browser.open("/settings?tab=access")
     row = page.get_by_role("row").filter(has_text="(this one)")
     expect(row).to_be_visible()
     began = time.monotonic()
@@ -232,7 +232,7 @@ def test_ended_session_shows_the_login_page_at_once(browsing, team_home):
 def test_operator_makes_a_link_and_ends_a_session_on_the_settings_page(browsing, team_home):
     browser, theirs = browsing(team_home, own=True), browsing(team_home, own=True)
     log_in(browser, "ada@example.org")
-    page = browser.open("/settings")
+    page = browser.open("/settings?tab=access")
     page.get_by_role("button", name="New login link").click()
     page.get_by_label("User").last.fill(MEMBER)
     page.get_by_role("button", name="Create").click()
@@ -288,7 +288,7 @@ def test_other_programs_of_this_computer_get_no_session_and_set_none(browsing, t
         if cookie["domain"] == before["domain"]
     }
     assert values == {before["value"]}
-    browser.open("/settings")
+    browser.open("/settings?tab=access")
 
 
 @pytest.fixture
@@ -356,7 +356,7 @@ def test_code_of_another_computer_is_typed_and_denied_or_allowed(chromium, team_
             expect(page.get_by_text("The command line on")).to_be_visible()
             command.communicate(timeout=120)
         assert command.returncode == code
-    page.goto(f"{base}/settings")
+    page.goto(f"{base}/settings?tab=access")
     expect(page.get_by_role("row").filter(has_text="prism on")).to_contain_text("prism login")
     page.get_by_role("button", name=re.compile("End the session of .* with prism on")).click()
     eventually(lambda: laptop.cli("whoami").returncode == 1, 60)

@@ -13,7 +13,7 @@ def test_notices_are_read_and_chosen(browsing, empty_home):
     expect(table).not_to_contain_text("New")
     assert empty_home.client.notices.page().unread == 0
 
-    page = browser.open("/settings")
+    page = browser.open("/settings?tab=notices")
     expect(page.get_by_text("Mail: none, because")).to_be_visible()
     toggle = page.get_by_label("Once a week: what ran, slept and was saved: Webhook")
     toggle.click()

@@ -8,7 +8,7 @@ SEEN = "() => JSON.stringify([document.documentElement.outerHTML, {...localStora
 
 def test_created_token_is_shown_once_and_revoked(browsing, empty_home):
     browser = browsing(empty_home)
-    page = browser.open("/settings")
+    page = browser.open("/settings?tab=access")
     table = page.get_by_role("table", name="Tokens")
     expect(table).to_contain_text("No tokens yet.")
     page.get_by_role("button", name="New token").click()
@@ -42,7 +42,7 @@ def test_created_token_is_shown_once_and_revoked(browsing, empty_home):
 
 @pytest.mark.slow
 def test_refused_token_keeps_its_dialog_open_with_the_reason(browsing, empty_home):
-    page = browsing(empty_home).open("/settings")
+    page = browsing(empty_home).open("/settings?tab=access")
     page.get_by_role("button", name="New token").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("laptop")

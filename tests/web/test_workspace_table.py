@@ -1,5 +1,6 @@
 """The list of workspaces on two pages: focus, selection and dialogs during changes."""
 
+import json
 import re
 import sys
 
@@ -167,7 +168,7 @@ def test_terminated_workspace_is_removed_from_the_selection(home, browsing):
 
 @pytest.mark.slow
 def test_theme_is_the_same_in_the_bar_and_on_the_settings_page(home, browsing):
-    page = browsing(home).open("/settings")
+    page = browsing(home).open("/settings?tab=appearance")
     page.get_by_role("button", name="Dark", exact=True).click()
     page.get_by_role("button", name="Appearance").click()
     expect(page.get_by_role("menuitemcheckbox", name="Dark")).to_be_checked()
@@ -263,3 +264,19 @@ def test_back_leads_to_the_page_of_the_list_before(home, browsing):
     page.go_back()
     page.wait_for_url("**/workspaces?sort=name")
     expect(page.get_by_role("row")).to_have_count(50 + 1)
+
+
+def test_older_events_are_shown_page_by_page(home, browsing):
+    for number in range(150):
+        home.client.projects.create(f"Project {number}")
+    browser = browsing(home)
+    page = browser.open("/events?subject=w1")
+    events = json.loads(browser.fetch("/api/v1/audit?limit=1000")[2])
+    assert len(events) > 200
+    page.get_by_role("searchbox").nth(1).fill("")
+    rows = page.get_by_role("table", name="Events").get_by_role("row")
+    expect(rows).to_have_count(200 + 1)
+    for _ in range(200, len(events), 200):
+        page.get_by_role("button", name="Show older").click()
+    expect(rows).to_have_count(len(events) + 1)
+    expect(page.get_by_role("button", name="Show older")).to_have_count(0)

@@ -588,6 +588,8 @@ export const t = {
       `The browser did not open a tab for ${name}. Allow this page to open tabs, and try again.`,
     nothingToOpen: (name: string) => `${name} has no service that a browser can open`,
     more: (name: string) => `Actions for ${name}`,
+    gone: 'This workspace was terminated, and its files with it.',
+    another: (template: string) => `Launch another ${template}`,
     connect: 'Connect',
     money: 'Money and time',
     machine: 'Machine',
@@ -1423,6 +1425,7 @@ export const t = {
   },
 
   events: {
+    older: 'Show older',
     what: 'Everything that happened, the newest first; at most 200 at a time.',
     csv: 'As CSV',
     follow: 'As it happens',

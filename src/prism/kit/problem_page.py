@@ -14,7 +14,8 @@ header {{ font-weight: 600; border-bottom: 1px solid #8c8c94; padding-bottom: 0.
 a {{ display: inline-block; padding: 0.4rem 1.2rem; border-radius: 1.2rem; color: #fff;
 background: #006ce0; font-weight: 600; text-decoration: none; }}
 @media (prefers-color-scheme: dark) {{ body {{ color: #e6edf3; background: #0d1117; }} }}
-</style><header>Prism</header><h1>{title}</h1><p>{details}<p>{remediation}{link}<p><small>{code}</small></html>"""
+</style><header>Prism</header><main><h1>{title}</h1><p>{details}<p>{remediation}{link}<p><small>{code}</small>
+</main></html>"""
 LOAD_AGAIN = '<meta http-equiv="refresh" content="2">'
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",

@@ -359,13 +359,6 @@ export const queries = {
       gcTime: 0,
       queryFn: ({ signal }) => beginning(workspace, path, large ? IMAGE_SHOWN : TEXT_SHOWN, signal),
     }),
-  /** The journal by a filter, given as JSON so that equal filters are one query. */
-  audit: (filter: string) =>
-    queryOptions({
-      queryKey: ['audit', 'filtered', filter],
-      queryFn: () => audit({ limit: 200, ...(JSON.parse(filter) as AuditQuery) }),
-      placeholderData: (before: readonly Schemas['AuditEntry'][] | undefined) => before,
-    }),
   /** What happened lately: to everything, or to one workspace. */
   events: (workspace?: string) =>
     queryOptions({

@@ -1,12 +1,12 @@
 import Box from '@cloudscape-design/components/box';
+import Button from '@cloudscape-design/components/button';
 import Header from '@cloudscape-design/components/header';
 import Input from '@cloudscape-design/components/input';
 import Link from '@cloudscape-design/components/link';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table from '@cloudscape-design/components/table';
-import { useQuery } from '@tanstack/react-query';
+import { useInfiniteQuery } from '@tanstack/react-query';
 
-import { queries } from '../../api/queries';
 import { AsCommand } from '../../ui/AsCommand';
 import { ErrorAlert } from '../../ui/ErrorAlert';
 import { RelativeTime } from '../../ui/RelativeTime';
@@ -15,6 +15,7 @@ import { eventsOf } from '../../lib/equivalents';
 import { useDebounced } from '../../lib/useDebounced';
 import { useSearch } from '../../lib/useSearch';
 import { t } from '../../strings';
+import { journal } from './journal';
 
 const FILTERS = ['actor', 'subject', 'event'] as const;
 const REST = 300; // milliseconds that a filter rests before it is asked for
@@ -29,7 +30,10 @@ export default function Events() {
     }),
   );
   const settled = useDebounced(JSON.stringify(filter), REST);
-  const { data: list, error, refetch } = useQuery(queries.audit(settled));
+  const { data, error, refetch, hasNextPage, isFetchingNextPage, fetchNextPage } = useInfiniteQuery(
+    journal(settled),
+  );
+  const list = data?.pages.flatMap((page) => page.entries);
   const csv = `/api/v1/audit?${new URLSearchParams({ ...filter, format: 'csv' })}`;
   return (
     <Table
@@ -76,6 +80,15 @@ export default function Events() {
           <Box color="text-body-secondary">{t.events.none}</Box>
         ) : (
           <ErrorAlert error={error} retry={() => void refetch()} />
+        )
+      }
+      footer={
+        hasNextPage && (
+          <Box textAlign="center">
+            <Button loading={isFetchingNextPage} onClick={() => void fetchNextPage()}>
+              {t.events.older}
+            </Button>
+          </Box>
         )
       }
       columnDefinitions={[

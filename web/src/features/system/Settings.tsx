@@ -1,7 +1,9 @@
 import ContentLayout from '@cloudscape-design/components/content-layout';
 import Header from '@cloudscape-design/components/header';
 import SpaceBetween from '@cloudscape-design/components/space-between';
+import Tabs from '@cloudscape-design/components/tabs';
 import { useQuery } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
 
 import { queries } from '../../api/queries';
 import { AppearanceChoice } from './AppearanceChoice';
@@ -18,7 +20,11 @@ import { TokenTable } from '../people/TokenTable';
 import { Upkeep } from './Upkeep';
 import { settingsOf } from '../../lib/equivalentsOfSettings';
 import { useMe } from '../../lib/me';
+import { useSearch } from '../../lib/useSearch';
 import { t } from '../../strings';
+import { texts } from './texts';
+
+type Tab = keyof typeof texts.tabs;
 
 /** How the daemon is, what is wrong, where workspaces run, how this looks. */
 export default function Settings() {
@@ -26,6 +32,45 @@ export default function Settings() {
   const profiles = useQuery(queries.profiles);
   const tokens = useQuery(queries.tokens);
   const me = useMe();
+  const [search, change] = useSearch();
+  const operator = me?.operator === true;
+  const isPerson = me?.token_project === null;
+  const tabs: Record<Tab, ReactNode> = {
+    computer: (
+      <SpaceBetween size="l">
+        <Loaded query={status} what={t.system.daemon}>
+          {(it) => <DaemonStatus status={it} />}
+        </Loaded>
+        {operator && <DoctorFindings />}
+        {operator && <Upkeep />}
+      </SpaceBetween>
+    ),
+    profiles: (
+      <Loaded query={profiles} what={t.system.profiles}>
+        {(list) => <ProfileTable profiles={list} />}
+      </Loaded>
+    ),
+    access: (
+      <SpaceBetween size="l">
+        <Loaded query={tokens} what={t.tokens.title}>
+          {(list) => <TokenTable tokens={list} />}
+        </Loaded>
+        {me?.shared === true && isPerson && <SessionTable />}
+        {operator && <LimitTable project={null} />}
+        <OwnLimits />
+      </SpaceBetween>
+    ),
+    notices: (
+      <SpaceBetween size="l">
+        {isPerson && <NoticeSettings />}
+        {isPerson && <WebhookTable />}
+        <DesktopNotices />
+      </SpaceBetween>
+    ),
+    appearance: <AppearanceChoice />,
+  };
+  const wanted = search.get('tab') ?? '';
+  const first = 'computer';
   return (
     <ContentLayout
       header={
@@ -34,26 +79,18 @@ export default function Settings() {
         </Header>
       }
     >
-      <SpaceBetween size="l">
-        <Loaded query={status} what={t.system.daemon}>
-          {(it) => <DaemonStatus status={it} />}
-        </Loaded>
-        {me?.operator === true && <DoctorFindings />}
-        {me?.operator === true && <Upkeep />}
-        <Loaded query={profiles} what={t.system.profiles}>
-          {(list) => <ProfileTable profiles={list} />}
-        </Loaded>
-        <Loaded query={tokens} what={t.tokens.title}>
-          {(list) => <TokenTable tokens={list} />}
-        </Loaded>
-        {me?.operator === true && <LimitTable project={null} />}
-        <OwnLimits />
-        {me?.shared === true && me.token_project === null && <SessionTable />}
-        {me?.token_project === null && <NoticeSettings />}
-        {me?.token_project === null && <WebhookTable />}
-        <AppearanceChoice />
-        <DesktopNotices />
-      </SpaceBetween>
+      <Tabs
+        ariaLabel={texts.parts}
+        activeTabId={wanted in tabs ? wanted : first}
+        onChange={({ detail }) =>
+          change({ tab: detail.activeTabId === first ? null : detail.activeTabId })
+        }
+        tabs={Object.entries(tabs).map(([id, content]) => ({
+          id,
+          label: texts.tabs[id as Tab],
+          content,
+        }))}
+      />
     </ContentLayout>
   );
 }

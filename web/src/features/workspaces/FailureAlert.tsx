@@ -4,6 +4,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 
 import { actions } from '../../api/actions';
 import type { Instance } from '../../api/client';
+import { useFollow } from '../../lib/follow';
 import { allows } from '../../lib/states';
 import { useVerbs } from '../../lib/useVerbs';
 import { t } from '../../strings';
@@ -14,12 +15,28 @@ import { Remediation } from '../../ui/Remediation';
 export function FailureAlert({ instance }: { readonly instance: Instance }) {
   const run = useVerbs();
   const { notify, failed } = useNotify();
+  const follow = useFollow();
   const { failure, name } = instance;
   if (instance.unreachable != null)
     return (
       <Alert type="warning" header={t.workspace.unreachable}>
         <Remediation text={instance.unreachable} />
       </Alert>
+    );
+  if (instance.state === 'terminated')
+    return (
+      <Alert
+        type="info"
+        header={t.workspace.gone}
+        action={
+          <Button
+            href={`/launch?template=${encodeURIComponent(instance.template)}`}
+            onFollow={follow}
+          >
+            {t.workspace.another(instance.template)}
+          </Button>
+        }
+      />
     );
   if (failure === null) return null;
   const neverReady = instance.launch_progress < 100;
