@@ -151,7 +151,7 @@ class Idempotency(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Answer, or repeat the stored answer."""
         values = [v for k, v in scope["headers"] if k == HEADER.lower().encode()]
-        if not values:
+        if not values or scope.get("method") != "POST":
             return await next_app(scope, receive, send)
         key = _key(values)
         if scope["route_handler"].opt.get(WITHOUT_KEY):

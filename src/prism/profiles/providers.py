@@ -115,8 +115,8 @@ def provider_of(location: str) -> str:
 
 def traits_of(location: str) -> ProviderTraits:
     """The traits of the provider that a location belongs to."""
-    provider = known_provider(provider_of(location))
-    return UNKNOWN_TRAITS if provider is None else TRAITS[provider]
+    name = provider_of(location)
+    return next((traits for known, traits in TRAITS.items() if known == name), UNKNOWN_TRAITS)
 
 
 def region_of(location: str) -> str:
