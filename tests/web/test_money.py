@@ -73,7 +73,7 @@ def test_pool_is_allocated_and_moved_and_too_large_an_allocation_is_refused(home
     page.keyboard.press("Escape")
     [pool] = home.client.budgets.list()
     assert (pool.allocated_amount, pool.total_amount) == (900, 1000)
-    for name, kind in (("Statement of DFG 42", "text/html"), ("as CSV", "text/csv")):
+    for name, kind in (("Print: statement of DFG 42", "text/html"), ("CSV: ", "text/csv")):
         link = page.get_by_role("link", name=name).first.get_attribute("href")
         _, answered, text = browser.fetch(link)
         assert answered.startswith(kind)

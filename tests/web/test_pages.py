@@ -52,8 +52,9 @@ PAGES = {
 }
 # The pages that `make test` checks: each kind of page, and the tabs with content of their own.
 MAIN = (
-    *("home", "workspaces", "launch", "workspace", "project", "project-members", "costs"),
-    *("storage", "settings", "workspace-terminal", "workspace-files", "workspace-activity"),
+    *("home", "workspaces", "launch", "workspace", "projects", "project", "project-members"),
+    *("project-invitations", "costs", "storage", "settings", "workspace-terminal"),
+    *("workspace-files", "workspace-activity"),
 )
 THEMES = ("light", "dark")
 WIDTHS = (360, 768, 1280)
@@ -156,6 +157,13 @@ def inspected(browsing):
 def test_axe_reports_no_violations(inspected, home_with_workspaces):
     pages = {name: PAGES[name] for name in MAIN}
     assert inspected(home_with_workspaces, pages, ("light", 1280), ("dark", 360)) == {}
+
+
+@pytest.mark.parametrize("page", ["workspace", "project", "settings"])
+@pytest.mark.parametrize("tab", ["zzz", "toString"])
+def test_unknown_tab_shows_the_first(browsing, home_with_workspaces, page, tab):
+    tabs = browsing(home_with_workspaces).open(f"{PAGES[page]}?tab={tab}").get_by_role("tab")
+    expect(tabs.first).to_have_attribute("aria-selected", "true")
 
 
 @pytest.mark.slow  # six times all pages

@@ -29,6 +29,7 @@ import { NotFound } from '../../ui/NotFound';
 export default function Project() {
   const { name = '' } = useParams();
   const [search, change] = useSearch();
+  const wanted = search.get('tab') ?? '';
   const navigate = useNavigate();
   const query = useQuery(queries.projects);
   const me = useMe();
@@ -98,7 +99,7 @@ export default function Project() {
           >
             <Tabs
               ariaLabel={t.money.parts}
-              activeTabId={search.get('tab') ?? 'money'}
+              activeTabId={Object.hasOwn(tabs, wanted) ? wanted : 'money'}
               onChange={({ detail }) =>
                 change({ tab: detail.activeTabId === 'money' ? null : detail.activeTabId })
               }

@@ -81,7 +81,7 @@ export default function Settings() {
     >
       <Tabs
         ariaLabel={texts.parts}
-        activeTabId={wanted in tabs ? wanted : first}
+        activeTabId={Object.hasOwn(tabs, wanted) ? wanted : first}
         onChange={({ detail }) =>
           change({ tab: detail.activeTabId === first ? null : detail.activeTabId })
         }

@@ -40,6 +40,7 @@ export default function Workspace() {
   const me = useMe();
   const { data: projects = [] } = useQuery(queries.projects);
   const [search, change] = useSearch();
+  const wanted = search.get('tab') ?? '';
   return (
     <Loaded query={query} what={name}>
       {(list) => {
@@ -103,7 +104,7 @@ export default function Workspace() {
               {isComing(instance.state) && <LaunchProgress instance={instance} />}
               <Tabs
                 ariaLabel={t.workspace.tabs}
-                activeTabId={search.get('tab') ?? 'overview'}
+                activeTabId={Object.hasOwn(tabs, wanted) ? wanted : 'overview'}
                 onChange={({ detail }) =>
                   change({ tab: detail.activeTabId === 'overview' ? null : detail.activeTabId })
                 }
